@@ -1,0 +1,41 @@
+"""Every way in which rcc-onnx refuses its input, as one tree.
+
+The root is `RccOnnxError`. Each leaf carries a stable `code` (scripts may rely on it) and also
+inherits the builtin that fits, so that callers who never heard of this module can catch it too.
+A message says what is wrong, where, and what to do next; it never holds a patient's data.
+"""
+
+from typing import ClassVar
+
+
+class RccOnnxError(Exception):
+    """Anything that rcc-onnx refuses. `code` is stable between releases."""
+
+    code: ClassVar[str] = "error"
+
+
+# --- Reading a study -----------------------------------------------------------------------------
+
+
+class IntakeError(RccOnnxError, ValueError):
+    """A folder does not hold one study that can be analysed without guessing."""
+
+    code = "intake"
+
+
+# --- Model bundles -------------------------------------------------------------------------------
+
+
+class BundleError(RccOnnxError, ValueError):
+    """A model bundle is missing, broken, changed or not meant for this study."""
+
+    code = "bundle"
+
+
+# --- Sessions ------------------------------------------------------------------------------------
+
+
+class ProviderError(RccOnnxError, RuntimeError):
+    """An execution provider that was asked for cannot run here."""
+
+    code = "provider"

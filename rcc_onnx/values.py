@@ -1,0 +1,96 @@
+"""The values that stages hand to one another. Frozen, checked where they are made.
+
+Axes are named z, y, x: slices from head to feet, rows from anterior to posterior, columns from the
+patient's right to the left. The network grid has 2 mm pixels and slices about 5 mm apart
+(`shared reference`: the published pipeline, section 1).
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+Side = Literal["right", "left"]
+SIDES: tuple[Side, Side] = ("right", "left")
+
+GRID_SIZE = 160
+"""Rows and columns of the network grid."""
+HALF_WIDTH = 80
+"""Columns of one side of the grid: 0 to 79 are the patient's right."""
+MIN_SLICES = 40
+"""Volumes with fewer slices are padded with zeros up to this many: a crop needs them."""
+CROP_SHAPE_ZYX = (40, 64, 64)
+"""Shape of the crop round a kidney that the 3D network sees."""
+
+
+class Profile(StrEnum):
+    """Which of the two computations runs: `standard`, or the published notebook to the letter."""
+
+    STANDARD = "standard"
+    NOTEBOOK = "notebook"
+
+
+class Outcome(StrEnum):
+    """What was found on one side."""
+
+    KIDNEY_NOT_FOUND = "kidney_not_found"
+    KIDNEY_NOT_LOCATED = "kidney_not_located"
+    NO_LESION = "no_lesion"
+    LESION_NOT_LOCATED = "lesion_not_located"
+    LESION = "lesion"
+
+
+@dataclass(frozen=True)
+class Thresholds:
+    """Sums of probabilities (in voxels of the network grid) above which something is there."""
+
+    kidney: float = 1000.0
+    lesion: float = 50.0
+
+    def __post_init__(self) -> None:
+        for name in ("kidney", "lesion"):
+            value = getattr(self, name)
+            if not (np.isfinite(value) and value >= 0):
+                raise ValueError(f"{name} threshold must be a number of at least 0, not {value}")
+
+
+class Centre(NamedTuple):
+    """Centre of a kidney: slice and row of the network volume, column of its half."""
+
+    z: int
+    y: int
+    x: int
+
+
+class LesionBox(NamedTuple):
+    """Slice of the crop and the box on it, edges included, in voxels of the crop."""
+
+    slice: int
+    top: int
+    bottom: int
+    left: int
+    right: int
+
+
+@dataclass(frozen=True)
+class NetworkVolume:
+    """What the networks see, and where it came from.
+
+    Attributes:
+        values: uint8, shape (slices, 160, 160); -160 HU is 0 and 240 HU is 255. At least 40 slices.
+        padding_before: slices of zeros that were put before the first real slice.
+        real_slices: how many slices of `values` come from the study.
+    """
+
+    values: NDArray[np.uint8]
+    padding_before: int
+    real_slices: int
+
+    def __post_init__(self) -> None:
+        shape = self.values.shape
+        if self.values.dtype != np.uint8 or shape[1:] != (GRID_SIZE, GRID_SIZE):
+            raise ValueError(f"a network volume is uint8 (n, 160, 160), not {shape}")
+        if shape[0] < MIN_SLICES:
+            raise ValueError(f"a network volume has at least {MIN_SLICES} slices, not {shape[0]}")
