@@ -32,6 +32,21 @@ class BundleError(RccOnnxError, ValueError):
     code = "bundle"
 
 
+class BundleManifestError(BundleError):
+    """manifest.json breaks the schema. `key` is the dotted path to the key at fault."""
+
+    code = "bundle-manifest"
+
+    def __init__(self, problem: str, key: str = "") -> None:
+        super().__init__(problem, key)
+        self.problem = problem
+        self.key = key
+
+    def __str__(self) -> str:
+        where = f"manifest.json, {self.key}" if self.key else "manifest.json"
+        return f"{where}: {self.problem}"
+
+
 # --- Sessions ------------------------------------------------------------------------------------
 
 
