@@ -10,11 +10,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from rcc_onnx.bundles import Bundle, choose_bundle, find_bundle
-from rcc_onnx.findings import CaseResult, ModelsUsed, ProviderUsed, StudyFacts
+from rcc_onnx.errors import OptionError
+from rcc_onnx.findings import CaseResult, ModelsUsed, StudyFacts
 from rcc_onnx.intake import Study, read_study
 from rcc_onnx.manifest import NETWORK_NAMES, StudyKind
 from rcc_onnx.networks import Networks
 from rcc_onnx.pipeline import analyse_study
+from rcc_onnx.providers import ProviderName, ProviderRecord
 from rcc_onnx.sessions import open_networks
 from rcc_onnx.stopwatch import StageListener, Stopwatch
 from rcc_onnx.values import Profile, Thresholds
@@ -32,7 +34,7 @@ class Options:
     """
 
     profile: Profile = Profile.STANDARD
-    provider: str = "auto"
+    provider: ProviderName = ProviderName.AUTO
     threads: int | None = None
     kidney_threshold: float | None = None
     lesion_threshold: float | None = None
@@ -44,7 +46,7 @@ class _Loaded:
 
     bundle: Bundle
     networks: Networks
-    provider: ProviderUsed
+    provider: ProviderRecord
 
 
 @dataclass
@@ -59,7 +61,7 @@ class Engine:
     def load(
         cls,
         models: str | Path | None = None,
-        provider: str = "auto",
+        provider: ProviderName | str = ProviderName.AUTO,
         *,
         profile: Profile = Profile.STANDARD,
         threads: int | None = None,
@@ -78,7 +80,9 @@ class Engine:
             ProviderError: the provider cannot run here.
             OptionError: an option has an impossible value.
         """
-        options = Options(profile, provider, threads, kidney_threshold, lesion_threshold)
+        options = Options(
+            profile, _provider_name(provider), threads, kidney_threshold, lesion_threshold
+        )
         named = None if models is None else _open(find_bundle(str(models)), options)
         return cls(options, named)
 
@@ -128,6 +132,14 @@ class Engine:
             twin = next((one for one in self._chosen.values() if one.bundle == bundle), None)
             self._chosen[kind] = twin or _open(bundle, self.options)
         return self._chosen[kind]
+
+
+def _provider_name(name: ProviderName | str) -> ProviderName:
+    try:
+        return ProviderName(name)
+    except ValueError:
+        known = ", ".join(ProviderName)
+        raise OptionError(f"there is no provider {name!r}; known: {known}") from None
 
 
 def _open(bundle: Bundle, options: Options) -> _Loaded:

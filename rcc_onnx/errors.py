@@ -294,3 +294,30 @@ class NetworkInputError(NetworkError, ValueError):
     """A network was given an array of a wrong shape or type."""
 
     code = "network-input"
+
+
+# --- Running ---------------------------------------------------------------------------------------
+
+
+class InputFolderError(RccOnnxError, FileNotFoundError):
+    """What was given as input is no study folder and no folder of study folders."""
+
+    code = "input-folder"
+
+
+class OutputError(RccOnnxError, OSError):
+    """Results cannot be written where they should go."""
+
+    code = "output"
+
+
+class OptionError(RccOnnxError, ValueError):
+    """An option has a value that it cannot have."""
+
+    code = "option"
+
+
+class UnexpectedError(RccOnnxError, RuntimeError):
+    """Something that this program did not foresee: a defect."""
+
+    code = "unexpected"
