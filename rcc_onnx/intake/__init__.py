@@ -8,6 +8,7 @@ from pathlib import Path
 
 from rcc_onnx.intake.headers import LeftOut, SliceHeader
 from rcc_onnx.intake.notebook import read_notebook_study
+from rcc_onnx.intake.series import read_standard_study
 from rcc_onnx.intake.study import AxisTurn, Study, StudySlice
 from rcc_onnx.values import Profile
 
@@ -24,4 +25,4 @@ def read_study(folder: Path, profile: Profile) -> Study:
     """
     if profile is Profile.NOTEBOOK:
         return read_notebook_study(folder)
-    raise NotImplementedError
+    return read_standard_study(folder)
