@@ -24,6 +24,9 @@ MIN_SLICES = 40
 CROP_SHAPE_ZYX = (40, 64, 64)
 """Shape of the crop round a kidney that the 3D network sees."""
 
+PHANTOM_MANUFACTURER = "rcc-onnx digital phantom"
+"""Manufacturer (0008,0070) of every phantom file; with QualityControlSubject YES it marks one."""
+
 
 class Profile(StrEnum):
     """Which of the two computations runs: `standard`, or the published notebook to the letter."""

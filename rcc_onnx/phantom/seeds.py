@@ -1,0 +1,9 @@
+"""Which seeds serve what, so that no phantom that a network was judged on ever trained it."""
+
+TRAINING = range(1_000_000, 2_000_000)
+TUNING = range(2_000_000, 3_000_000)
+"""For looking at while choosing how to train."""
+EVALUATION = range(3_000_000, 4_000_000)
+"""For the figures in the model card, and for nothing else."""
+EXAMPLES = range(1_000)
+"""The demo, the tests and the documentation."""

@@ -1,0 +1,139 @@
+"""A phantom as a real DICOM series, with the truth beside it in memory.
+
+Every file says in its header that it is a digital phantom (Manufacturer, QualityControlSubject,
+ImageComments, names), and nothing in it is random beyond the seed: the same seed gives the same
+bytes. CT Image Storage, PS3.3 A.3.
+"""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from pydicom.dataset import FileDataset, FileMetaDataset
+from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
+
+from rcc_onnx.phantom.anatomy import Anatomy, Prevalence, draw_anatomy
+from rcc_onnx.phantom.render import add_table, noise, render
+from rcc_onnx.phantom.scan import Scan, Storage, draw_scan, quick_scan
+from rcc_onnx.phantom.shapes import Floats
+from rcc_onnx.values import PHANTOM_MANUFACTURER
+
+IMPLEMENTATION_UID = "2.25.201934077142918246116339116702541820316"
+PADDING_STORED = -2000
+"""What scanners write outside their circular field of view."""
+
+
+@dataclass(frozen=True)
+class PhantomStudy:
+    """A written study and what is true of it.
+
+    Attributes:
+        labels: uint8 (slices, rows, columns), `Label`, in the order and orientation of the files
+            sorted by name: head first, rows to the back, columns to the patient's left.
+    """
+
+    folder: Path
+    anatomy: Anatomy
+    scan: Scan
+    labels: NDArray[np.uint8]
+
+
+def make_study(
+    seed: int, folder: Path, *, prevalence: Prevalence | None = None, quick: bool = False
+) -> PhantomStudy:
+    """Draw, scan and write the phantom of a seed into `folder` (made if missing).
+
+    `quick` halves the matrix (256 instead of 512): for tests.
+    """
+    anatomy = draw_anatomy(seed, prevalence)
+    scan = draw_scan(seed, anatomy.body)
+    return write_study(anatomy, quick_scan(scan) if quick else scan, folder)
+
+
+def write_study(anatomy: Anatomy, scan: Scan, folder: Path) -> PhantomStudy:
+    """Scan a patient and write `001.dcm`, `002.dcm`, … head first.
+
+    Raises:
+        FileExistsError: the folder holds files already; two studies must not mix.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    if any(folder.iterdir()):
+        raise FileExistsError(f"{folder} is not empty: a phantom study wants a folder of its own")
+    grid = scan.grid()
+    hu, labels = render(anatomy, grid)
+    add_table(anatomy.body, grid, hu)
+    hu += noise(np.random.default_rng((anatomy.seed, 0x0153)), hu.shape, scan.noise_hu)
+    for index in range(len(hu)):
+        header = _header(anatomy, scan, index, float(grid.z_mm[index]))
+        _store(header, hu[index], scan)
+        header.save_as(folder / f"{index + 1:03d}.dcm", enforce_file_format=True)
+    return PhantomStudy(folder, anatomy, scan, labels)
+
+
+def uid(*parts: object) -> str:
+    """A DICOM UID that depends on nothing but `parts` (PS3.5 B.2: 2.25 and 128 bits)."""
+    digest = hashlib.sha256("/".join(map(str, ("rcc-onnx phantom", *parts))).encode()).digest()
+    return f"2.25.{int.from_bytes(digest[:16], 'big')}"
+
+
+def _header(anatomy: Anatomy, scan: Scan, index: int, z_mm: float) -> FileDataset:
+    seed = anatomy.seed
+    # Two scans of one patient are two studies: every part of the scan counts.
+    study = uid("study", seed, scan)
+    meta = FileMetaDataset()
+    meta.MediaStorageSOPClassUID = CTImageStorage
+    meta.MediaStorageSOPInstanceUID = uid(study, "instance", index)
+    meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    meta.ImplementationClassUID = IMPLEMENTATION_UID
+    ds = FileDataset("", {}, file_meta=meta, preamble=b"\0" * 128)
+    ds.SpecificCharacterSet = "ISO_IR 192"
+    ds.ImageType = ["ORIGINAL", "PRIMARY", "AXIAL"]
+    ds.SOPClassUID, ds.SOPInstanceUID = CTImageStorage, meta.MediaStorageSOPInstanceUID
+    ds.StudyDate = ds.SeriesDate = ds.AcquisitionDate = ds.ContentDate = "20000101"
+    ds.StudyTime = ds.SeriesTime = ds.AcquisitionTime = ds.ContentTime = "120000"
+    ds.AccessionNumber, ds.ReferringPhysicianName = "", ""
+    ds.Modality, ds.Manufacturer = "CT", PHANTOM_MANUFACTURER
+    ds.StudyDescription = "Digital phantom, not a patient"
+    ds.SeriesDescription = "Digital phantom, abdomen, contrast"
+    ds.PatientName, ds.PatientID = f"Phantom^Digital {seed}", f"PHANTOM-{seed}"
+    ds.PatientBirthDate, ds.PatientSex = "", "O"
+    ds.QualityControlSubject = "YES"
+    ds.PatientPosition = "HFS"
+    ds.ContrastBolusAgent = "simulated"
+    ds.BodyPartExamined = "ABDOMEN"
+    ds.KVP = "120"
+    ds.SliceThickness = f"{scan.thickness_mm:g}"
+    ds.SpacingBetweenSlices = f"{scan.spacing_mm:g}"
+    ds.ConvolutionKernel = "SIMULATED"
+    ds.StudyInstanceUID, ds.SeriesInstanceUID = study, uid(study, "series")
+    ds.StudyID, ds.SeriesNumber, ds.AcquisitionNumber = "1", "1", "1"
+    ds.InstanceNumber = str(index + 1)
+    first = -(scan.matrix - 1) / 2 * scan.pixel_mm
+    x, y = (first + offset for offset in scan.offset_xy_mm)
+    ds.ImagePositionPatient = [f"{x:.4f}", f"{y:.4f}", f"{z_mm:.4f}"]
+    ds.ImageOrientationPatient = ["1", "0", "0", "0", "1", "0"]
+    ds.FrameOfReferenceUID, ds.PositionReferenceIndicator = uid(study, "frame"), ""
+    ds.SliceLocation = f"{z_mm:.4f}"
+    ds.ImageComments = "Digital phantom made by rcc-onnx. Not a patient."
+    ds.PixelSpacing = [f"{scan.pixel_mm:.4f}"] * 2
+    ds.WindowCenter, ds.WindowWidth = "40", "400"
+    return ds
+
+
+def _store(ds: FileDataset, hu: Floats, scan: Scan) -> None:
+    """Put one slice of HU into the header as stored values, with its rescale."""
+    unsigned = scan.storage is Storage.UNSIGNED_1024
+    intercept = -1024 if unsigned else 0
+    stored = np.clip(np.rint(hu), -1024, 3071) - intercept
+    if scan.storage is Storage.SIGNED_PADDED:
+        steps = np.arange(scan.matrix) - (scan.matrix - 1) / 2
+        stored[np.hypot(steps[:, None], steps[None, :]) > scan.matrix / 2] = PADDING_STORED
+        ds.add_new("PixelPaddingValue", "SS", PADDING_STORED)
+    ds.SamplesPerPixel, ds.PhotometricInterpretation = 1, "MONOCHROME2"
+    ds.Rows = ds.Columns = scan.matrix
+    ds.BitsAllocated, ds.BitsStored, ds.HighBit = 16, 16, 15
+    ds.PixelRepresentation = 0 if unsigned else 1
+    ds.RescaleIntercept, ds.RescaleSlope, ds.RescaleType = str(intercept), "1", "HU"
+    ds.PixelData = stored.astype("<u2" if unsigned else "<i2").tobytes()
