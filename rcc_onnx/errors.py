@@ -23,6 +23,120 @@ class IntakeError(RccOnnxError, ValueError):
     code = "intake"
 
 
+class FolderNotFoundError(IntakeError, FileNotFoundError):
+    """The study folder does not exist, or is no folder."""
+
+    code = "folder-not-found"
+
+
+class NoDicomError(IntakeError):
+    """The folder holds no DICOM file."""
+
+    code = "no-dicom"
+
+
+class NoCtError(IntakeError):
+    """The folder holds DICOM files, but no CT slice that could be used."""
+
+    code = "no-ct"
+
+
+class SeveralSeriesError(IntakeError):
+    """The folder holds more than one CT series."""
+
+    code = "several-series"
+
+
+class MissingAttributeError(IntakeError):
+    """A slice lacks a DICOM attribute that cannot be done without."""
+
+    code = "missing-attribute"
+
+
+class InvalidAttributeError(IntakeError):
+    """A DICOM attribute holds something that cannot be meant, such as a spacing of zero."""
+
+    code = "invalid-attribute"
+
+
+class MixedSeriesError(IntakeError):
+    """Slices of one series differ in matrix, pixel spacing or orientation."""
+
+    code = "mixed-series"
+
+
+class NotAxialError(IntakeError):
+    """The slices are coronal, sagittal or oblique."""
+
+    code = "not-axial"
+
+
+class ShearedSeriesError(IntakeError):
+    """The slices are shifted against each other, as a tilted gantry shifts them."""
+
+    code = "sheared-series"
+
+
+class TooFewSlicesError(IntakeError):
+    """The series has too few slices to tell their spacing."""
+
+    code = "too-few-slices"
+
+
+class DuplicatePositionsError(IntakeError):
+    """Two slices of a series lie at the same place."""
+
+    code = "duplicate-positions"
+
+
+class MissingSlicesError(IntakeError):
+    """A gap between neighbours is a multiple of the slice spacing."""
+
+    code = "missing-slices"
+
+
+class UnevenSpacingError(IntakeError):
+    """The gaps between neighbours differ."""
+
+    code = "uneven-spacing"
+
+
+class SpacingRangeError(IntakeError):
+    """A slice or pixel spacing is outside what the networks can be given."""
+
+    code = "spacing-out-of-range"
+
+
+class PixelsError(IntakeError):
+    """The pixels of a slice cannot be had: cut short, damaged, or not what the header says."""
+
+    code = "pixels-undecodable"
+
+
+class TransferSyntaxError(PixelsError, NotImplementedError):
+    """No decoder exists for the transfer syntax of a slice."""
+
+    code = "transfer-syntax"
+
+
+class PixelPluginError(PixelsError, RuntimeError):
+    """The package that decodes this transfer syntax is not installed."""
+
+    code = "pixel-plugin-missing"
+
+
+class NotebookStopsError(IntakeError):
+    """The published notebook ends with an error here, so its profile has no answer."""
+
+    code = "notebook-stops"
+
+
+class ProbabilityMapError(RccOnnxError, ValueError):
+    """An array that was handed over as a probability map or a volume cannot be one."""
+
+    code = "probability-map"
+
+
 # --- Model bundles -------------------------------------------------------------------------------
 
 

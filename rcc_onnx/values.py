@@ -2,7 +2,7 @@
 
 Axes are named z, y, x: slices from head to feet, rows from anterior to posterior, columns from the
 patient's right to the left. The network grid has 2 mm pixels and slices about 5 mm apart
-(`shared reference`: the published pipeline, section 1).
+(docs/pipeline.md section 1).
 """
 
 from dataclasses import dataclass
@@ -23,6 +23,8 @@ MIN_SLICES = 40
 """Volumes with fewer slices are padded with zeros up to this many: a crop needs them."""
 CROP_SHAPE_ZYX = (40, 64, 64)
 """Shape of the crop round a kidney that the 3D network sees."""
+PHANTOM_MANUFACTURER = "rcc-onnx digital phantom"
+"""Manufacturer in every file of a digital phantom, along with QualityControlSubject YES."""
 
 PHANTOM_MANUFACTURER = "rcc-onnx digital phantom"
 """Manufacturer (0008,0070) of every phantom file; with QualityControlSubject YES it marks one."""

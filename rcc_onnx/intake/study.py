@@ -1,0 +1,113 @@
+"""A study that passed the intake: ordered slices, decoded when asked for."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rcc_onnx.intake.headers import LeftOut, SliceHeader
+from rcc_onnx.intake.pixels import read_stored_values
+from rcc_onnx.values import PHANTOM_MANUFACTURER, Profile
+
+NETWORK_SLICE_MM = 5.0
+"""The slices of the network volume are at least this far apart, less a little in rounding."""
+
+
+@dataclass(frozen=True)
+class AxisTurn:
+    """How a file's array is turned to rows anterior -> posterior, columns patient right -> left.
+
+    First the transposition, then the flips of the transposed array's axes.
+    """
+
+    transpose: bool = False
+    flip_rows: bool = False
+    flip_columns: bool = False
+
+    def apply(self, array: NDArray[Any]) -> NDArray[Any]:
+        """The turned array: a view, of shape (columns, rows) if transposed."""
+        turned = array.T if self.transpose else array
+        row_step, column_step = (-1 if flip else 1 for flip in (self.flip_rows, self.flip_columns))
+        return turned[::row_step, ::column_step]
+
+
+@dataclass(frozen=True)
+class StudySlice:
+    """One slice, ready to be decoded.
+
+    Attributes:
+        header: what its file says.
+        turn: how its array is turned.
+        shape: rows and columns once turned.
+        spacing_yx_mm: between rows and between columns once turned.
+        slope, intercept: HU = stored value x slope + intercept.
+    """
+
+    header: SliceHeader
+    turn: AxisTurn
+    shape: tuple[int, int]
+    spacing_yx_mm: tuple[float, float]
+    slope: float
+    intercept: float
+
+    def stored_values(self) -> NDArray[Any]:
+        """Stored values, turned; decoded anew at every call.
+
+        Raises:
+            PixelsError: they cannot be decoded.
+        """
+        return np.ascontiguousarray(self.turn.apply(read_stored_values(self.header)))
+
+    def rescale(self, stored: NDArray[Any]) -> NDArray[np.float64]:
+        """HU of stored values, any shape."""
+        return stored.astype(np.float64) * self.slope + self.intercept
+
+
+@dataclass(frozen=True)
+class Study:
+    """One CT series that can be analysed.
+
+    Attributes:
+        folder: where it lies.
+        profile: the profile it was read for.
+        slices: at least one; head first in the standard profile, by file name in the notebook's.
+        spacing_zyx_mm: between slices, rows and columns (turned).
+        stride: every how many slices one goes to the networks.
+        files_found: files in the folder.
+        left_out: files that are not slices of the study, and why.
+        warnings: sentences that a person should read next to the result.
+    """
+
+    folder: Path
+    profile: Profile
+    slices: tuple[StudySlice, ...]
+    spacing_zyx_mm: tuple[float, float, float]
+    stride: int
+    files_found: int
+    left_out: tuple[LeftOut, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.slices or self.stride < 1 or min(self.spacing_zyx_mm) <= 0:
+            raise ValueError("a study has slices, a stride of at least 1 and positive spacings")
+
+    @property
+    def files_used(self) -> int:
+        """Files that are slices of the study, whether the networks see them or not."""
+        return len(self.slices)
+
+    @property
+    def needed_slices(self) -> tuple[StudySlice, ...]:
+        """The slices that go to the networks: 0, stride, 2 x stride ..."""
+        return self.slices[:: self.stride]
+
+    @property
+    def is_digital_phantom(self) -> bool:
+        """Whether every slice's file says that it is one of this project's phantoms."""
+        return all(
+            one.header.manufacturer == PHANTOM_MANUFACTURER
+            and one.header.quality_control_subject == "YES"
+            for one in self.slices
+        )

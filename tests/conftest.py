@@ -1,0 +1,24 @@
+"""Fixtures that several test modules share."""
+
+import tarfile
+from pathlib import Path
+
+import pytest
+
+REFERENCE = Path(__file__).parent / "data" / "reference"
+
+
+@pytest.fixture(scope="session")
+def reference() -> Path:
+    """The folder of reference data: expected answers, stage maps, tiny Keras files."""
+    return REFERENCE
+
+
+@pytest.fixture(scope="session")
+def reference_cases(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder with the nine reference studies, unpacked once a session (186 MB)."""
+    folder = tmp_path_factory.mktemp("reference_cases")
+    with tarfile.open(REFERENCE / "cases.tar.xz") as archive:
+        archive.extractall(folder, filter="data")
+    (top,) = (path.parent.parent for path in sorted(folder.rglob("001.dcm"))[:1])
+    return top
