@@ -161,6 +161,72 @@ class BundleManifestError(BundleError):
         return f"{where}: {self.problem}"
 
 
+class OnnxFormatError(BundleError):
+    """The bytes of a network are not one well-formed ONNX model."""
+
+    code = "onnx-format"
+
+
+class BundleFileError(BundleError):
+    """A file of a bundle is missing, is no regular file, or lies outside the bundle's folder."""
+
+    code = "bundle-file"
+
+
+class BundleHashError(BundleError):
+    """A network's bytes are not those that the manifest was written for."""
+
+    code = "bundle-hash"
+
+
+class BundleNetworkError(BundleError):
+    """A network's inputs, outputs or opset are not what the manifest says."""
+
+    code = "bundle-network"
+
+
+class ExternalDataError(BundleError):
+    """A network keeps weights outside its ONNX file, so outside what its hash covers."""
+
+    code = "external-data"
+
+
+class CustomOperatorError(BundleError):
+    """A network needs operators, or functions, that are not ONNX's own."""
+
+    code = "custom-operator"
+
+
+class BundleFolderError(BundleError, FileNotFoundError):
+    """A folder that was named as a bundle, or as a folder of bundles, is none."""
+
+    code = "bundle-folder"
+
+
+class UnknownBundleError(BundleError, LookupError):
+    """No installed bundle has the name that was asked for."""
+
+    code = "unknown-bundle"
+
+
+class NoBundleError(BundleError, LookupError):
+    """No bundle is installed at all, or none for this kind of study."""
+
+    code = "no-bundle"
+
+
+class NoPatientBundleError(NoBundleError):
+    """No bundle that may be used on patients is installed."""
+
+    code = "no-patient-bundle"
+
+
+class SeveralBundlesError(BundleError, LookupError):
+    """More than one bundle would do: the choice is the user's."""
+
+    code = "several-bundles"
+
+
 # --- Sessions ------------------------------------------------------------------------------------
 
 
@@ -168,3 +234,63 @@ class ProviderError(RccOnnxError, RuntimeError):
     """An execution provider that was asked for cannot run here."""
 
     code = "provider"
+
+
+class RuntimeNotUsableError(ProviderError, ImportError):
+    """onnxruntime itself is missing or cannot be imported."""
+
+    code = "onnxruntime-not-usable"
+
+
+class ProviderNotInstalledError(ProviderError):
+    """The onnxruntime that is installed was built without this provider."""
+
+    code = "provider-not-installed"
+
+
+class ProviderNotLoadedError(ProviderError):
+    """The provider is installed, but a library, a driver or a device that it needs is missing."""
+
+    code = "provider-not-loaded"
+
+
+class ProviderConflictError(ProviderError):
+    """Several onnxruntime packages are installed over one another; the wanted one is hidden."""
+
+    code = "provider-conflict"
+
+
+class ThreadsError(RccOnnxError, ValueError):
+    """The number of threads is not a whole number of at least 1."""
+
+    code = "threads"
+
+
+class NetworkError(RccOnnxError, RuntimeError):
+    """A network cannot be loaded, cannot be run, or answers nonsense."""
+
+    code = "network"
+
+
+class NetworkLoadError(NetworkError):
+    """onnxruntime refuses a network."""
+
+    code = "network-load"
+
+
+class NetworkRunError(NetworkError):
+    """onnxruntime failed while it ran a network."""
+
+    code = "network-run"
+
+
+class NetworkOutputError(NetworkError):
+    """A network's answer has a wrong shape or holds what is no probability."""
+
+    code = "network-output"
+
+
+class NetworkInputError(NetworkError, ValueError):
+    """A network was given an array of a wrong shape or type."""
+
+    code = "network-input"

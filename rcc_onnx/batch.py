@@ -1,0 +1,93 @@
+"""Many cases, one after another; a bad one does not stop the others."""
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rcc_onnx.engine import Engine
+from rcc_onnx.errors import InputFolderError, ProviderError, RccOnnxError, UnexpectedError
+from rcc_onnx.findings import CaseResult, FailedCase
+from rcc_onnx.intake import holds_dicom
+from rcc_onnx.report import write_case
+from rcc_onnx.stopwatch import StageListener
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Case:
+    """A study folder and the name of its results."""
+
+    name: str
+    folder: Path
+
+
+def find_cases(folder: Path, out: Path | None = None) -> tuple[Case, ...]:
+    """The cases of an input: the folder itself if DICOM files lie in it, else its subfolders.
+
+    Subfolders come sorted by name; hidden ones, those without any file and `out` are passed over.
+
+    Raises:
+        InputFolderError: there is no such folder, or nothing in it could be a case.
+    """
+    if not folder.is_dir():
+        what = "is a file, not a folder" if folder.exists() else "does not exist"
+        raise InputFolderError(
+            f"{folder} {what}; give a study folder, or a folder of study folders"
+        )
+    if holds_dicom(folder):
+        return (Case(folder.resolve().name or "study", folder),)
+    skip = out.resolve() if out is not None else None
+    cases = tuple(
+        Case(sub.name, sub)
+        for sub in sorted(folder.iterdir())
+        if sub.is_dir()
+        and not sub.name.startswith(".")
+        and sub.resolve() != skip
+        and any(one.is_file() for one in sub.rglob("*"))
+    )
+    if not cases:
+        raise InputFolderError(
+            f"{folder} holds no DICOM files and no study folders; give a study folder, or a "
+            "folder of study folders"
+        )
+    return cases
+
+
+def analyse_cases(
+    engine: Engine,
+    cases: Sequence[Case],
+    out: Path,
+    listener: Callable[[Case], StageListener | None] = lambda case: None,
+) -> Iterator[CaseResult | FailedCase]:
+    """Analyse each case, write its files into `out`, and yield its result.
+
+    Raises:
+        ProviderError: the provider cannot run here, so no case could be analysed.
+        OutputError: results cannot be written.
+    """
+    for case in cases:
+        result = analyse_case(engine, case, listener(case))
+        write_case(result, out)
+        yield result
+
+
+def analyse_case(
+    engine: Engine, case: Case, listener: StageListener | None = None
+) -> CaseResult | FailedCase:
+    """One case; whatever is wrong with it becomes a `FailedCase`."""
+    try:
+        return engine.analyse(case.folder, case.name, listener)
+    except ProviderError:
+        raise
+    except RccOnnxError as error:
+        return FailedCase(case.name, engine.options.profile, error)
+    except Exception as error:
+        # A defect of ours or of a library: this case is lost, the night's other cases are not.
+        _log.exception("case %s: unexpected error", case.name)
+        unexpected = UnexpectedError(
+            f"{type(error).__name__} while analysing this case; this is a defect, please report "
+            "it with the output of the same command and -v"
+        )
+        return FailedCase(case.name, engine.options.profile, unexpected)

@@ -1,0 +1,313 @@
+"""Model bundles: folders with a manifest and two networks, found, checked and chosen.
+
+Nothing of a network is used before its bytes have the hash in the manifest, and the very bytes that
+were hashed are the ones handed on: no file is read again between check and use.
+"""
+
+import hashlib
+import logging
+import os
+import stat
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rcc_onnx.errors import (
+    BundleError,
+    BundleFileError,
+    BundleFolderError,
+    BundleHashError,
+    BundleManifestError,
+    NoBundleError,
+    NoPatientBundleError,
+    OnnxFormatError,
+    SeveralBundlesError,
+    UnknownBundleError,
+)
+from rcc_onnx.manifest import MANIFEST_FILE, NETWORK_NAMES, Manifest, NetworkName, StudyKind
+from rcc_onnx.onnx_check import check_network
+from rcc_onnx.onnx_file import read_onnx
+
+_log = logging.getLogger(__name__)
+
+MODELS_VARIABLE = "RCC_ONNX_MODELS"
+"""Environment variable that names a folder of bundles."""
+
+LARGEST_MANIFEST = 2**20
+"""Bytes; a manifest has some thousand."""
+LARGEST_NETWORK = 2**31 - 1
+"""Bytes; protobuf cannot hold more, so no ONNX file without external data can be larger."""
+
+GET_PUBLISHED = (
+    "Take models/kidney_segmentation.h5 and models/RCC_segmentation.h5 from the repository "
+    "Naoki-Toda/RCC_detection, then run: python -m convert kidney_segmentation.h5 "
+    "RCC_segmentation.h5 --name published --out models/published"
+)
+"""How to come by a bundle for patients."""
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A bundle whose manifest is valid and whose files are there. Networks are read when asked."""
+
+    folder: Path
+    manifest: Manifest
+
+    @property
+    def name(self) -> str:
+        return self.manifest.name
+
+    def read_network(self, name: NetworkName) -> bytes:
+        """The bytes of one network, read once, checked, and given as they were checked.
+
+        Raises:
+            BundleFileError: the file cannot be read.
+            BundleHashError: its hash is not the manifest's.
+            BundleError: other leaves, see `onnx_file.read_onnx` and `onnx_check.check_network`.
+        """
+        entry = self.manifest.networks[name]
+        data = _read(self.folder, entry.file, LARGEST_NETWORK)
+        digest = hashlib.sha256(data).hexdigest()
+        if digest != entry.sha256:
+            raise BundleHashError(
+                f"{self.folder / entry.file}: has SHA-256 {digest}, manifest.json says "
+                f"{entry.sha256}. The file was changed or damaged: get the bundle again, or "
+                "convert it again."
+            )
+        try:
+            summary = read_onnx(data)
+        except OnnxFormatError as error:
+            path = self.folder / entry.file
+            raise OnnxFormatError(f"{path}: is no well-formed ONNX file: it {error}") from None
+        check_network(summary, entry)
+        return data
+
+    def check(self) -> None:
+        """Read and check both networks. Raises what `read_network` raises."""
+        for name in NETWORK_NAMES:
+            self.read_network(name)
+
+
+@dataclass(frozen=True)
+class BrokenBundle:
+    """A folder with a manifest.json that cannot be used, and why.
+
+    `name` is the manifest's where that could be read, else the folder's.
+    """
+
+    folder: Path
+    name: str
+    error: BundleError
+
+
+Installed = Bundle | BrokenBundle
+
+
+def load_bundle(folder: Path) -> Bundle:
+    """Read a bundle's manifest and see that its files are there; `Bundle.check` does the rest.
+
+    Raises:
+        BundleFolderError: there is no manifest.json.
+        BundleManifestError: it breaks the schema.
+        BundleFileError: a network is missing, no regular file, or outside the folder.
+    """
+    bundle = Bundle(folder, _read_manifest(folder))
+    for name in NETWORK_NAMES:
+        _locate(folder, bundle.manifest.networks[name].file, LARGEST_NETWORK)
+    return bundle
+
+
+def shipped_models_folder() -> Path | None:
+    """The folder of bundles that came with rcc-onnx: in the package, or beside it in a checkout."""
+    package = Path(__file__).resolve().parent
+    if (package / "models").is_dir():
+        return package / "models"
+    # A folder named models in site-packages would belong to somebody else.
+    checkout = package.parent
+    if (checkout / "pyproject.toml").is_file() and (checkout / "models").is_dir():
+        return checkout / "models"
+    return None
+
+
+def search_folders(environ: Mapping[str, str] = os.environ) -> tuple[Path, ...]:
+    """Where bundles are looked for: the folder in RCC_ONNX_MODELS, then those shipped.
+
+    Raises:
+        BundleFolderError: RCC_ONNX_MODELS is set, but names no folder of bundles.
+    """
+    folders = []
+    named = environ.get(MODELS_VARIABLE, "")
+    if named:
+        folder = Path(named)
+        if not folder.is_dir():
+            raise BundleFolderError(f"{MODELS_VARIABLE} is {named}, which is no folder")
+        if _has_manifest(folder):
+            raise BundleFolderError(
+                f"{MODELS_VARIABLE} is {named}, which is a bundle. It must name the folder that "
+                "bundles lie in; --models takes a single bundle."
+            )
+        folders.append(folder)
+    shipped = shipped_models_folder()
+    return (*folders, shipped) if shipped else tuple(folders)
+
+
+def installed_bundles(
+    folders: Sequence[Path] | None = None, *, check: bool = False
+) -> tuple[Installed, ...]:
+    """Every bundle in `folders` (default: `search_folders()`), sorted by name within a folder.
+
+    A name found in one folder hides the same name in later ones, so that a user's bundle can
+    replace a shipped one. Folders without a manifest.json are passed over.
+
+    With `check` the networks are read and checked too (`models list` does that), and a bundle that
+    fails is broken.
+
+    Raises:
+        BundleFolderError: one of the folders cannot be listed.
+    """
+    found: list[Installed] = []
+    for folder in search_folders() if folders is None else folders:
+        taken = {bundle.name for bundle in found}
+        try:
+            candidates = sorted(one for one in folder.iterdir() if _has_manifest(one))
+        except OSError as error:
+            raise BundleFolderError(f"{folder}: {error.strerror or 'cannot be listed'}") from error
+        here = [_inspect(candidate, check=check) for candidate in candidates]
+        for bundle in sorted(here, key=lambda one: one.name):
+            if bundle.name in taken:
+                _log.info("bundle %s in %s is hidden by another", bundle.name, bundle.folder)
+            else:
+                found.append(bundle)
+    return tuple(found)
+
+
+def find_bundle(name_or_folder: str, installed: Sequence[Installed] | None = None) -> Bundle:
+    """The bundle that a user named: a folder, or the name of an installed bundle.
+
+    What contains a path separator, or is a folder with a manifest.json, is taken as a folder.
+
+    Raises:
+        BundleFolderError, UnknownBundleError, SeveralBundlesError: it cannot be found.
+        BundleError: it was found, but is broken.
+    """
+    folder = Path(name_or_folder)
+    separators = {"/", "\\", os.sep}
+    if separators & set(name_or_folder) or _has_manifest(folder):
+        return load_bundle(folder)
+    bundles = installed_bundles() if installed is None else installed
+    named = [one for one in bundles if one.name == name_or_folder]
+    if not named:
+        known = ", ".join(sorted({one.name for one in bundles})) or "none"
+        raise UnknownBundleError(
+            f"no bundle named {name_or_folder!r} is installed. Installed: {known}. A bundle "
+            f"elsewhere can be given as a folder: --models ./{name_or_folder}"
+        )
+    if len(named) > 1:
+        folders = ", ".join(str(one.folder) for one in named)
+        raise SeveralBundlesError(
+            f"several bundles are named {name_or_folder!r}; give one as a folder: {folders}"
+        )
+    (only,) = named
+    if isinstance(only, BrokenBundle):
+        raise only.error
+    return only
+
+
+def choose_bundle(study_kind: StudyKind, installed: Sequence[Installed] | None = None) -> Bundle:
+    """The only installed bundle that may be used on such a study without being named by hand.
+
+    Raises:
+        NoBundleError: none is installed, or none for this kind of study.
+        NoPatientBundleError: none may be used on patients; the message says how to get one.
+        SeveralBundlesError: more than one would do.
+    """
+    bundles = installed_bundles() if installed is None else installed
+    broken = [one for one in bundles if isinstance(one, BrokenBundle)]
+    usable = [one for one in bundles if isinstance(one, Bundle)]
+    suitable = [one for one in usable if study_kind in one.manifest.use_on]
+    if len(suitable) > 1:
+        names = ", ".join(f"{one.name} ({one.folder})" for one in suitable)
+        raise SeveralBundlesError(f"several bundles would do: {names}. Say --models NAME or DIR.")
+    if suitable:
+        for one in broken:
+            _log.warning("bundle %s is broken and was passed over: %s", one.name, one.error)
+        return suitable[0]
+    note = "".join(f" Bundle {one.name} is broken: {one.error}" for one in broken)
+    if study_kind == "patient":
+        raise NoPatientBundleError(_no_patient_bundle(usable) + note)
+    if not usable:
+        raise NoBundleError(f"no usable model bundle is installed. {GET_PUBLISHED}.{note}")
+    names = ", ".join(one.name for one in usable)
+    raise NoBundleError(
+        f"no installed bundle is meant for digital phantoms (installed: {names}). "
+        f"Name one by hand with --models NAME.{note}"
+    )
+
+
+def _no_patient_bundle(usable: Sequence[Bundle]) -> str:
+    message = f"no installed bundle may be used on patients. {GET_PUBLISHED}."
+    for bundle in usable:
+        message += (
+            f" --models {bundle.name} forces the bundle made for "
+            f"{' and '.join(bundle.manifest.use_on)} studies, whose answers on patients mean "
+            "nothing."
+        )
+    return message
+
+
+def _inspect(folder: Path, *, check: bool) -> Installed:
+    name = folder.name
+    try:
+        name = _read_manifest(folder).name
+        bundle = load_bundle(folder)
+        if check:
+            bundle.check()
+    except BundleError as error:
+        return BrokenBundle(folder, name, error)
+    return bundle
+
+
+def _has_manifest(folder: Path) -> bool:
+    """Whether there is a manifest.json, be it a link that leads nowhere: that is a broken bundle."""
+    return os.path.lexists(folder / MANIFEST_FILE)
+
+
+def _read_manifest(folder: Path) -> Manifest:
+    if not _has_manifest(folder):
+        what = "has no manifest.json" if folder.is_dir() else "is no folder"
+        raise BundleFolderError(
+            f"{folder} {what}. A bundle is a folder with manifest.json, two .onnx files and "
+            "MODEL_CARD.md, as `python -m convert` writes it."
+        )
+    try:
+        text = _read(folder, MANIFEST_FILE, LARGEST_MANIFEST).decode("utf-8")
+        return Manifest.from_json(text)
+    except UnicodeDecodeError:
+        raise BundleManifestError("is not UTF-8 text") from None
+
+
+def _locate(folder: Path, file: str, largest: int) -> Path:
+    """The real path of a regular file in the folder; symbolic links may not lead out of it."""
+    path = folder / file
+    try:
+        home, real = folder.resolve(strict=True), path.resolve(strict=True)
+        status = real.stat()
+    except (OSError, RuntimeError) as error:
+        # Path.resolve says a loop of links with RuntimeError before Python 3.13.
+        reason = getattr(error, "strerror", None) or "cannot be followed"
+        raise BundleFileError(f"{path}: {reason}") from error
+    if not real.is_relative_to(home):
+        raise BundleFileError(f"{path}: is a link that leads out of the bundle's folder")
+    if not stat.S_ISREG(status.st_mode):
+        raise BundleFileError(f"{path}: is not a regular file")
+    if status.st_size > largest:
+        raise BundleFileError(f"{path}: is larger than {largest} bytes")
+    return real
+
+
+def _read(folder: Path, file: str, largest: int) -> bytes:
+    real = _locate(folder, file, largest)
+    try:
+        return real.read_bytes()
+    except OSError as error:
+        raise BundleFileError(f"{folder / file}: {error.strerror or 'cannot be read'}") from error

@@ -1,0 +1,177 @@
+"""The engine: networks opened once, studies analysed one after another.
+
+    engine = Engine.load(provider="cpu")
+    result = engine.analyse("studies/case01")
+    print(result.sides["right"].outcome)
+"""
+
+import logging
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from rcc_onnx.bundles import Bundle, choose_bundle, find_bundle
+from rcc_onnx.findings import CaseResult, ModelsUsed, ProviderUsed, StudyFacts
+from rcc_onnx.intake import Study, read_study
+from rcc_onnx.manifest import NETWORK_NAMES, StudyKind
+from rcc_onnx.networks import Networks
+from rcc_onnx.pipeline import analyse_study
+from rcc_onnx.sessions import open_networks
+from rcc_onnx.stopwatch import StageListener, Stopwatch
+from rcc_onnx.values import Profile, Thresholds
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to analyse. Thresholds that are None are the bundle's own.
+
+    Attributes:
+        provider: auto, cpu, cuda, directml, openvino, tensorrt or coreml.
+        threads: CPU threads of a network; None: the CPUs that this process may use.
+    """
+
+    profile: Profile = Profile.STANDARD
+    provider: str = "auto"
+    threads: int | None = None
+    kidney_threshold: float | None = None
+    lesion_threshold: float | None = None
+
+
+@dataclass(frozen=True)
+class _Loaded:
+    """A bundle with its networks open."""
+
+    bundle: Bundle
+    networks: Networks
+    provider: ProviderUsed
+
+
+@dataclass
+class Engine:
+    """Analyses studies. Make one with `Engine.load`; it may be used from one thread at a time."""
+
+    options: Options
+    _named: _Loaded | None = None
+    _chosen: dict[StudyKind, _Loaded] = field(default_factory=dict)
+
+    @classmethod
+    def load(
+        cls,
+        models: str | Path | None = None,
+        provider: str = "auto",
+        *,
+        profile: Profile = Profile.STANDARD,
+        threads: int | None = None,
+        kidney_threshold: float | None = None,
+        lesion_threshold: float | None = None,
+    ) -> "Engine":
+        """An engine that is ready.
+
+        Args:
+            models: name or folder of a bundle. None: for each study the only installed bundle
+                that is meant for its kind, opened when the first such study comes.
+            provider, profile, threads, kidney_threshold, lesion_threshold: see `Options`.
+
+        Raises:
+            BundleError: the bundle is missing or broken.
+            ProviderError: the provider cannot run here.
+            OptionError: an option has an impossible value.
+        """
+        options = Options(profile, provider, threads, kidney_threshold, lesion_threshold)
+        named = None if models is None else _open(find_bundle(str(models)), options)
+        return cls(options, named)
+
+    def analyse(
+        self, path: str | Path, case: str | None = None, listener: StageListener | None = None
+    ) -> CaseResult:
+        """Analyse the study in a folder.
+
+        Args:
+            path: folder with one CT series.
+            case: name for the result; the folder's own if None.
+            listener: told the stage and how much of it is done.
+
+        Raises:
+            IntakeError: the folder does not hold one study that can be analysed without guessing.
+            BundleError: no bundle, or more than one, is meant for such a study.
+            ProviderError, NetworkError: the networks cannot run.
+        """
+        folder = Path(path)
+        watch = Stopwatch(listener)
+        with watch.stage("reading_headers"):
+            study = read_study(folder, self.options.profile)
+        kind: StudyKind = "digital-phantom" if study.is_digital_phantom else "patient"
+        with watch.stage("loading_networks"):
+            loaded = self._networks_for(kind)
+        thresholds = _thresholds(loaded.bundle, self.options)
+        sides = analyse_study(study, loaded.networks, thresholds, watch)
+        models = _models_used(loaded.bundle, kind)
+        return CaseResult(
+            case=case if case is not None else folder.resolve().name,
+            profile=self.options.profile,
+            thresholds=thresholds,
+            sides=sides,
+            study=_study_facts(study, kind),
+            models=models,
+            provider=loaded.provider,
+            timings_s=watch.seconds(),
+            warnings=(*_warnings(models, kind), *study.warnings),
+        )
+
+    def _networks_for(self, kind: StudyKind) -> _Loaded:
+        if self._named is not None:
+            return self._named
+        if kind not in self._chosen:
+            bundle = choose_bundle(kind)
+            # One bundle may serve both kinds; its networks are opened once.
+            twin = next((one for one in self._chosen.values() if one.bundle == bundle), None)
+            self._chosen[kind] = twin or _open(bundle, self.options)
+        return self._chosen[kind]
+
+
+def _open(bundle: Bundle, options: Options) -> _Loaded:
+    networks, provider = open_networks(bundle, options.provider, options.threads)
+    _log.info("bundle %s %s on %s", bundle.name, bundle.manifest.version, provider.ran)
+    return _Loaded(bundle, networks, provider)
+
+
+def _thresholds(bundle: Bundle, options: Options) -> Thresholds:
+    own = bundle.manifest.thresholds
+    kidney, lesion = options.kidney_threshold, options.lesion_threshold
+    return Thresholds(
+        kidney=own.kidney if kidney is None else kidney,
+        lesion=own.lesion if lesion is None else lesion,
+    )
+
+
+def _models_used(bundle: Bundle, kind: StudyKind) -> ModelsUsed:
+    manifest = bundle.manifest
+    return ModelsUsed(
+        name=manifest.name,
+        version=manifest.version,
+        network_sha256={name: manifest.networks[name].sha256 for name in NETWORK_NAMES},
+        meant_for=tuple(manifest.use_on),
+        suitable=kind in manifest.use_on,
+    )
+
+
+def _warnings(models: ModelsUsed, kind: StudyKind) -> tuple[str, ...]:
+    if models.suitable:
+        return ()
+    return (
+        f"the models {models.name!r} are meant for {' and '.join(models.meant_for)} studies and "
+        f"were chosen by hand for a {kind} study: their answers mean nothing here",
+    )
+
+
+def _study_facts(study: Study, kind: StudyKind) -> StudyFacts:
+    return StudyFacts(
+        kind=kind,
+        files_found=study.files_found,
+        slices_in_series=len(study.slices),
+        slices_analysed=len(study.needed_slices),
+        stride=study.stride,
+        spacing_zyx_mm=study.spacing_zyx_mm,
+        left_out=tuple((one.file_name, one.reason) for one in study.left_out),
+    )

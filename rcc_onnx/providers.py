@@ -1,0 +1,132 @@
+"""Execution providers by our names: which package brings them, how they are set, what ran.
+
+Knows onnxruntime's names, but does not import it. docs/providers.md explains the choices.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from importlib import metadata
+
+
+class ProviderName(StrEnum):
+    """What --provider takes."""
+
+    AUTO = "auto"
+    CPU = "cpu"
+    CUDA = "cuda"
+    DIRECTML = "directml"
+    OPENVINO = "openvino"
+    TENSORRT = "tensorrt"
+    COREML = "coreml"
+
+
+@dataclass(frozen=True)
+class ProviderRecord:
+    """Which provider was asked for, which one ran, and why.
+
+    Attributes:
+        ran: read back from the sessions of both networks; never `auto`.
+        reason: one sentence, for the log and the result file.
+        runtime: version of onnxruntime.
+    """
+
+    requested: ProviderName
+    ran: ProviderName
+    reason: str
+    threads: int
+    runtime: str
+
+
+@dataclass(frozen=True)
+class ProviderSpec:
+    """How a provider is asked for.
+
+    Attributes:
+        runtime_name: onnxruntime's name.
+        package: the package of onnxruntime that contains it.
+        extra: the extra of rcc-onnx that installs that package; None if there is none.
+        needs: what else must be on the machine, for messages.
+        options: provider options; {threads} stands for the number of threads.
+        before: providers that take the nodes this one cannot run, before the CPU does.
+    """
+
+    runtime_name: str
+    package: str
+    extra: str | None
+    needs: str
+    options: tuple[tuple[str, str], ...] = ()
+    before: tuple[ProviderName, ...] = ()
+
+    def options_for(self, threads: int) -> dict[str, str]:
+        return {key: value.format(threads=threads) for key, value in self.options}
+
+
+SPECS: dict[ProviderName, ProviderSpec] = {
+    ProviderName.CPU: ProviderSpec("CPUExecutionProvider", "onnxruntime", None, "nothing else"),
+    ProviderName.CUDA: ProviderSpec(
+        "CUDAExecutionProvider",
+        "onnxruntime-gpu",
+        "cuda",
+        "an NVIDIA GPU with its driver, and the CUDA and cuDNN versions that onnxruntime-gpu was "
+        "built for (pip install 'onnxruntime-gpu[cuda,cudnn]' brings both)",
+        # TF32 keeps 10 bits of each factor: too few to agree with the Keras networks to 1e-4.
+        options=(("use_tf32", "0"),),
+    ),
+    ProviderName.DIRECTML: ProviderSpec(
+        "DmlExecutionProvider",
+        "onnxruntime-directml",
+        "directml",
+        "Windows 10 or newer and a GPU with a DirectX 12 driver",
+    ),
+    ProviderName.OPENVINO: ProviderSpec(
+        "OpenVINOExecutionProvider",
+        "onnxruntime-openvino",
+        "openvino",
+        "an Intel CPU",
+        # By itself OpenVINO computes in bfloat16 on CPUs that have it, and with 8 threads.
+        options=(("device_type", "CPU"), ("precision", "FP32"), ("num_of_threads", "{threads}")),
+    ),
+    ProviderName.TENSORRT: ProviderSpec(
+        "TensorrtExecutionProvider",
+        "onnxruntime-gpu",
+        "cuda",
+        "what cuda needs, and the TensorRT version that onnxruntime-gpu was built for",
+        options=(("trt_fp16_enable", "0"), ("trt_int8_enable", "0")),
+        before=(ProviderName.CUDA,),
+    ),
+    ProviderName.COREML: ProviderSpec(
+        "CoreMLExecutionProvider", "onnxruntime", None, "macOS 12 or newer"
+    ),
+}
+
+AUTO_ORDER = (ProviderName.CUDA, ProviderName.DIRECTML, ProviderName.OPENVINO, ProviderName.CPU)
+"""What `auto` tries. TensorRT builds its engine for minutes and CoreML may compute in float16:
+those two run only when asked for by name."""
+
+RUNTIME_PACKAGES = tuple(dict.fromkeys(spec.package for spec in SPECS.values()))
+"""All of these install the same folder `onnxruntime`, each over the other."""
+
+
+def installed_runtimes() -> tuple[str, ...]:
+    """The onnxruntime packages that pip knows to be installed; more than one is trouble."""
+    found = []
+    for package in RUNTIME_PACKAGES:
+        try:
+            metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+        found.append(package)
+    return tuple(found)
+
+
+def how_to_install(spec: ProviderSpec) -> str:
+    """The commands that make a provider's package the only onnxruntime."""
+    if spec.package == "onnxruntime":
+        return f"It is part of the package onnxruntime, where the machine has {spec.needs}."
+    wanted = f"pip install 'rcc-onnx[{spec.extra}]', then " if spec.extra else ""
+    others = " ".join(RUNTIME_PACKAGES)
+    return (
+        f"It comes with the package {spec.package}: {wanted}pip uninstall -y {others}, then pip "
+        f"install {spec.package} (only one onnxruntime package may be installed at a time). It "
+        f"also needs {spec.needs}."
+    )

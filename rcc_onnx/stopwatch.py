@@ -1,0 +1,37 @@
+"""Seconds by stage."""
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+
+StageListener = Callable[[str, float], None]
+"""Told the stage and how much of it is done, 0 to 1."""
+
+
+class Stopwatch:
+    """Adds up the wall-clock seconds of named stages, and tells a listener where the work is."""
+
+    def __init__(self, listener: StageListener | None = None) -> None:
+        self._listener = listener
+        self._seconds: dict[str, float] = {}
+        self._started = time.perf_counter()
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Time a block. The same name again adds to it."""
+        self.progress(name, 0.0)
+        started = time.perf_counter()
+        try:
+            yield
+        finally:
+            spent = time.perf_counter() - started
+            self._seconds[name] = self._seconds.get(name, 0.0) + spent
+
+    def progress(self, stage: str, done: float) -> None:
+        """Tell the listener how far a stage is."""
+        if self._listener is not None:
+            self._listener(stage, done)
+
+    def seconds(self) -> Mapping[str, float]:
+        """Seconds by stage so far, and `total` since the stopwatch was made."""
+        return {**self._seconds, "total": time.perf_counter() - self._started}
