@@ -1,0 +1,79 @@
+"""Writes the bundle folder: all of it, or nothing."""
+
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from convert.errors import OutputError, OutputExistsError
+
+KIDNEY_FILE = "kidney.onnx"
+LESION_FILE = "lesion.onnx"
+CARD_FILE = "MODEL_CARD.md"
+MANIFEST_FILE = "manifest.json"
+BUNDLE_FILES = frozenset({KIDNEY_FILE, LESION_FILE, CARD_FILE, MANIFEST_FILE})
+
+
+def check_target(out: Path, overwrite: bool) -> None:
+    """Check, before any work is done, that a bundle may be written at `out`.
+
+    An existing folder is only ever replaced if asked for and if it holds nothing but a bundle, so a
+    mistyped path cannot cost anything else.
+
+    Raises OutputExistsError.
+    """
+    if not out.exists() and not out.is_symlink():
+        return
+    if not overwrite:
+        raise OutputExistsError(f"{out} exists; give another --out, or --overwrite to replace it")
+    if out.is_symlink() or not out.is_dir():
+        raise OutputExistsError(f"{out} is no folder of its own, so it is not replaced")
+    foreign = sorted(path.name for path in out.iterdir() if path.name not in BUNDLE_FILES)
+    if foreign:
+        raise OutputExistsError(
+            f"{out} holds {foreign[0]!r}, which no bundle has, so it is not replaced; "
+            "give another --out"
+        )
+
+
+def write_folder(out: Path, files: Mapping[str, bytes], overwrite: bool) -> None:
+    """Write `files` (name to content) as the folder `out`, which appears complete or not at all.
+
+    Raises OutputError or OutputExistsError; then, and on Ctrl-C, `out` is what it was before.
+    """
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with _scratch_folder(out) as scratch:
+            fresh = scratch / "new"
+            fresh.mkdir()
+            for name, content in files.items():
+                (fresh / name).write_bytes(content)
+            check_target(out, overwrite)
+            _put_in_place(fresh, out, scratch / "old")
+    except OSError as problem:
+        if isinstance(problem, OutputExistsError):
+            raise
+        raise OutputError(f"{out} cannot be written: {problem.strerror or problem}") from problem
+
+
+@contextmanager
+def _scratch_folder(out: Path) -> Iterator[Path]:
+    """A folder on the same file system, so that renaming is one step. It is always removed."""
+    scratch = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
+    try:
+        yield scratch
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _put_in_place(fresh: Path, out: Path, old: Path) -> None:
+    if not out.exists():
+        fresh.rename(out)
+        return
+    out.rename(old)
+    try:
+        fresh.rename(out)
+    except BaseException:
+        old.rename(out)
+        raise

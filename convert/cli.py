@@ -1,0 +1,149 @@
+"""The command line: `python -m convert KIDNEY.h5 RCC.h5 --name NAME --out DIR`."""
+
+import sys
+from collections.abc import Sequence
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from convert.errors import ConvertOptionError
+from convert.job import Conversion, Request, convert_files
+from convert.verify import TOLERANCE
+from rcc_onnx.errors import RccOnnxError
+from rcc_onnx.manifest import NETWORK_NAMES, ByNetwork
+from rcc_onnx.values import Thresholds
+
+PROGRAM = "python -m convert"
+DEFAULT_COMMAND = "keras"
+"""What runs if the first argument names no command: `python -m convert A.h5 B.h5`."""
+
+REFUSED = 2
+INTERRUPTED = 130
+"""What a shell reports for a program that was stopped with Ctrl-C."""
+
+DEFAULT_PURPOSE = (
+    "Finds kidneys and suspected renal lesions in contrast-enhanced CT. Research use only."
+)
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None, no_args_is_help=True)
+
+
+class UseOn(StrEnum):
+    """What a bundle may be used on without being named by hand."""
+
+    PATIENT = "patient"
+    DIGITAL_PHANTOM = "digital-phantom"
+
+
+@app.callback()
+def _commands() -> None:
+    """Make model bundles for rcc-onnx."""
+
+
+@app.command(DEFAULT_COMMAND)
+def keras(  # noqa: PLR0913, PLR0917  one parameter for each option, as typer wants it
+    kidney: Annotated[
+        Path,
+        typer.Argument(
+            metavar="KIDNEY.h5", help="Keras 2 HDF5 file of the 2D network, whole model."
+        ),
+    ],
+    lesion: Annotated[
+        Path,
+        typer.Argument(metavar="RCC.h5", help="Keras 2 HDF5 file of the 3D network, whole model."),
+    ],
+    name: Annotated[str, typer.Option(help="Name of the bundle: a-z, 0-9, '.', '_', '-'.")],
+    out: Annotated[Path, typer.Option(help="Folder to write; must not exist yet.")],
+    version: Annotated[str, typer.Option(help="Version of the bundle.")] = "1.0.0",
+    purpose: Annotated[str, typer.Option(help="What it is for, in a sentence.")] = DEFAULT_PURPOSE,
+    licence: Annotated[
+        str | None,
+        typer.Option(
+            help="SPDX identifier. Default: Apache-2.0 for the published files, else NOASSERTION."
+        ),
+    ] = None,
+    use_on: Annotated[
+        list[UseOn] | None,
+        typer.Option(help="What it may be used on; may be repeated. Default: patient."),
+    ] = None,
+    kidney_threshold: Annotated[
+        float, typer.Option(help="Sum of probabilities above which there is a kidney.")
+    ] = Thresholds.kidney,
+    lesion_threshold: Annotated[
+        float, typer.Option(help="Sum of probabilities above which there is a suspected lesion.")
+    ] = Thresholds.lesion,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace OUT if it is a bundle.")
+    ] = False,
+) -> None:
+    """Convert two Keras 2 files to a model bundle, and prove that it computes the same.
+
+    Nothing is written unless Keras and ONNX Runtime agree on every input that is tried, in all
+    probabilities (within 0.0001) and in all decisions. Code in the files is never run.
+
+    Exit code 0: the bundle is there. 2: refused, and nothing was written; the reason is printed.
+    """
+    try:
+        thresholds = Thresholds(kidney_threshold, lesion_threshold)
+    except ValueError as problem:
+        raise ConvertOptionError(str(problem)) from problem
+    request = Request(
+        sources=ByNetwork(kidney, lesion),
+        out=out,
+        name=name,
+        version=version,
+        purpose=purpose,
+        licence=licence,
+        use_on=tuple(kind.value for kind in use_on or [UseOn.PATIENT]),
+        thresholds=thresholds,
+        overwrite=overwrite,
+    )
+    conversion = convert_files(request, progress=lambda text: typer.echo(f"{text} ...", err=True))
+    for line in summary(conversion, out):
+        typer.echo(line)
+
+
+def summary(conversion: Conversion, out: Path) -> list[str]:
+    """What a person wants to know of a conversion that worked."""
+    provenance = conversion.manifest.provenance
+    assert provenance is not None  # a conversion always has one
+    lines = []
+    for network in NETWORK_NAMES:
+        source = provenance.sources[network]
+        comparison = conversion.comparisons[network]
+        certificate = comparison.certificate
+        origin = "the published file" if source.published else "not the published file"
+        lines += [
+            f"{network}: {source.file} ({origin}; git blob {source.git_blob})",
+            f"  {certificate.inputs} inputs compared: largest difference in probability "
+            f"{certificate.largest_difference:.1e} (accepted: {TOLERANCE:.0e}), "
+            f"{comparison.decisions} of {comparison.decisions} decisions the same",
+        ]
+    lines += [
+        f"Bundle {conversion.manifest.name} {conversion.manifest.version} written to {out}",
+        f"Next: rcc-onnx infer STUDY_FOLDER --models {out}",
+    ]
+    return lines
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line; always ends with SystemExit."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        app(args=_with_default_command(given), prog_name=PROGRAM)
+    except RccOnnxError as problem:
+        typer.echo(f"error [{problem.code}]: {problem}", err=True)
+        raise SystemExit(REFUSED) from None
+    except KeyboardInterrupt:
+        typer.echo("stopped; nothing was written", err=True)
+        raise SystemExit(INTERRUPTED) from None
+
+
+def _with_default_command(arguments: list[str]) -> list[str]:
+    """Put the default command first unless a command, or help on all of them, is asked for."""
+    commands = {command.name for command in app.registered_commands}
+    if not arguments or arguments[0] in commands:
+        return arguments
+    return [DEFAULT_COMMAND, *arguments]

@@ -1,0 +1,108 @@
+"""Imports TensorFlow and its companions, in the one way that reads files of Keras 2.
+
+TensorFlow reads its switches from the environment while it is imported, so they are set here and
+the import happens in a function: looking at a file needs none of it.
+"""
+
+import logging
+import os
+import sys
+import tempfile
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib import import_module, metadata
+from typing import Any
+
+from convert.errors import ConvertPackagesError
+
+# TF_USE_LEGACY_KERAS: Keras 3 does not read these files as tf_keras does. CUDA_VISIBLE_DEVICES: the
+# reference is computed on the CPU, where every user gets the same one.
+_SWITCHES = {
+    "TF_USE_LEGACY_KERAS": "1",
+    "CUDA_VISIBLE_DEVICES": "-1",
+    "TF_CPP_MIN_LOG_LEVEL": "3",
+}
+_LOGGERS = ("tensorflow", "absl", "tf2onnx", "tf2onnx.tfonnx", "tf2onnx.optimizer", "h5py")
+
+PACKAGES = ("tensorflow", "tf_keras", "tf2onnx", "onnx", "onnxruntime")
+"""Whose versions a certificate names."""
+
+
+@dataclass(frozen=True)
+class Frameworks:
+    """The modules. They have no type information that mypy could use."""
+
+    tf: Any
+    tf_keras: Any
+    tf2onnx: Any
+
+
+def import_frameworks() -> Frameworks:
+    """Import TensorFlow, tf_keras and tf2onnx (seconds, the first time).
+
+    Raises ConvertPackagesError if one is missing or cannot be imported beside the others.
+    """
+    os.environ.update(_SWITCHES)
+    with third_party(), _stderr_held_back():
+        try:
+            modules = [import_module(name) for name in ("tensorflow", "tf_keras", "tf2onnx")]
+        except Exception as problem:
+            raise ConvertPackagesError(
+                f"conversion needs TensorFlow, tf_keras and tf2onnx ({problem}); install them "
+                "with: pip install '.[convert]'"
+            ) from problem
+    frameworks = Frameworks(*modules)
+    # A file of Keras 2.2 may leave these to the settings in the user's home folder; ours decide.
+    frameworks.tf_keras.backend.set_image_data_format("channels_last")
+    frameworks.tf_keras.backend.set_floatx("float32")
+    return frameworks
+
+
+def package_versions() -> tuple[tuple[str, str], ...]:
+    """(package, version) of everything that takes part in a conversion."""
+    return tuple((package, metadata.version(package)) for package in PACKAGES)
+
+
+@contextmanager
+def _stderr_held_back() -> Iterator[None]:
+    """Keep back what TensorFlow's C++ parts write to stderr while they start; show it on failure.
+
+    They write before any of their own switches is read.
+    """
+    sys.stderr.flush()
+    kept = os.dup(2)
+    try:
+        with tempfile.TemporaryFile() as held:
+            os.dup2(held.fileno(), 2)
+            try:
+                yield
+            except BaseException:
+                held.seek(0)
+                os.write(kept, held.read())
+                raise
+            finally:
+                os.dup2(kept, 2)
+    finally:
+        os.close(kept)
+
+
+@contextmanager
+def third_party() -> Iterator[None]:
+    """Silence what TensorFlow, tf_keras and tf2onnx warn of and log about their own insides.
+
+    They warn of their own use of deprecated functions, which neither we nor the user can change;
+    anything that matters here comes as an exception or is found by the comparison afterwards.
+    """
+    loggers = [logging.getLogger(name) for name in _LOGGERS]
+    levels = [logger.level for logger in loggers]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for logger in loggers:
+            logger.setLevel(logging.ERROR)
+        try:
+            yield
+        finally:
+            for logger, level in zip(loggers, levels, strict=True):
+                logger.setLevel(level)

@@ -1,0 +1,231 @@
+"""A whole conversion, from two Keras files to a bundle folder. Read from the top."""
+
+import hashlib
+import platform
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import onnx
+
+from convert.architecture import EXPECTED_SHAPES, Architecture, check_roles, read_architecture
+from convert.bundle import (
+    CARD_FILE,
+    KIDNEY_FILE,
+    LESION_FILE,
+    MANIFEST_FILE,
+    check_target,
+    write_folder,
+)
+from convert.card import RESEARCH_USE_ONLY, model_card
+from convert.errors import ConvertOptionError
+from convert.export import INPUT_NAME, OPSET, OUTPUT_NAME, export_network
+from convert.frameworks import Frameworks, import_frameworks, package_versions
+from convert.hdf5 import KerasFile, read_keras_file
+from convert.keras_network import build_network
+from convert.onnx_network import OnnxNetwork
+from convert.samples import sample_groups
+from convert.source import identify
+from convert.verify import TOLERANCE, Comparison, compare
+from rcc_onnx._version import __version__
+from rcc_onnx.errors import BundleManifestError
+from rcc_onnx.manifest import (
+    BATCH,
+    NETWORK_NAMES,
+    ByNetwork,
+    Certificate,
+    Manifest,
+    NetworkEntry,
+    NetworkName,
+    Provenance,
+    SourceFile,
+    StudyKind,
+    TensorEntry,
+)
+from rcc_onnx.values import Thresholds
+
+_FILES = ByNetwork(KIDNEY_FILE, LESION_FILE)
+
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to convert, and what the bundle is to say about itself.
+
+    Attributes:
+        licence: SPDX identifier or text; None takes the published licence for the published files
+            and "NOASSERTION" (SPDX for: nothing is claimed) for any others.
+    """
+
+    sources: ByNetwork[Path]
+    out: Path
+    name: str
+    version: str
+    purpose: str
+    licence: str | None
+    use_on: tuple[StudyKind, ...]
+    thresholds: Thresholds
+    overwrite: bool
+
+
+@dataclass(frozen=True)
+class Conversion:
+    """A bundle that was written."""
+
+    manifest: Manifest
+    comparisons: ByNetwork[Comparison]
+    architectures: ByNetwork[Architecture]
+
+
+@dataclass(frozen=True)
+class _Inspected:
+    source: SourceFile
+    keras: KerasFile
+    architecture: Architecture
+
+
+def convert_files(request: Request, progress: Progress) -> Conversion:
+    """Inspect, convert, compare, write. `progress` is told what begins.
+
+    Raises a leaf of ConvertError; then there is no new folder, and an old one is as it was.
+    """
+    _check_options(request)
+    check_target(request.out, request.overwrite)
+    progress("Reading the files")
+    inspected = _inspect(request.sources)
+    progress("Loading TensorFlow")
+    frameworks = import_frameworks()
+    kidney = _convert_one("kidney", inspected.kidney, request.thresholds, frameworks, progress)
+    lesion = _convert_one("lesion", inspected.lesion, request.thresholds, frameworks, progress)
+    comparisons = ByNetwork(kidney[1], lesion[1])
+    models = ByNetwork(kidney[0], lesion[0])
+    provenance = Provenance(
+        sources=ByNetwork(inspected.kidney.source, inspected.lesion.source),
+        converter=_converter(),
+        certificate=Certificate(TOLERANCE, kidney[1].certificate, lesion[1].certificate),
+    )
+    progress("Writing the bundle")
+    manifest = _manifest(request, models, provenance)
+    files = {
+        MANIFEST_FILE: manifest.to_json().encode(),
+        CARD_FILE: model_card(manifest).encode(),
+        KIDNEY_FILE: models.kidney,
+        LESION_FILE: models.lesion,
+    }
+    write_folder(request.out, files, request.overwrite)
+    return Conversion(
+        manifest,
+        comparisons,
+        ByNetwork(inspected.kidney.architecture, inspected.lesion.architecture),
+    )
+
+
+def _inspect(paths: ByNetwork[Path]) -> ByNetwork[_Inspected]:
+    """All that can be known without TensorFlow."""
+    parts = {}
+    for network in NETWORK_NAMES:
+        source = identify(paths[network], network)
+        keras = read_keras_file(paths[network])
+        architecture = read_architecture(keras.config, keras.keras_version, source.file)
+        parts[network] = _Inspected(source, keras, architecture)
+    inspected = ByNetwork(parts["kidney"], parts["lesion"])
+    check_roles(
+        ByNetwork(inspected.kidney.architecture, inspected.lesion.architecture),
+        ByNetwork(inspected.kidney.source.file, inspected.lesion.source.file),
+    )
+    return inspected
+
+
+def _convert_one(
+    network: NetworkName,
+    inspected: _Inspected,
+    thresholds: Thresholds,
+    frameworks: Frameworks,
+    progress: Progress,
+) -> tuple[bytes, Comparison]:
+    """The bytes of the ONNX file, and how it compared with Keras."""
+    progress(f"Converting the {network} network")
+    shape = EXPECTED_SHAPES[network]
+    reference = build_network(inspected.keras, inspected.architecture, shape, frameworks)
+    model = export_network(reference, frameworks)
+    progress(f"Comparing the {network} network with Keras")
+    converted = OnnxNetwork(_to_bytes(model))
+    comparison = compare(reference, converted, network, thresholds, sample_groups(network))
+    _add_metadata(model, network, inspected.source, comparison)
+    return _to_bytes(model), comparison
+
+
+def _add_metadata(
+    model: onnx.ModelProto, network: NetworkName, source: SourceFile, comparison: Comparison
+) -> None:
+    """The key facts, so that an ONNX file that was parted from its bundle still tells them."""
+    versions = ", ".join(" ".join(pair) for pair in _converter())
+    facts = {
+        "network": network,
+        "source_sha256": source.sha256,
+        "source_git_blob": source.git_blob,
+        "source_is_published_file": "yes" if source.published else "no",
+        "converted_with": versions,
+        "compared_inputs": str(comparison.certificate.inputs),
+        "largest_difference": f"{comparison.certificate.largest_difference:.2g}",
+        "tolerance": f"{TOLERANCE:g}",
+        "use": RESEARCH_USE_ONLY,
+    }
+    onnx.helper.set_model_props(model, {f"rcc_onnx.{key}": value for key, value in facts.items()})
+
+
+def _to_bytes(model: onnx.ModelProto) -> bytes:
+    return bytes(model.SerializeToString(deterministic=True))
+
+
+def _converter() -> tuple[tuple[str, str], ...]:
+    return (
+        ("rcc_onnx", __version__),
+        ("python", platform.python_version()),
+        *package_versions(),
+    )
+
+
+def _check_options(request: Request) -> None:
+    """Let the manifest judge the options before any work is done."""
+    nothing = ByNetwork(b"", b"")
+    try:
+        _manifest(replace(request, licence=request.licence or "x"), nothing, None)
+    except BundleManifestError as problem:
+        option = f"--{problem.key.replace('_', '-')}" if problem.key else "an option"
+        raise ConvertOptionError(f"{option} {problem.problem}") from problem
+
+
+def _manifest(
+    request: Request, models: ByNetwork[bytes], provenance: Provenance | None
+) -> Manifest:
+    return Manifest(
+        name=request.name,
+        version=request.version,
+        purpose=request.purpose,
+        use_on=request.use_on,
+        licence=request.licence or _licence(provenance),
+        thresholds=request.thresholds,
+        networks=ByNetwork(
+            _network_entry("kidney", models.kidney), _network_entry("lesion", models.lesion)
+        ),
+        provenance=provenance,
+    )
+
+
+def _licence(provenance: Provenance | None) -> str:
+    if provenance and all(provenance.sources[name].published for name in NETWORK_NAMES):
+        return "Apache-2.0"
+    return "NOASSERTION"
+
+
+def _network_entry(network: NetworkName, model: bytes) -> NetworkEntry:
+    shape: tuple[str | int, ...] = (BATCH, *EXPECTED_SHAPES[network])
+    return NetworkEntry(
+        file=_FILES[network],
+        sha256=hashlib.sha256(model).hexdigest(),
+        opset=OPSET,
+        input=TensorEntry(INPUT_NAME, shape, "float32"),
+        output=TensorEntry(OUTPUT_NAME, shape, "float32"),
+    )

@@ -1,0 +1,149 @@
+"""Compares the Keras network with its ONNX copy: every probability, and every decision."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from convert.errors import OutputActivationError, ParityError
+from convert.samples import SampleGroup
+from rcc_onnx.kidneys import MIN_PROBABILITY, locate_kidney, split_sides
+from rcc_onnx.lesions import bound_lesion
+from rcc_onnx.manifest import NetworkCertificate, NetworkName
+from rcc_onnx.values import Thresholds
+
+Probabilities = NDArray[np.float32]
+
+TOLERANCE = 1e-4
+"""Largest difference in probability that is accepted. Plain U-Nets differ by 1e-6 to 1e-5, from
+the order of float32 additions; a layer that was converted wrongly differs by far more."""
+
+TIE = 1e-5
+"""A pixel whose probability lies this close to 0.5 may fall on either side from rounding alone.
+Such pixels count as 0.5 for both networks when decisions are compared."""
+
+MIN_INPUTS = 32
+
+
+class Network(Protocol):
+    """Anything that turns inputs (n, *shape), float32, into probabilities of the same shape."""
+
+    def predict(self, inputs: NDArray[np.float32]) -> Probabilities: ...
+
+
+Decision = tuple[bool, tuple[int, ...] | None]
+"""Whether a sum is above the threshold, and what was located."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Figures of a comparison that both networks passed.
+
+    Attributes:
+        decisions: how many decisions were compared (sum above threshold, and location).
+        tied_pixels: pixels within `TIE` of 0.5 that the two networks put on different sides.
+    """
+
+    certificate: NetworkCertificate
+    decisions: int
+    tied_pixels: int
+
+
+def compare(
+    reference: Network,
+    converted: Network,
+    network: NetworkName,
+    thresholds: Thresholds,
+    groups: Iterable[SampleGroup],
+) -> Comparison:
+    """Run both networks on all groups.
+
+    Raises OutputActivationError if the reference gives anything but probabilities, ParityError if
+    a probability differs by more than `TOLERANCE` or any decision differs.
+    """
+    decide = _deciders(thresholds)[network]
+    kinds: Counter[str] = Counter()
+    largest, largest_kind = 0.0, ""
+    decisions = differing = tied = 0
+    for group in groups:
+        expected = _probabilities(reference, group, "Keras")
+        given = _probabilities(converted, group, "ONNX Runtime")
+        difference = float(np.abs(expected - given).max())
+        if difference > largest or not largest_kind:
+            largest, largest_kind = difference, group.kind
+        near = np.abs(expected - MIN_PROBABILITY) <= TIE
+        crossed = (expected >= MIN_PROBABILITY) != (given >= MIN_PROBABILITY)
+        tied += int((crossed & near).sum())
+        maps = [
+            np.where(near, np.float32(MIN_PROBABILITY), each)[..., 0] for each in (expected, given)
+        ]
+        pairs = list(zip(decide(maps[0]), decide(maps[1]), strict=True))
+        decisions += len(pairs)
+        differing += sum(one != other for one, other in pairs) + bool((crossed & ~near).any())
+        kinds[group.kind] += len(group.inputs)
+    _check(network, kinds.total(), (largest, largest_kind), (differing, decisions))
+    certificate = NetworkCertificate(
+        inputs=kinds.total(),
+        largest_difference=largest,
+        decisions_equal=True,
+        inputs_by_kind=tuple(kinds.items()),
+    )
+    return Comparison(certificate, decisions, tied)
+
+
+def _check(
+    network: NetworkName, inputs: int, largest: tuple[float, str], differing: tuple[int, int]
+) -> None:
+    if inputs < MIN_INPUTS:
+        raise ParityError(f"the {network} network was compared on {inputs} inputs only")
+    difference, kind = largest
+    # Written so that a difference that is no number fails too.
+    if not difference <= TOLERANCE:
+        raise ParityError(
+            f"the {network} network: Keras and ONNX Runtime differ by up to {difference:.2g} in "
+            f"probability (on {kind}; accepted: {TOLERANCE:g}, on {inputs} inputs); the conversion "
+            "is not faithful and nothing was written"
+        )
+    if differing[0]:
+        raise ParityError(
+            f"the {network} network: Keras and ONNX Runtime differ in {differing[0]} of "
+            f"{differing[1]} decisions, although by at most {difference:.2g} in probability; "
+            "nothing was written"
+        )
+
+
+def _probabilities(network: Network, group: SampleGroup, who: str) -> Probabilities:
+    outputs = network.predict(group.inputs)
+    if outputs.shape != group.inputs.shape or outputs.dtype != np.float32:
+        raise ParityError(
+            f"{who} gave {outputs.dtype} {outputs.shape} for inputs of {group.inputs.shape}"
+        )
+    # A sigmoid cannot leave 0 to 1, and its float32 form ends exactly there.
+    if not bool(((outputs >= 0) & (outputs <= 1)).all()):
+        raise OutputActivationError(
+            f"{who} gave values that are not between 0 and 1 on {group.kind}: the output is no "
+            "probability"
+        )
+    return outputs
+
+
+def _deciders(
+    thresholds: Thresholds,
+) -> dict[NetworkName, Callable[[Probabilities], list[Decision]]]:
+    """What the pipeline decides on each network's maps (n, ...): sides of a volume, or crops."""
+
+    def kidney(volume: Probabilities) -> list[Decision]:
+        halves = split_sides(volume).values()
+        return [(_above(half, thresholds.kidney), locate_kidney(half)) for half in halves]
+
+    def lesion(crops: Probabilities) -> list[Decision]:
+        return [(_above(crop, thresholds.lesion), bound_lesion(crop)) for crop in crops]
+
+    return {"kidney": kidney, "lesion": lesion}
+
+
+def _above(probability: Probabilities, threshold: float) -> bool:
+    return bool(probability.sum(dtype=np.float64) > threshold)
