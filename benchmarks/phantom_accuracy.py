@@ -17,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from rcc_onnx.sessions import open_networks
 from scipy.stats import binomtest, bootstrap
 
 from rcc_onnx.bundles import find_bundle
@@ -28,7 +29,6 @@ from rcc_onnx.phantom import Label, PhantomStudy, make_study
 from rcc_onnx.phantom.seeds import EVALUATION, TUNING
 from rcc_onnx.pipeline import analyse_study
 from rcc_onnx.providers import ProviderName
-from rcc_onnx.sessions import open_networks
 from rcc_onnx.stopwatch import Stopwatch
 from rcc_onnx.values import SIDES, Outcome, Profile, Side
 
@@ -172,7 +172,12 @@ def figures(records: Sequence[KidneyRecord]) -> dict[str, object]:
     return {
         "studies": len({r.seed for r in records}),
         "kidneys": len(present),
-        "dice": {"mean": dices.mean(), "low": spread.low, "high": spread.high, "least": dices.min()},
+        "dice": {
+            "mean": dices.mean(),
+            "low": spread.low,
+            "high": spread.high,
+            "least": dices.min(),
+        },
         "dice_by_seed_below_0.9": sorted(
             {r.seed for r in present if r.dice is not None and r.dice < 0.9}
         ),
@@ -229,8 +234,11 @@ def markdown(result: dict[str, object], command: str) -> str:
     assert isinstance(overlap, dict)
     assert isinstance(by_size, dict)
     rows = [
-        ("kidney Dice, mean", f"{overlap['mean']:.4f} (95 % CI {overlap['low']:.4f} to "
-         f"{overlap['high']:.4f}; lowest {overlap['least']:.3f})"),
+        (
+            "kidney Dice, mean",
+            f"{overlap['mean']:.4f} (95 % CI {overlap['low']:.4f} to "
+            f"{overlap['high']:.4f}; lowest {overlap['least']:.3f})",
+        ),
         ("sensitivity, lesions of 15 to 40 mm", words(result["sensitivity_15_to_40_mm"])),
         *((f"sensitivity, lesions of {size}", words(value)) for size, value in by_size.items()),
         ("specificity, all kidneys without lesion", words(result["specificity"])),

@@ -100,11 +100,19 @@ def infer(  # noqa: PLR0913, PLR0917  an option each
     ] = Profile.STANDARD,
     kidney_threshold: Annotated[
         float | None,
-        typer.Option(min=0, help="Probability sum above which there is a kidney.", show_default="the bundle's"),
+        typer.Option(
+            min=0,
+            help="Probability sum above which there is a kidney.",
+            show_default="the bundle's",
+        ),
     ] = None,
     lesion_threshold: Annotated[
         float | None,
-        typer.Option(min=0, help="Probability sum above which there is a suspected lesion.", show_default="the bundle's"),
+        typer.Option(
+            min=0,
+            help="Probability sum above which there is a suspected lesion.",
+            show_default="the bundle's",
+        ),
     ] = None,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log what is done.")] = False,
 ) -> None:
@@ -237,7 +245,9 @@ def _run(engine: "Engine", cases: "Sequence[Case]", out: Path) -> int:
     results = []
     with CaseProgress(console, len(cases)) as progress:
         for result in analyse_cases(engine, cases, out, progress.listener):
-            if isinstance(result, CaseResult) and not any(isinstance(r, CaseResult) for r in results):
+            if isinstance(result, CaseResult) and not any(
+                isinstance(r, CaseResult) for r in results
+            ):
                 progress.say(setup_line(result))
             results.append(result)
             progress.say(f"[{len(results)}/{len(cases)}] {case_line(result)}")

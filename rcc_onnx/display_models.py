@@ -13,7 +13,9 @@ from rcc_onnx.providers import ProviderRecord
 
 def installed_table(bundles: Sequence[Installed]) -> Table:
     """One row a bundle; a broken one with what is wrong."""
-    table = Table("name", "version", "may be used on", "source", "folder", title="Installed bundles")
+    table = Table(
+        "name", "version", "may be used on", "source", "folder", title="Installed bundles"
+    )
     for one in bundles:
         if isinstance(one, BrokenBundle):
             problem = Text(f"broken [{one.error.code}]: {one.error}", style="bold red")

@@ -1,8 +1,8 @@
 """The engine: networks opened once, studies analysed one after another.
 
-    engine = Engine.load(provider="cpu")
-    result = engine.analyse("studies/case01")
-    print(result.sides["right"].outcome)
+engine = Engine.load(provider="cpu")
+result = engine.analyse("studies/case01")
+print(result.sides["right"].outcome)
 """
 
 import logging

@@ -116,4 +116,3 @@ class FailedCase:
     case: str
     profile: Profile
     error: RccOnnxError
-
