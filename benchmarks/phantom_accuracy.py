@@ -173,10 +173,10 @@ def figures(records: Sequence[KidneyRecord]) -> dict[str, object]:
         "studies": len({r.seed for r in records}),
         "kidneys": len(present),
         "dice": {
-            "mean": dices.mean(),
-            "low": spread.low,
-            "high": spread.high,
-            "least": dices.min(),
+            "mean": float(dices.mean()),
+            "low": float(spread.low),
+            "high": float(spread.high),
+            "least": float(dices.min()),
         },
         "dice_by_seed_below_0.9": sorted(
             {r.seed for r in present if r.dice is not None and r.dice < 0.9}

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 EXIT_NOT_STARTED = 2
 EXIT_INTERRUPTED = 130
+BUNDLES = "the bundle's"
 DEMO_SEED = 7
 DEMO_MODELS = "phantom"
 
@@ -103,7 +104,7 @@ def infer(  # noqa: PLR0913, PLR0917  an option each
         typer.Option(
             min=0,
             help="Probability sum above which there is a kidney.",
-            show_default="the bundle's",
+            show_default=BUNDLES,
         ),
     ] = None,
     lesion_threshold: Annotated[
@@ -111,7 +112,7 @@ def infer(  # noqa: PLR0913, PLR0917  an option each
         typer.Option(
             min=0,
             help="Probability sum above which there is a suspected lesion.",
-            show_default="the bundle's",
+            show_default=BUNDLES,
         ),
     ] = None,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log what is done.")] = False,
@@ -245,9 +246,8 @@ def _run(engine: "Engine", cases: "Sequence[Case]", out: Path) -> int:
     results = []
     with CaseProgress(console, len(cases)) as progress:
         for result in analyse_cases(engine, cases, out, progress.listener):
-            if isinstance(result, CaseResult) and not any(
-                isinstance(r, CaseResult) for r in results
-            ):
+            first_answer = not any(isinstance(one, CaseResult) for one in results)
+            if first_answer and isinstance(result, CaseResult):
                 progress.say(setup_line(result))
             results.append(result)
             progress.say(f"[{len(results)}/{len(cases)}] {case_line(result)}")

@@ -78,7 +78,7 @@ def verified_lines(bundle: Bundle, provider: ProviderRecord) -> tuple[str, ...]:
         else _certificate_words(provenance)
     )
     return (
-        f"{manifest.name} {manifest.version}: hashes, shapes and operators are as the manifest says",
+        f"{manifest.name} {manifest.version}: hashes, shapes, operators as the manifest says",
         f"both networks ran on {provider.ran} with onnxruntime {provider.runtime}",
         parity,
     )
@@ -115,7 +115,7 @@ def _certificate_words(provenance: Provenance) -> str:
 
 def _network_words(manifest: Manifest, name: NetworkName) -> str:
     entry = manifest.networks[name]
-    shape = "×".join(str(size) for size in entry.input.shape[1:])
+    shape = "x".join(str(size) for size in entry.input.shape[1:])
     return f"{entry.file}, input {shape} {entry.input.dtype}, opset {entry.opset}, {entry.sha256}"
 
 

@@ -58,7 +58,7 @@ class Engine:
     _chosen: dict[StudyKind, _Loaded] = field(default_factory=dict)
 
     @classmethod
-    def load(
+    def load(  # noqa: PLR0913  keyword options, one for each field of Options
         cls,
         models: str | Path | None = None,
         provider: ProviderName | str = ProviderName.AUTO,
@@ -73,7 +73,11 @@ class Engine:
         Args:
             models: name or folder of a bundle. None: for each study the only installed bundle
                 that is meant for its kind, opened when the first such study comes.
-            provider, profile, threads, kidney_threshold, lesion_threshold: see `Options`.
+            provider: auto, cpu, cuda, directml, openvino, tensorrt or coreml.
+            profile: standard, or notebook: the published notebook to the letter.
+            threads: CPU threads of a network; None: the CPUs that this process may use.
+            kidney_threshold: None: the bundle's own.
+            lesion_threshold: None: the bundle's own.
 
         Raises:
             BundleError: the bundle is missing or broken.

@@ -296,7 +296,7 @@ class NetworkInputError(NetworkError, ValueError):
     code = "network-input"
 
 
-# --- Running ---------------------------------------------------------------------------------------
+# --- Running -------------------------------------------------------------------------------------
 
 
 class InputFolderError(RccOnnxError, FileNotFoundError):
