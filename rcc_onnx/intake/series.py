@@ -1,4 +1,4 @@
-"""The intake of the standard profile: one series, checked and ordered (docs/pipeline.md section 1)."""
+"""The intake of the standard profile: one series, in order (docs/pipeline.md section 1)."""
 
 import math
 from collections.abc import Sequence
@@ -7,7 +7,7 @@ from pathlib import Path
 from rcc_onnx.errors import InvalidAttributeError, MixedSeriesError, SpacingRangeError
 from rcc_onnx.intake.geometry import COSINE_TOLERANCE, SliceOrder, axis_turn, order_slices
 from rcc_onnx.intake.grouping import find_slices, one_series
-from rcc_onnx.intake.headers import LeftOut, SliceHeader, Vector
+from rcc_onnx.intake.headers import LeftOut, SliceHeader
 from rcc_onnx.intake.study import NETWORK_SLICE_MM, AxisTurn, Study, StudySlice
 from rcc_onnx.values import Profile
 
