@@ -1,4 +1,4 @@
-"""The intake of the standard profile: one series, checked and ordered (docs/pipeline.md section 1)."""
+"""The intake of the standard profile: one series, in order (docs/pipeline.md section 1)."""
 
 import math
 from collections.abc import Sequence
