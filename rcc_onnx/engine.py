@@ -147,9 +147,9 @@ def _provider_name(name: ProviderName | str) -> ProviderName:
 
 
 def _open(bundle: Bundle, options: Options) -> _Loaded:
-    networks, provider = open_networks(bundle, options.provider, options.threads)
-    _log.info("bundle %s %s on %s", bundle.name, bundle.manifest.version, provider.ran)
-    return _Loaded(bundle, networks, provider)
+    networks = open_networks(bundle, options.provider, options.threads)
+    _log.info("bundle %s %s on %s", bundle.name, bundle.manifest.version, networks.record.ran)
+    return _Loaded(bundle, networks, networks.record)
 
 
 def _thresholds(bundle: Bundle, options: Options) -> Thresholds:

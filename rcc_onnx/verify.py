@@ -21,4 +21,4 @@ def verify_bundle(bundle: Bundle) -> ProviderRecord:
     networks = open_networks(bundle, ProviderName.CPU)
     networks.kidney_probability(np.zeros((1, GRID_SIZE, GRID_SIZE), np.float32))
     networks.lesion_probability(np.zeros(CROP_SHAPE_ZYX, np.float32))
-    return networks.provider
+    return networks.record
