@@ -117,9 +117,17 @@ class SeveralBundlesError(BundleError, LookupError):
 
 
 class ProviderError(RccOnnxError, RuntimeError):
-    """An execution provider that was asked for cannot run here."""
+    """An execution provider that was asked for cannot run here. `advice`: what to do about it."""
 
     code = "provider"
+
+    def __init__(self, problem: str, advice: str = "") -> None:
+        super().__init__(problem, advice)
+        self.problem = problem
+        self.advice = advice
+
+    def __str__(self) -> str:
+        return f"{self.problem}. {self.advice}" if self.advice else self.problem
 
 
 class RuntimeNotUsableError(ProviderError, ImportError):
