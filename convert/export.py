@@ -8,6 +8,7 @@ from convert.canonical import canonical
 from convert.errors import ExportError
 from convert.frameworks import Frameworks, third_party
 from convert.keras_network import KerasNetwork
+from convert.sigmoid import with_exact_sigmoid
 from rcc_onnx.manifest import BATCH
 
 OPSET = 17
@@ -31,7 +32,7 @@ def export_network(network: KerasNetwork, frameworks: Frameworks) -> onnx.ModelP
     """
     model = _trace(network, frameworks)
     _check_operators(model)
-    model = canonical(model, INPUT_NAME, OUTPUT_NAME)
+    model = canonical(with_exact_sigmoid(model), INPUT_NAME, OUTPUT_NAME)
     _state_shapes(model, network.shape)
     return _checked(model)
 
