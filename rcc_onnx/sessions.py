@@ -6,7 +6,6 @@ and the one that is reported is read back from the sessions.
 """
 
 import contextlib
-import functools
 import io
 import logging
 import os
@@ -61,7 +60,6 @@ LESION_BATCH = 1
 _ERRORS_ONLY = 3
 
 
-@functools.cache
 def _onnxruntime() -> ModuleType:
     """Import onnxruntime with its telemetry off.
 
