@@ -8,12 +8,17 @@ from pathlib import Path
 
 import onnx
 
-from convert.architecture import EXPECTED_SHAPES, Architecture, check_roles, read_architecture
+from convert.architecture import (
+    EXPECTED_SHAPES,
+    Architecture,
+    check_declared_sizes,
+    check_roles,
+    read_architecture,
+)
 from convert.bundle import (
     CARD_FILE,
     KIDNEY_FILE,
     LESION_FILE,
-    MANIFEST_FILE,
     check_target,
     write_folder,
 )
@@ -31,6 +36,7 @@ from rcc_onnx._version import __version__
 from rcc_onnx.errors import BundleManifestError
 from rcc_onnx.manifest import (
     BATCH,
+    MANIFEST_FILE,
     NETWORK_NAMES,
     ByNetwork,
     Certificate,
@@ -128,6 +134,7 @@ def _inspect(paths: ByNetwork[Path]) -> ByNetwork[_Inspected]:
         source = identify(paths[network], network)
         keras = read_keras_file(paths[network])
         architecture = read_architecture(keras.config, keras.keras_version, source.file)
+        check_declared_sizes(architecture, keras.weights, source.file)
         parts[network] = _Inspected(source, keras, architecture)
     inspected = ByNetwork(parts["kidney"], parts["lesion"])
     check_roles(

@@ -12,6 +12,7 @@ from convert.errors import (
     MissingWeightsError,
     NetworkShapeError,
     TooLargeError,
+    first_line,
 )
 from convert.frameworks import Frameworks, third_party
 from convert.hdf5 import KerasFile
@@ -36,9 +37,21 @@ class KerasNetwork:
     shape: tuple[int, ...]
 
     def predict(self, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Probabilities for inputs (n, *shape); the same shape, float32."""
+        """Probabilities for inputs (n, *shape); the same shape, float32.
+
+        Raises KerasLoadError if TensorFlow cannot run the network.
+        """
+        parts = [inputs[start : start + BATCH_SIZE] for start in range(0, len(inputs), BATCH_SIZE)]
         with third_party():
-            outputs = self.model.predict(inputs, batch_size=BATCH_SIZE, verbose=0)
+            try:
+                # Layer by layer. As one graph (Model.predict), TensorFlow first fuses operations,
+                # and for a 3D convolution after zero padding 2.21 fuses them wrongly.
+                outputs = np.concatenate([self.model(part, training=False) for part in parts])
+            # Whatever TensorFlow raises: out of memory, or an operation that has no CPU form.
+            except Exception as problem:
+                raise KerasLoadError(
+                    f"TensorFlow cannot run the network: {first_line(problem)}"
+                ) from problem
         return np.asarray(outputs, dtype=np.float32)
 
 
@@ -74,9 +87,9 @@ def _build(
         return classes[architecture.class_name].from_config(architecture.for_input(shape))
     # tf_keras raises whatever comes up for options that do not fit each other.
     except Exception as problem:
-        first_line = (str(problem).splitlines() or [type(problem).__name__])[0]
         raise KerasLoadError(
-            f"{name}: tf_keras cannot build the network for inputs of {shape}: {first_line:.300}"
+            f"{name}: tf_keras cannot build the network for inputs of {shape}: "
+            f"{first_line(problem)}"
         ) from problem
 
 

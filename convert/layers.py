@@ -147,9 +147,11 @@ def read_layer(raw: Any, keras_version: tuple[int, int], name: str) -> dict[str,
     for key, value in config.items():
         if key.endswith(TRAINING_ONLY):
             continue
-        options[key] = "float32" if key == "dtype" else _plain(value, key, where)
-    if "dtype" in config:
-        _check_dtype(config["dtype"], where)
+        if key == "dtype":
+            _check_dtype(value, where)
+            options[key] = "float32"
+        else:
+            options[key] = _plain(value, key, where)
     _check_options(options, keras_version, where)
     options["name"] = layer_name
     return {"class_name": class_name, "name": layer_name, "config": options} | (
@@ -178,6 +180,9 @@ def _plain(value: Any, key: str, where: str) -> Any:
     """The value itself if it is a scalar or a list of such; anything else could name an object."""
     if isinstance(value, list):
         return [_plain(item, key, where) for item in value]
+    # Keras 2.2 writes the limits of a ReLU layer as arrays: {"type": "ndarray", "value": 6.0}.
+    if isinstance(value, dict) and value.get("type") == "ndarray" and len(value) == 2:
+        return _plain(value.get("value"), key, where)
     if value is None or isinstance(value, str | bool | float):
         return value
     if isinstance(value, int):
@@ -191,7 +196,8 @@ def _plain(value: Any, key: str, where: str) -> Any:
 def _check_dtype(dtype: Any, where: str) -> None:
     policy = dtype.get("config") if isinstance(dtype, dict) else None
     stated = policy.get("name") if isinstance(policy, dict) else dtype
-    if stated != "float32":
+    # None leaves the choice to a setting of Keras, whose default is float32.
+    if stated not in (None, "float32"):
         raise NetworkDtypeError(f"{where} computes in {stated!r:.60}; float32 is converted")
 
 
@@ -229,5 +235,7 @@ def _inbound(raw: Any, where: str) -> list[list[list[Any]]]:
             if any(arguments) and arguments != [{"training": False}]:
                 raise UnknownLayerError(f"{where} is called with arguments, which is not converted")
             sources.append([layer, node, tensor, {}])
+        if not sources:
+            raise problem
         calls.append(sources)
     return calls

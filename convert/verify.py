@@ -13,6 +13,7 @@ from convert.samples import SampleGroup
 from rcc_onnx.kidneys import MIN_PROBABILITY, locate_kidney, split_sides
 from rcc_onnx.lesions import bound_lesion
 from rcc_onnx.manifest import NetworkCertificate, NetworkName
+from rcc_onnx.networks import PROBABILITY_TOLERANCE
 from rcc_onnx.values import Thresholds
 
 Probabilities = NDArray[np.float32]
@@ -121,8 +122,9 @@ def _probabilities(network: Network, group: SampleGroup, who: str) -> Probabilit
         raise ParityError(
             f"{who} gave {outputs.dtype} {outputs.shape} for inputs of {group.inputs.shape}"
         )
-    # A sigmoid cannot leave 0 to 1, and its float32 form ends exactly there.
-    if not bool(((outputs >= 0) & (outputs <= 1)).all()):
+    low, high = -PROBABILITY_TOLERANCE, 1 + PROBABILITY_TOLERANCE
+    # Written so that values that are no numbers fail too.
+    if not bool(((outputs >= low) & (outputs <= high)).all()):
         raise OutputActivationError(
             f"{who} gave values that are not between 0 and 1 on {group.kind}: the output is no "
             "probability"
