@@ -6,7 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rcc_onnx.engine import Engine
-from rcc_onnx.errors import InputFolderError, ProviderError, RccOnnxError, UnexpectedError
+from rcc_onnx.errors import (
+    BundleError,
+    InputFolderError,
+    ProviderError,
+    RccOnnxError,
+    UnexpectedError,
+)
 from rcc_onnx.findings import CaseResult, FailedCase
 from rcc_onnx.intake import holds_dicom
 from rcc_onnx.report import write_case
@@ -91,3 +97,12 @@ def analyse_case(
             "it with the output of the same command and -v"
         )
         return FailedCase(case.name, engine.options.profile, unexpected)
+
+
+def exit_code(results: Sequence[CaseResult | FailedCase]) -> int:
+    """0: all analysed; 1: at least one failed; 2: all failed for want of models."""
+    failed = [one for one in results if isinstance(one, FailedCase)]
+    if not failed:
+        return 0
+    no_models = all(isinstance(one.error, BundleError) for one in failed)
+    return 2 if no_models and len(failed) == len(results) else 1

@@ -9,6 +9,7 @@ import logging
 import os
 import stat
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -139,7 +140,7 @@ def search_folders(environ: Mapping[str, str] = os.environ) -> tuple[Path, ...]:
     named = environ.get(MODELS_VARIABLE, "")
     if named:
         folder = Path(named)
-        if not folder.is_dir():
+        if not _is_folder(folder):
             raise BundleFolderError(f"{MODELS_VARIABLE} is {named}, which is no folder")
         if _has_manifest(folder):
             raise BundleFolderError(
@@ -268,13 +269,20 @@ def _inspect(folder: Path, *, check: bool) -> Installed:
 
 
 def _has_manifest(folder: Path) -> bool:
-    """Whether there is a manifest.json, be it a link that leads nowhere: that is a broken bundle."""
+    """Whether there is a manifest.json. A link that leads nowhere counts: a broken bundle."""
     return os.path.lexists(folder / MANIFEST_FILE)
+
+
+def _is_folder(path: Path) -> bool:
+    """Like Path.is_dir, which before Python 3.14 raises for names that are too long."""
+    with suppress(OSError):
+        return path.is_dir()
+    return False
 
 
 def _read_manifest(folder: Path) -> Manifest:
     if not _has_manifest(folder):
-        what = "has no manifest.json" if folder.is_dir() else "is no folder"
+        what = "has no manifest.json" if _is_folder(folder) else "is no folder"
         raise BundleFolderError(
             f"{folder} {what}. A bundle is a folder with manifest.json, two .onnx files and "
             "MODEL_CARD.md, as `python -m convert` writes it."

@@ -14,7 +14,7 @@ def usable_cpus(root: Path = Path("/")) -> int:
     Args:
         root: where /proc and /sys are looked for.
     """
-    return max(1, min(_scheduled_cpus(), math.ceil(_cgroup_cpus(root))))
+    return max(1, math.ceil(min(_scheduled_cpus(), _cgroup_cpus(root))))
 
 
 def _scheduled_cpus() -> int:

@@ -1,8 +1,8 @@
 """The engine: networks opened once, studies analysed one after another.
 
-    engine = Engine.load(provider="cpu")
-    result = engine.analyse("studies/case01")
-    print(result.sides["right"].outcome)
+engine = Engine.load(provider="cpu")
+result = engine.analyse("studies/case01")
+print(result.sides["right"].outcome)
 """
 
 import logging
@@ -10,11 +10,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from rcc_onnx.bundles import Bundle, choose_bundle, find_bundle
-from rcc_onnx.findings import CaseResult, ModelsUsed, ProviderUsed, StudyFacts
+from rcc_onnx.errors import OptionError
+from rcc_onnx.findings import CaseResult, ModelsUsed, StudyFacts
 from rcc_onnx.intake import Study, read_study
 from rcc_onnx.manifest import NETWORK_NAMES, StudyKind
 from rcc_onnx.networks import Networks
 from rcc_onnx.pipeline import analyse_study
+from rcc_onnx.providers import ProviderName, ProviderRecord
 from rcc_onnx.sessions import open_networks
 from rcc_onnx.stopwatch import StageListener, Stopwatch
 from rcc_onnx.values import Profile, Thresholds
@@ -32,7 +34,7 @@ class Options:
     """
 
     profile: Profile = Profile.STANDARD
-    provider: str = "auto"
+    provider: ProviderName = ProviderName.AUTO
     threads: int | None = None
     kidney_threshold: float | None = None
     lesion_threshold: float | None = None
@@ -44,7 +46,7 @@ class _Loaded:
 
     bundle: Bundle
     networks: Networks
-    provider: ProviderUsed
+    provider: ProviderRecord
 
 
 @dataclass
@@ -56,10 +58,10 @@ class Engine:
     _chosen: dict[StudyKind, _Loaded] = field(default_factory=dict)
 
     @classmethod
-    def load(
+    def load(  # noqa: PLR0913  keyword options, one for each field of Options
         cls,
         models: str | Path | None = None,
-        provider: str = "auto",
+        provider: ProviderName | str = ProviderName.AUTO,
         *,
         profile: Profile = Profile.STANDARD,
         threads: int | None = None,
@@ -71,14 +73,20 @@ class Engine:
         Args:
             models: name or folder of a bundle. None: for each study the only installed bundle
                 that is meant for its kind, opened when the first such study comes.
-            provider, profile, threads, kidney_threshold, lesion_threshold: see `Options`.
+            provider: auto, cpu, cuda, directml, openvino, tensorrt or coreml.
+            profile: standard, or notebook: the published notebook to the letter.
+            threads: CPU threads of a network; None: the CPUs that this process may use.
+            kidney_threshold: None: the bundle's own.
+            lesion_threshold: None: the bundle's own.
 
         Raises:
             BundleError: the bundle is missing or broken.
             ProviderError: the provider cannot run here.
             OptionError: an option has an impossible value.
         """
-        options = Options(profile, provider, threads, kidney_threshold, lesion_threshold)
+        options = Options(
+            profile, _provider_name(provider), threads, kidney_threshold, lesion_threshold
+        )
         named = None if models is None else _open(find_bundle(str(models)), options)
         return cls(options, named)
 
@@ -130,10 +138,18 @@ class Engine:
         return self._chosen[kind]
 
 
+def _provider_name(name: ProviderName | str) -> ProviderName:
+    try:
+        return ProviderName(name)
+    except ValueError:
+        known = ", ".join(ProviderName)
+        raise OptionError(f"there is no provider {name!r}; known: {known}") from None
+
+
 def _open(bundle: Bundle, options: Options) -> _Loaded:
-    networks, provider = open_networks(bundle, options.provider, options.threads)
-    _log.info("bundle %s %s on %s", bundle.name, bundle.manifest.version, provider.ran)
-    return _Loaded(bundle, networks, provider)
+    networks = open_networks(bundle, options.provider, options.threads)
+    _log.info("bundle %s %s on %s", bundle.name, bundle.manifest.version, networks.record.ran)
+    return _Loaded(bundle, networks, networks.record)
 
 
 def _thresholds(bundle: Bundle, options: Options) -> Thresholds:

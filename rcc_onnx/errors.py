@@ -231,9 +231,17 @@ class SeveralBundlesError(BundleError, LookupError):
 
 
 class ProviderError(RccOnnxError, RuntimeError):
-    """An execution provider that was asked for cannot run here."""
+    """An execution provider that was asked for cannot run here. `advice`: what to do about it."""
 
     code = "provider"
+
+    def __init__(self, problem: str, advice: str = "") -> None:
+        super().__init__(problem, advice)
+        self.problem = problem
+        self.advice = advice
+
+    def __str__(self) -> str:
+        return f"{self.problem}. {self.advice}" if self.advice else self.problem
 
 
 class RuntimeNotUsableError(ProviderError, ImportError):
@@ -294,3 +302,30 @@ class NetworkInputError(NetworkError, ValueError):
     """A network was given an array of a wrong shape or type."""
 
     code = "network-input"
+
+
+# --- Running -------------------------------------------------------------------------------------
+
+
+class InputFolderError(RccOnnxError, FileNotFoundError):
+    """What was given as input is no study folder and no folder of study folders."""
+
+    code = "input-folder"
+
+
+class OutputError(RccOnnxError, OSError):
+    """Results cannot be written where they should go."""
+
+    code = "output"
+
+
+class OptionError(RccOnnxError, ValueError):
+    """An option has a value that it cannot have."""
+
+    code = "option"
+
+
+class UnexpectedError(RccOnnxError, RuntimeError):
+    """Something that this program did not foresee: a defect."""
+
+    code = "unexpected"

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from rcc_onnx.errors import RccOnnxError
 from rcc_onnx.manifest import StudyKind
+from rcc_onnx.providers import ProviderRecord
 from rcc_onnx.values import Centre, LesionBox, Outcome, Profile, Side, Thresholds
 
 
@@ -71,23 +72,6 @@ class ModelsUsed:
 
 
 @dataclass(frozen=True)
-class ProviderUsed:
-    """Which execution provider really ran, read back from onnxruntime.
-
-    Attributes:
-        requested: what was asked for, such as `auto`.
-        ran: what did the work, such as `cpu`.
-        reason: why this one, in words.
-    """
-
-    requested: str
-    ran: str
-    reason: str
-    threads: int
-    onnxruntime: str
-
-
-@dataclass(frozen=True)
 class StudyFacts:
     """What was analysed, without anything of the patient.
 
@@ -120,7 +104,7 @@ class CaseResult:
     sides: Mapping[Side, SideFinding]
     study: StudyFacts
     models: ModelsUsed
-    provider: ProviderUsed
+    provider: ProviderRecord
     timings_s: Mapping[str, float]
     warnings: tuple[str, ...] = ()
 
@@ -132,6 +116,3 @@ class FailedCase:
     case: str
     profile: Profile
     error: RccOnnxError
-
-
-Outcomes = CaseResult | FailedCase

@@ -75,8 +75,10 @@ def check_crop(crop: NDArray[np.float32]) -> None:
         )
 
 
-def check_probability(answer: NDArray[np.float32], shape: tuple[int, ...], network: str) -> None:
-    """Raises NetworkOutputError unless a network's answer is float32 probabilities of `shape`."""
+def check_probability(
+    answer: NDArray[np.float32], shape: tuple[int, ...], network: str
+) -> NDArray[np.float32]:
+    """A network's answer, if it is float32 probabilities of `shape`; else NetworkOutputError."""
     if answer.dtype != np.float32 or answer.shape != shape:
         problem = f"answered {answer.dtype} {answer.shape} where float32 {shape} was due"
     elif not np.isfinite(answer).all():
@@ -86,7 +88,7 @@ def check_probability(answer: NDArray[np.float32], shape: tuple[int, ...], netwo
     ):
         problem = f"answered {answer.min():.6g} to {answer.max():.6g}, which is no probability"
     else:
-        return
+        return answer
     raise NetworkOutputError(
         f"the {network} network {problem}. Check the bundle with `rcc-onnx models verify`, and try "
         "--provider cpu."

@@ -11,7 +11,7 @@ RED = (255, 0, 0)
 
 
 def lesion_picture(crop: NDArray[np.uint8], box: LesionBox) -> Image.Image:
-    """RGB, 64×64: the box's slice in grey, its four edges (corners included) in pure red.
+    """RGB, 64x64: the box's slice in grey, its four edges (corners included) in pure red.
 
     Args:
         crop: uint8 (40, 64, 64), what the lesion network saw.

@@ -83,7 +83,7 @@ SPECS: dict[ProviderName, ProviderSpec] = {
         "onnxruntime-openvino",
         "openvino",
         "an Intel CPU",
-        # By itself OpenVINO computes in bfloat16 on CPUs that have it, and with 8 threads.
+        # OpenVINO may choose bfloat16 on CPUs that have it, and takes 8 threads unless told.
         options=(("device_type", "CPU"), ("precision", "FP32"), ("num_of_threads", "{threads}")),
     ),
     ProviderName.TENSORRT: ProviderSpec(
@@ -121,12 +121,12 @@ def installed_runtimes() -> tuple[str, ...]:
 
 def how_to_install(spec: ProviderSpec) -> str:
     """The commands that make a provider's package the only onnxruntime."""
-    if spec.package == "onnxruntime":
-        return f"It is part of the package onnxruntime, where the machine has {spec.needs}."
-    wanted = f"pip install 'rcc-onnx[{spec.extra}]', then " if spec.extra else ""
-    others = " ".join(RUNTIME_PACKAGES)
+    if spec.extra is None:
+        return f"It is part of the package {spec.package}, and needs {spec.needs}."
+    others = " ".join(package for package in installed_runtimes() if package != spec.package)
+    alone = f"pip uninstall -y {others}, then " if others else ""
     return (
-        f"It comes with the package {spec.package}: {wanted}pip uninstall -y {others}, then pip "
-        f"install {spec.package} (only one onnxruntime package may be installed at a time). It "
-        f"also needs {spec.needs}."
+        f"It comes with pip install 'rcc-onnx[{spec.extra}]'. Only one onnxruntime package can be "
+        f"used at a time, so after that: {alone}pip install --force-reinstall --no-deps "
+        f"{spec.package}. It also needs {spec.needs}."
     )

@@ -42,8 +42,13 @@ def as_probability_map(values: ArrayLike) -> NDArray[Any]:
     becomes float32: sums of a whole volume overflow it.
 
     Raises:
-        ProbabilityMapError: not three axes, an empty axis, not real numbers, or NaN or infinity.
+        ProbabilityMapError: not three axes, an empty axis, not real numbers, masked, or NaN or
+            infinity.
     """
+    if np.ma.isMaskedArray(values):
+        raise ProbabilityMapError(
+            "the probability map is a masked array; fill in what masked voxels count as first"
+        )
     try:
         array = np.asarray(values)
     except ValueError as error:

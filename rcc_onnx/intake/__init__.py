@@ -6,12 +6,14 @@ pixels, which are decoded only when a stage asks for a slice.
 
 from pathlib import Path
 
+from rcc_onnx.intake.folders import holds_dicom
 from rcc_onnx.intake.headers import LeftOut, SliceHeader
 from rcc_onnx.intake.notebook import read_notebook_study
+from rcc_onnx.intake.series import read_standard_study
 from rcc_onnx.intake.study import AxisTurn, Study, StudySlice
 from rcc_onnx.values import Profile
 
-__all__ = ["AxisTurn", "LeftOut", "SliceHeader", "Study", "StudySlice", "read_study"]
+__all__ = ["AxisTurn", "LeftOut", "SliceHeader", "Study", "StudySlice", "holds_dicom", "read_study"]
 
 
 def read_study(folder: Path, profile: Profile) -> Study:
@@ -24,4 +26,4 @@ def read_study(folder: Path, profile: Profile) -> Study:
     """
     if profile is Profile.NOTEBOOK:
         return read_notebook_study(folder)
-    raise NotImplementedError
+    return read_standard_study(folder)

@@ -55,21 +55,33 @@ def make_study(
 def write_study(anatomy: Anatomy, scan: Scan, folder: Path) -> PhantomStudy:
     """Scan a patient and write `001.dcm`, `002.dcm`, … head first.
 
+    The same phantom may be written over itself; anything else in the folder is left alone.
+
     Raises:
-        FileExistsError: the folder holds files already; two studies must not mix.
+        FileExistsError: the folder holds other files; two studies must not mix.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    if any(folder.iterdir()):
-        raise FileExistsError(f"{folder} is not empty: a phantom study wants a folder of its own")
     grid = scan.grid()
+    names = {_file_name(index) for index in range(grid.z_mm.size)}
+    if any(path.name not in names or not _is_phantom(path) for path in folder.iterdir()):
+        raise FileExistsError(f"{folder} is not empty: a phantom study wants a folder of its own")
     hu, labels = render(anatomy, grid)
     add_table(anatomy.body, grid, hu)
     hu += noise(np.random.default_rng((anatomy.seed, 0x0153)), hu.shape, scan.noise_hu)
     for index in range(len(hu)):
         header = _header(anatomy, scan, index, float(grid.z_mm[index]))
         _store(header, hu[index], scan)
-        header.save_as(folder / f"{index + 1:03d}.dcm", enforce_file_format=True)
+        header.save_as(folder / _file_name(index), enforce_file_format=True)
     return PhantomStudy(folder, anatomy, scan, labels)
+
+
+def _file_name(index: int) -> str:
+    return f"{index + 1:03d}.dcm"
+
+
+def _is_phantom(path: Path) -> bool:
+    with path.open("rb") as file:
+        return PHANTOM_MANUFACTURER.encode() in file.read(2048)
 
 
 def uid(*parts: object) -> str:

@@ -1,4 +1,5 @@
 from pathlib import Path
+
 from rcc_onnx.manifest import Manifest
 
 

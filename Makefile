@@ -1,0 +1,23 @@
+# The one command surface, the same locally and in CI. PYTHON is a Python with the extra `dev`:
+#   python3 -m venv .venv && .venv/bin/pip install -e '.[dev]'
+PYTHON ?= .venv/bin/python
+BIN := $(dir $(PYTHON))
+
+.PHONY: check format test bench
+
+check:
+	$(PYTHON) -m ruff check .
+	$(PYTHON) -m ruff format --check .
+	$(PYTHON) -m mypy
+	$(BIN)lint-imports
+
+format:
+	$(PYTHON) -m ruff check --fix .
+	$(PYTHON) -m ruff format .
+
+test:
+	$(PYTHON) -m pytest
+
+# How well the phantom bundle finds what was drawn, on 200 studies: about 10 minutes on two cores.
+bench:
+	$(PYTHON) -m benchmarks.phantom_accuracy --studies 200 --json phantom_accuracy.json

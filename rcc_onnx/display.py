@@ -1,0 +1,71 @@
+"""What a person sees on the terminal: sentences and tables. Nothing here prints."""
+
+from collections.abc import Sequence
+
+from rich.table import Table
+from rich.text import Text
+
+from rcc_onnx.findings import CaseResult, FailedCase, SideFinding
+from rcc_onnx.values import SIDES, Outcome, Side
+
+OUTCOME_WORDS = {
+    Outcome.KIDNEY_NOT_FOUND: "kidney not found",
+    Outcome.KIDNEY_NOT_LOCATED: "kidney not located",
+    Outcome.NO_LESION: "no lesion",
+    Outcome.LESION_NOT_LOCATED: "suspected lesion, not located",
+    Outcome.LESION: "suspected lesion",
+}
+OUTCOME_STYLES = {
+    Outcome.KIDNEY_NOT_FOUND: "yellow",
+    Outcome.KIDNEY_NOT_LOCATED: "yellow",
+    Outcome.NO_LESION: "",
+    Outcome.LESION_NOT_LOCATED: "bold yellow",
+    Outcome.LESION: "bold red",
+}
+
+
+def case_line(result: CaseResult | FailedCase) -> str:
+    """One case in one line of plain text."""
+    if isinstance(result, FailedCase):
+        return f"{result.case}: FAILED [{result.error.code}] {result.error}"
+    sides = "; ".join(f"{side}: {_side_words(result.sides[side])}" for side in SIDES)
+    return f"{result.case}: {sides} ({result.timings_s['total']:.1f} s)"
+
+
+def setup_line(result: CaseResult) -> str:
+    """Which models and which provider gave the answer."""
+    models, provider = result.models, result.provider
+    return (
+        f"models {models.name} {models.version}, provider {provider.ran} ({provider.reason}), "
+        f"{provider.threads} threads, profile {result.profile}"
+    )
+
+
+def results_table(results: Sequence[CaseResult | FailedCase]) -> Table:
+    """All cases: outcome and sums per side. The sums are what the thresholds are compared with."""
+    table = Table(title="Results", title_justify="left")
+    table.add_column("case", overflow="fold")
+    for side in SIDES:
+        table.add_column(side, overflow="fold")
+        table.add_column("kidney sum", justify="right")
+        table.add_column("lesion sum", justify="right")
+    table.add_column("s", justify="right")
+    for result in results:
+        if isinstance(result, FailedCase):
+            failure = Text(f"failed: {result.error.code}", style="bold yellow")
+            table.add_row(Text(result.case), failure, *[""] * 6)
+            continue
+        cells = [cell for side in SIDES for cell in _side_cells(result, side)]
+        table.add_row(Text(result.case), *cells, f"{result.timings_s['total']:.1f}")
+    return table
+
+
+def _side_cells(result: CaseResult, side: Side) -> tuple[Text, str, str]:
+    finding = result.sides[side]
+    outcome = Text(OUTCOME_WORDS[finding.outcome], style=OUTCOME_STYLES[finding.outcome])
+    lesion = "" if finding.lesion is None else f"{finding.lesion.probability_sum:.0f}"
+    return outcome, f"{finding.kidney.probability_sum:.0f}", lesion
+
+
+def _side_words(finding: SideFinding) -> str:
+    return OUTCOME_WORDS[finding.outcome]

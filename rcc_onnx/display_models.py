@@ -1,0 +1,131 @@
+"""Model bundles as tables, lines and JSON. Nothing here prints."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from rich.table import Table
+from rich.text import Text
+
+from rcc_onnx.bundles import BrokenBundle, Bundle, Installed
+from rcc_onnx.manifest import NETWORK_NAMES, Manifest, NetworkName, Provenance
+from rcc_onnx.providers import ProviderRecord
+
+
+def installed_table(bundles: Sequence[Installed]) -> Table:
+    """One row a bundle; a broken one with what is wrong."""
+    table = Table(
+        "name", "version", "may be used on", "source", "folder", title="Installed bundles"
+    )
+    for one in bundles:
+        if isinstance(one, BrokenBundle):
+            problem = Text(f"broken [{one.error.code}]: {one.error}", style="bold red")
+            table.add_row(Text(one.name), "", problem, "", Text(str(one.folder)))
+            continue
+        manifest = one.manifest
+        table.add_row(
+            Text(one.name),
+            Text(manifest.version),
+            ", ".join(manifest.use_on),
+            _source(manifest.provenance),
+            Text(str(one.folder)),
+        )
+    return table
+
+
+def installed_json(one: Installed) -> dict[str, Any]:
+    """One bundle of `models list --json`."""
+    if isinstance(one, BrokenBundle):
+        error = {"code": one.error.code, "message": str(one.error)}
+        return {"name": one.name, "folder": str(one.folder), "error": error}
+    manifest = one.manifest
+    return {
+        "name": one.name,
+        "folder": str(one.folder),
+        "version": manifest.version,
+        "use_on": list(manifest.use_on),
+        "published_weights": _published(manifest.provenance),
+        "error": None,
+    }
+
+
+def bundle_table(bundle: Bundle) -> Table:
+    """Everything in a manifest that a person asks about."""
+    manifest = bundle.manifest
+    table = Table("", "", title=f"Bundle {manifest.name} {manifest.version}", show_header=False)
+    rows = [
+        ("folder", str(bundle.folder)),
+        ("purpose", manifest.purpose),
+        ("may be used on", ", ".join(manifest.use_on)),
+        ("licence", manifest.licence),
+        ("kidney threshold", f"{manifest.thresholds.kidney:g}"),
+        ("lesion threshold", f"{manifest.thresholds.lesion:g}"),
+    ]
+    for name in NETWORK_NAMES:
+        rows.append((f"{name} network", _network_words(manifest, name)))
+    rows += _provenance_rows(manifest.provenance)
+    for label, text in rows:
+        table.add_row(label, Text(text))
+    return table
+
+
+def verified_lines(bundle: Bundle, provider: ProviderRecord) -> tuple[str, ...]:
+    """What `models verify` says of a bundle that passed."""
+    manifest = bundle.manifest
+    provenance = manifest.provenance
+    parity = (
+        "no certificate: nobody compared these networks with their Keras source"
+        if provenance is None
+        else _certificate_words(provenance)
+    )
+    return (
+        f"{manifest.name} {manifest.version}: hashes, shapes, operators as the manifest says",
+        f"both networks ran on {provider.ran} with onnxruntime {provider.runtime}",
+        parity,
+    )
+
+
+def _provenance_rows(provenance: Provenance | None) -> list[tuple[str, str]]:
+    if provenance is None:
+        return [("provenance", "none: made by hand, nothing is certified")]
+    rows = []
+    for name in NETWORK_NAMES:
+        source = provenance.sources[name]
+        which = "the published file" if source.published else "not the published file"
+        rows.append((f"{name} source", f"{source.file}, git blob {source.git_blob}, {which}"))
+    rows.append(("certificate", _certificate_words(provenance)))
+    rows.append(("converted with", ", ".join(f"{p} {v}" for p, v in provenance.converter)))
+    return rows
+
+
+def _certificate_words(provenance: Provenance) -> str:
+    certificate = provenance.certificate
+    parts = ", ".join(
+        f"{name} {certificate_part.largest_difference:.1e} on {certificate_part.inputs} inputs"
+        for name, certificate_part in (
+            ("kidney", certificate.kidney),
+            ("lesion", certificate.lesion),
+        )
+    )
+    verdict = "holds" if certificate.holds else "DOES NOT HOLD"
+    return (
+        f"certificate {verdict}: largest difference from Keras in probability: {parts} "
+        f"(tolerance {certificate.tolerance:g})"
+    )
+
+
+def _network_words(manifest: Manifest, name: NetworkName) -> str:
+    entry = manifest.networks[name]
+    shape = "x".join(str(size) for size in entry.input.shape[1:])
+    return f"{entry.file}, input {shape} {entry.input.dtype}, opset {entry.opset}, {entry.sha256}"
+
+
+def _published(provenance: Provenance | None) -> bool:
+    return provenance is not None and all(
+        provenance.sources[name].published for name in NETWORK_NAMES
+    )
+
+
+def _source(provenance: Provenance | None) -> str:
+    if provenance is None:
+        return "made by hand"
+    return "published weights" if _published(provenance) else "other weights"

@@ -1,0 +1,68 @@
+"""A progress bar on a terminal, plain lines elsewhere."""
+
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+from rcc_onnx.batch import Case
+from rcc_onnx.stopwatch import StageListener
+
+STAGE_SPANS: Mapping[str, tuple[float, float]] = {
+    "reading_headers": (0.0, 0.05),
+    "loading_networks": (0.05, 0.1),
+    "preprocessing": (0.1, 0.25),
+    "kidney_network": (0.25, 0.8),
+    "lesion_network": (0.8, 1.0),
+}
+"""Where in a case each stage lies, by the share of time it usually takes."""
+
+
+class CaseProgress:
+    """Shows which case and stage the work is at. On no terminal, `say` just prints lines."""
+
+    def __init__(self, console: Console, cases: int) -> None:
+        self._console = console
+        self._done = 0
+        self._bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.percentage:>3.0f} %"),
+            TimeRemainingColumn(),
+            console=console,
+            transient=True,
+            disable=not console.is_terminal,
+        )
+        self._task = self._bar.add_task("starting", total=float(cases))
+
+    def __enter__(self) -> Self:
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._bar.stop()
+
+    def listener(self, case: Case) -> StageListener:
+        """What a case's stages are told to. Cases come one after another."""
+        before, self._done = self._done, self._done + 1
+
+        def listen(stage: str, done: float) -> None:
+            start, end = STAGE_SPANS[stage]
+            self._bar.update(
+                self._task,
+                description=f"{case.name}: {stage.replace('_', ' ')}",
+                completed=before + start + (end - start) * done,
+            )
+
+        return listen
+
+    def say(self, line: str) -> None:
+        """Print a line, above the bar where there is one."""
+        self._console.print(line, markup=False)

@@ -1,0 +1,346 @@
+"""The only module that imports onnxruntime: makes sessions, and knows what really runs.
+
+onnxruntime prefers running somewhere to failing: a provider that cannot load is replaced by the CPU
+with no more than a line on standard error. Here a provider that was asked for runs or is an error,
+and the one that is reported is read back from the sessions.
+"""
+
+import contextlib
+import functools
+import io
+import logging
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rcc_onnx.bundles import Bundle
+from rcc_onnx.cpus import usable_cpus
+from rcc_onnx.errors import (
+    NetworkLoadError,
+    NetworkOutputError,
+    NetworkRunError,
+    ProviderConflictError,
+    ProviderError,
+    ProviderNotInstalledError,
+    ProviderNotLoadedError,
+    RuntimeNotUsableError,
+    ThreadsError,
+)
+from rcc_onnx.manifest import BATCH, NetworkEntry
+from rcc_onnx.networks import SLICE_SHAPE, check_crop, check_probability, check_slices
+from rcc_onnx.providers import (
+    AUTO_ORDER,
+    SPECS,
+    ProviderName,
+    ProviderRecord,
+    how_to_install,
+    installed_runtimes,
+)
+from rcc_onnx.stderr_capture import captured_stderr, logged_errors, one_line
+from rcc_onnx.values import CROP_SHAPE_ZYX
+
+_log = logging.getLogger(__name__)
+
+TELEMETRY_SWITCH = "ORT_DISABLE_TELEMETRY"
+
+KIDNEY_BATCH = 4
+"""Slices in every run of the 2D network; the last run is filled up with zeros.
+
+The size never changes because onnxruntime's memory grows with every new shape, and some providers
+compile for each. On the CPU 1 to 16 slices a run take the same time per slice, within 5 %; four
+keep the memory of a run small and waste at most three slices of a study.
+"""
+LESION_BATCH = 1
+"""There is one crop for each kidney."""
+
+_ERRORS_ONLY = 3
+
+
+@functools.cache
+def _onnxruntime() -> ModuleType:
+    """Import onnxruntime with its telemetry off.
+
+    From 1.29 on its Linux wheel writes an identifier of the machine below the home folder, and
+    means to send it, as soon as it is imported. Only this variable, set before the import, prevents
+    that: `onnxruntime.disable_telemetry_events()` comes too late.
+    """
+    if "onnxruntime" in sys.modules and os.environ.get(TELEMETRY_SWITCH) != "1":
+        _log.warning(
+            "onnxruntime was imported before rcc-onnx could turn its telemetry off; set %s=1 in "
+            "the environment of this program",
+            TELEMETRY_SWITCH,
+        )
+    os.environ[TELEMETRY_SWITCH] = "1"
+    try:
+        # Late: after the switch, and not at all for a mere --version.
+        import onnxruntime  # type: ignore[import-untyped]  # noqa: PLC0415
+    except Exception as error:
+        found = ", ".join(installed_runtimes()) or "none"
+        raise RuntimeNotUsableError(
+            f"onnxruntime cannot be imported: {one_line(str(error))}",
+            f"Packages of it that are installed: {found}. Reinstall exactly one; on Windows it "
+            "also needs the Microsoft Visual C++ Redistributable.",
+        ) from error
+    runtime: ModuleType = onnxruntime
+    runtime.set_default_logger_severity(_ERRORS_ONLY)
+    return runtime
+
+
+def runtime_version() -> str:
+    """Version of onnxruntime. Raises RuntimeNotUsableError."""
+    return str(_onnxruntime().__version__)
+
+
+def listed_providers() -> tuple[ProviderName, ...]:
+    """Providers that this onnxruntime was built with. That one is listed does not mean it loads."""
+    names = _onnxruntime().get_available_providers()
+    return tuple(name for name, spec in SPECS.items() if spec.runtime_name in names)
+
+
+def default_threads() -> int:
+    """The CPUs that this process may use."""
+    return usable_cpus()
+
+
+@dataclass(frozen=True)
+class OnnxNetwork:
+    """One network in one session, run in batches of one fixed size.
+
+    Attributes:
+        name: for messages.
+        ran: the provider that the session says it uses first.
+    """
+
+    name: str
+    entry: NetworkEntry
+    batch: int
+    ran: ProviderName
+    _session: Any
+
+    def probability(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Run n inputs, float32 (n, *shape without channel); the answer has the same shape.
+
+        Raises:
+            NetworkRunError, NetworkOutputError: the network fails, or answers nonsense.
+        """
+        answer = np.empty(values.shape, np.float32)
+        for start in range(0, len(values), self.batch):
+            part = values[start : start + self.batch]
+            full = np.zeros((self.batch, *values.shape[1:], 1), np.float32)
+            full[: len(part), ..., 0] = part
+            answer[start : start + len(part)] = self._run(full)[: len(part), ..., 0]
+        return answer
+
+    def _run(self, full: NDArray[np.float32]) -> NDArray[np.float32]:
+        try:
+            names = [self.entry.output.name]
+            answer = self._session.run(names, {self.entry.input.name: full})[0]
+        except Exception as error:
+            raise NetworkRunError(
+                f"onnxruntime failed in the {self.name} network on {self.ran} "
+                f"({one_line(str(error))}). Try --provider cpu."
+            ) from error
+        return check_probability(answer, full.shape, self.name)
+
+
+@dataclass(frozen=True)
+class OnnxNetworks:
+    """Both networks of a bundle (the `Networks` protocol), and what runs them."""
+
+    kidney: OnnxNetwork
+    lesion: OnnxNetwork
+    record: ProviderRecord
+
+    def kidney_probability(self, slices: NDArray[np.float32]) -> NDArray[np.float32]:
+        check_slices(slices)
+        return self.kidney.probability(slices)
+
+    def lesion_probability(self, crop: NDArray[np.float32]) -> NDArray[np.float32]:
+        check_crop(crop)
+        lesion: NDArray[np.float32] = self.lesion.probability(crop[np.newaxis])[0]
+        return lesion
+
+
+def open_networks(
+    bundle: Bundle, provider: ProviderName = ProviderName.AUTO, threads: int | None = None
+) -> OnnxNetworks:
+    """Read, check and load a bundle's networks.
+
+    Args:
+        bundle: both networks are read from it once, and run from the bytes that were checked.
+        provider: an explicit one runs or is an error; `auto` takes the first of AUTO_ORDER that
+            loads both networks.
+        threads: of one network on the CPU; None means `default_threads()`.
+
+    Raises:
+        BundleError: the bundle is broken.
+        ProviderError, ThreadsError: the provider cannot run here, or `threads` is below 1.
+        NetworkLoadError: onnxruntime refuses a network.
+    """
+    threads = _checked_threads(threads)
+    entries = bundle.manifest.networks
+    kidney, lesion = bundle.read_network("kidney"), bundle.read_network("lesion")
+    passed_over: list[str] = []
+    for candidate in AUTO_ORDER if provider is ProviderName.AUTO else (provider,):
+        try:
+            pair = (
+                open_network("kidney", kidney, entries.kidney, candidate, threads),
+                open_network("lesion", lesion, entries.lesion, candidate, threads),
+            )
+        except ProviderError as error:
+            if provider is not ProviderName.AUTO or isinstance(error, RuntimeNotUsableError):
+                raise
+            passed_over.append(error.problem)
+            continue
+        return OnnxNetworks(*pair, _record(provider, pair, passed_over, threads))
+    # The CPU is last in AUTO_ORDER and always listed; if not, onnxruntime is beyond repair.
+    raise ProviderNotLoadedError(f"no provider works here: {'; '.join(passed_over)}")
+
+
+def open_network(
+    name: str,
+    data: bytes,
+    entry: NetworkEntry,
+    provider: ProviderName = ProviderName.CPU,
+    threads: int | None = None,
+) -> OnnxNetwork:
+    """Load one network from checked bytes on exactly this provider (not `auto`).
+
+    Raises:
+        ProviderError, ThreadsError, NetworkLoadError: as `open_networks`.
+    """
+    threads = _checked_threads(threads)
+    batch = LESION_BATCH if len(entry.input.shape) == 5 else KIDNEY_BATCH
+    _check_listed(provider)
+    if provider is ProviderName.CPU:
+        try:
+            session = _session(data, provider, batch, threads)
+        except Exception as error:
+            raise NetworkLoadError(
+                f"onnxruntime {runtime_version()} refuses the {name} network: "
+                f"{one_line(str(error))}"
+            ) from error
+        return OnnxNetwork(name, entry, batch, _ran(session), session)
+    with captured_stderr() as captured:
+        failure = None
+        try:
+            session = _session(data, provider, batch, threads)
+            network = OnnxNetwork(name, entry, batch, _ran(session), session)
+            if network.ran is provider:
+                # Some libraries (cuDNN) are first looked for when something runs. This also moves
+                # the slow first run of a shape out of the first study.
+                one = CROP_SHAPE_ZYX if batch == LESION_BATCH else SLICE_SHAPE
+                network.probability(np.zeros((1, *one), np.float32))
+        except NetworkOutputError:
+            raise
+        except Exception as error:
+            failure = error
+    if failure is None and network.ran is provider:
+        return network
+    raise _not_loaded(provider, captured.text, failure) from failure
+
+
+def _session(data: bytes, provider: ProviderName, batch: int, threads: int) -> Any:
+    runtime = _onnxruntime()
+    options = runtime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.execution_mode = runtime.ExecutionMode.ORT_SEQUENTIAL
+    options.log_severity_level = _ERRORS_ONLY
+    options.add_free_dimension_override_by_name(BATCH, batch)
+    # The bytes were checked as ONNX; onnxruntime would guess, and has a second format.
+    options.add_session_config_entry("session.load_model_format", "ONNX")
+    # DirectML cannot work with memory patterns.
+    options.enable_mem_pattern = provider is not ProviderName.DIRECTML
+    names = (provider, *SPECS[provider].before)
+    if provider in (ProviderName.CUDA, ProviderName.TENSORRT):
+        _preload_libraries(runtime)
+    session = runtime.InferenceSession(
+        data,
+        options,
+        providers=[(SPECS[one].runtime_name, SPECS[one].options_for(threads)) for one in names],
+        enable_fallback=0,
+        # Neither the file nor the environment may change what is set here.
+        read_config_from_model=0,
+    )
+    session.disable_fallback()
+    return session
+
+
+def _preload_libraries(runtime: ModuleType) -> None:
+    """Load CUDA and cuDNN from NVIDIA's Python packages, if those are installed."""
+    if hasattr(runtime, "preload_dlls"):
+        said = io.StringIO()
+        with contextlib.redirect_stdout(said):
+            runtime.preload_dlls()
+        _log.debug("onnxruntime.preload_dlls: %s", said.getvalue().strip())
+
+
+def _ran(session: Any) -> ProviderName:
+    """The provider that a session uses first, as it says itself."""
+    first = session.get_providers()[0]
+    for name, spec in SPECS.items():
+        if spec.runtime_name == first:
+            return name
+    raise ProviderNotLoadedError(f"onnxruntime runs on {first}, which was not asked for")
+
+
+def _check_listed(provider: ProviderName) -> None:
+    if provider in listed_providers():
+        return
+    spec, packages = SPECS[provider], installed_runtimes()
+    if len(packages) > 1 and spec.package in packages:
+        raise ProviderConflictError(
+            f"{provider} is hidden: {' and '.join(packages)} are installed over one another",
+            f"Run pip uninstall -y {' '.join(packages)}, then pip install {spec.package}.",
+        )
+    raise ProviderNotInstalledError(
+        f"{provider} is not in this onnxruntime ({runtime_version()})", how_to_install(spec)
+    )
+
+
+def _not_loaded(
+    provider: ProviderName, stderr: str, failure: Exception | None
+) -> ProviderNotLoadedError:
+    reason = "; ".join(logged_errors(stderr)) or (one_line(str(failure)) if failure else "")
+    advice = f"It needs {SPECS[provider].needs}."
+    packages = installed_runtimes()
+    if len(packages) > 1:
+        advice += f" Installed over one another: {' and '.join(packages)}; keep one."
+    return ProviderNotLoadedError(
+        f"{provider} is in this onnxruntime ({runtime_version()}) but does not load: "
+        f"{reason or 'onnxruntime gave no reason'}",
+        advice,
+    )
+
+
+def _record(
+    requested: ProviderName,
+    pair: Sequence[OnnxNetwork],
+    passed_over: Sequence[str],
+    threads: int,
+) -> ProviderRecord:
+    ran = {network.ran for network in pair}
+    if len(ran) != 1:
+        raise ProviderNotLoadedError(f"the networks run on different providers: {sorted(ran)}")
+    (only,) = ran
+    reason = f"{only} was asked for" if only is requested else f"took {only}"
+    record = ProviderRecord(
+        requested, only, "; ".join((*passed_over, reason)), threads, runtime_version()
+    )
+    _log.info("provider %s: %s", record.ran, record.reason)
+    return record
+
+
+def _checked_threads(threads: int | None) -> int:
+    if threads is None:
+        return default_threads()
+    if isinstance(threads, bool) or not isinstance(threads, int) or threads < 1:
+        raise ThreadsError(f"threads must be a whole number of at least 1, not {threads!r}")
+    return threads
