@@ -11,12 +11,6 @@ class ConvertError(RccOnnxError):
     code: ClassVar[str] = "convert"
 
 
-def first_line(problem: BaseException) -> str:
-    """What another package said, short enough for a message: it may go on for pages."""
-    lines = str(problem).strip().splitlines() or [type(problem).__name__]
-    return lines[0][:300]
-
-
 # --- What was asked for --------------------------------------------------------------------------
 
 

@@ -5,10 +5,11 @@ from typing import Any
 import onnx
 
 from convert.canonical import canonical
-from convert.errors import ExportError, first_line
+from convert.errors import ExportError
 from convert.frameworks import Frameworks, third_party
 from convert.keras_network import KerasNetwork
 from rcc_onnx.manifest import BATCH
+from rcc_onnx.stderr_capture import one_line
 
 OPSET = 17
 """Everything a U-Net needs exists since 13; 17 is what tf2onnx, ONNX Runtime 1.20 with all its
@@ -54,7 +55,7 @@ def _trace(network: KerasNetwork, frameworks: Frameworks) -> onnx.ModelProto:
         # tf2onnx raises many kinds for what it cannot express.
         except Exception as problem:
             raise ExportError(
-                f"tf2onnx cannot convert the network: {first_line(problem)}"
+                f"tf2onnx cannot convert the network: {one_line(str(problem))}"
             ) from problem
     if not isinstance(model, onnx.ModelProto):
         raise ExportError("tf2onnx gave no ONNX model")
@@ -105,7 +106,7 @@ def _checked(model: onnx.ModelProto) -> onnx.ModelProto:
         ValueError,
     ) as problem:
         raise ExportError(
-            f"the converted network is no valid ONNX: {first_line(problem)}"
+            f"the converted network is no valid ONNX: {one_line(str(problem))}"
         ) from problem
     if inferred.ByteSize() > _MAX_PROTOBUF_BYTES:
         raise ExportError("the converted network does not fit into one file of 2 GiB")

@@ -28,8 +28,8 @@ from convert.errors import (
     NotSelfContainedError,
     TooLargeError,
     WeightsOnlyError,
-    first_line,
 )
+from rcc_onnx.stderr_capture import one_line
 
 MAX_WEIGHT_BYTES = 1 << 30
 """An ONNX file without external data is one protobuf message, which cannot exceed 2 GiB."""
@@ -75,7 +75,7 @@ def read_keras_file(path: Path) -> KerasFile:
             raise DamagedFileError(f"{name} is damaged: a text in it is not UTF-8") from problem
         raise DamagedFileError(
             f"{name} is cut short or damaged; copy or download it again "
-            f"(HDF5 says: {first_line(problem)})"
+            f"(HDF5 says: {one_line(str(problem))})"
         ) from problem
 
 

@@ -28,7 +28,8 @@ from convert.export import INPUT_NAME, OPSET, OUTPUT_NAME, export_network
 from convert.frameworks import Frameworks, import_frameworks, package_versions
 from convert.hdf5 import KerasFile, read_keras_file
 from convert.keras_network import build_network
-from convert.onnx_network import OnnxNetwork
+from convert.onnx_network import open_converted
+from convert.probe import check_readable
 from convert.samples import sample_groups
 from convert.source import identify
 from convert.verify import TOLERANCE, Comparison, compare
@@ -132,6 +133,7 @@ def _inspect(paths: ByNetwork[Path]) -> ByNetwork[_Inspected]:
     parts = {}
     for network in NETWORK_NAMES:
         source = identify(paths[network], network)
+        check_readable(paths[network])
         keras = read_keras_file(paths[network])
         architecture = read_architecture(keras.config, keras.keras_version, source.file)
         check_declared_sizes(architecture, keras.weights, source.file)
@@ -157,7 +159,8 @@ def _convert_one(
     reference = build_network(inspected.keras, inspected.architecture, shape, frameworks)
     model = export_network(reference, frameworks)
     progress(f"Comparing the {network} network with Keras")
-    converted = OnnxNetwork(_to_bytes(model))
+    plain = _to_bytes(model)
+    converted = open_converted(network, plain, _network_entry(network, plain))
     comparison = compare(reference, converted, network, thresholds, sample_groups(network))
     _add_metadata(model, network, inspected.source, comparison)
     return _to_bytes(model), comparison

@@ -12,16 +12,16 @@ from convert.errors import (
     MissingWeightsError,
     NetworkShapeError,
     TooLargeError,
-    first_line,
 )
 from convert.frameworks import Frameworks, third_party
 from convert.hdf5 import KerasFile
+from rcc_onnx.stderr_capture import one_line
 
 MAX_LAYER_VALUES = 1 << 28
 """Values that one layer may give for one input (1 GiB); U-Nets of the pipeline stay under 2**25."""
 
 BATCH_SIZE = 8
-"""Inputs a call while comparing: bounds memory, and shows that the batch size is free."""
+"""Inputs a call while comparing, which bounds memory; the engine uses other batch sizes."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class KerasNetwork:
             # Whatever TensorFlow raises: out of memory, or an operation that has no CPU form.
             except Exception as problem:
                 raise KerasLoadError(
-                    f"TensorFlow cannot run the network: {first_line(problem)}"
+                    f"TensorFlow cannot run the network: {one_line(str(problem))}"
                 ) from problem
         return np.asarray(outputs, dtype=np.float32)
 
@@ -89,7 +89,7 @@ def _build(
     except Exception as problem:
         raise KerasLoadError(
             f"{name}: tf_keras cannot build the network for inputs of {shape}: "
-            f"{first_line(problem)}"
+            f"{one_line(str(problem))}"
         ) from problem
 
 

@@ -106,7 +106,7 @@ class UNet:
 
 
 def save_network(build: Callable[[Any, Any], Any], path: Path, seed: int = 1) -> Path:
-    """Build with `build(layers, keras)`, give it random weights and save it, compiled, to `path`."""
+    """Build with `build(layers, keras)`, set random weights and save it, compiled, to `path`."""
     keras = import_frameworks().tf_keras
     rng = np.random.default_rng(seed)
     with third_party():
