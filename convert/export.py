@@ -8,6 +8,7 @@ from convert.canonical import canonical
 from convert.errors import ExportError
 from convert.frameworks import Frameworks, third_party
 from convert.keras_network import KerasNetwork
+from convert.sigmoid import with_exact_sigmoid
 from rcc_onnx.manifest import BATCH
 from rcc_onnx.stderr_capture import one_line
 
@@ -32,7 +33,7 @@ def export_network(network: KerasNetwork, frameworks: Frameworks) -> onnx.ModelP
     """
     model = _trace(network, frameworks)
     _check_operators(model)
-    model = canonical(model, INPUT_NAME, OUTPUT_NAME)
+    model = canonical(with_exact_sigmoid(model), INPUT_NAME, OUTPUT_NAME)
     _modernise_enlargements(model)
     _state_shapes(model, network.shape)
     return _checked(model)

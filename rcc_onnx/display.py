@@ -6,7 +6,7 @@ from rich.table import Table
 from rich.text import Text
 
 from rcc_onnx.findings import CaseResult, FailedCase, SideFinding
-from rcc_onnx.values import SIDES, Outcome, Side
+from rcc_onnx.values import SIDES, Outcome
 
 OUTCOME_WORDS = {
     Outcome.KIDNEY_NOT_FOUND: "kidney not found",
@@ -43,29 +43,33 @@ def setup_line(result: CaseResult) -> str:
 
 def results_table(results: Sequence[CaseResult | FailedCase]) -> Table:
     """All cases: outcome and sums per side. The sums are what the thresholds are compared with."""
-    table = Table(title="Results", title_justify="left")
-    table.add_column("case", overflow="fold")
+    table = Table(title="Results", title_justify="left", show_lines=True)
+    table.add_column("case", overflow="fold", min_width=16)
     for side in SIDES:
-        table.add_column(side, overflow="fold")
-        table.add_column("kidney sum", justify="right")
-        table.add_column("lesion sum", justify="right")
-    table.add_column("s", justify="right")
+        table.add_column(side, overflow="fold", min_width=20)
+    table.add_column("s", justify="right", no_wrap=True)
     for result in results:
         if isinstance(result, FailedCase):
-            failure = Text(f"failed: {result.error.code}", style="bold yellow")
-            table.add_row(Text(result.case), failure, *[""] * 6)
+            failure = Text(f"failed\n{result.error.code}", style="bold yellow")
+            table.add_row(Text(result.case), failure, "", "")
             continue
-        cells = [cell for side in SIDES for cell in _side_cells(result, side)]
+        cells = [_side_cell(result.sides[side]) for side in SIDES]
         table.add_row(Text(result.case), *cells, f"{result.timings_s['total']:.1f}")
     return table
 
 
-def _side_cells(result: CaseResult, side: Side) -> tuple[Text, str, str]:
-    finding = result.sides[side]
-    outcome = Text(OUTCOME_WORDS[finding.outcome], style=OUTCOME_STYLES[finding.outcome])
-    lesion = "" if finding.lesion is None else f"{finding.lesion.probability_sum:.0f}"
-    return outcome, f"{finding.kidney.probability_sum:.0f}", lesion
+def _side_cell(finding: SideFinding) -> Text:
+    cell = Text(OUTCOME_WORDS[finding.outcome], style=OUTCOME_STYLES[finding.outcome])
+    sums = f"\nkidney {finding.kidney.probability_sum:.0f}"
+    if finding.lesion is not None:
+        sums += f", lesion {finding.lesion.probability_sum:.0f}"
+    return cell.append(sums, style="not bold default")
 
 
 def _side_words(finding: SideFinding) -> str:
     return OUTCOME_WORDS[finding.outcome]
+
+
+def shown_warnings(result: CaseResult | FailedCase) -> tuple[str, ...]:
+    """What a person must read next to a case's line."""
+    return () if isinstance(result, FailedCase) else result.warnings

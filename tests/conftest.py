@@ -5,6 +5,9 @@ from pathlib import Path
 
 import pytest
 
+# A fixture imported here is there for all tests.
+from fixtures_convert import tiny_bundle  # noqa: F401
+
 REFERENCE = Path(__file__).parent / "data" / "reference"
 
 
