@@ -128,6 +128,7 @@ def summary(conversion: Conversion, out: Path) -> list[str]:
             f"{network}: {source.file} ({origin}; git blob {source.git_blob})",
             f"  {certificate.inputs} inputs compared: largest difference in probability "
             f"{certificate.largest_difference:.1e} (accepted: {TOLERANCE:.0e}), "
+            f"in a sum {comparison.largest_sum_difference:.1e} of it; "
             f"{comparison.decisions} of {comparison.decisions} decisions the same",
         ]
     lines += [

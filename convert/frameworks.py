@@ -17,13 +17,9 @@ from convert.errors import ConvertPackagesError
 from rcc_onnx.sessions import runtime_version
 from rcc_onnx.stderr_capture import captured_stderr, one_line
 
-# TF_USE_LEGACY_KERAS: Keras 3 does not read these files as tf_keras does. CUDA_VISIBLE_DEVICES: the
-# reference is computed on the CPU, where every user gets the same one.
-_SWITCHES = {
-    "TF_USE_LEGACY_KERAS": "1",
-    "CUDA_VISIBLE_DEVICES": "-1",
-    "TF_CPP_MIN_LOG_LEVEL": "3",
-}
+# Keras 3 does not read these files as tf_keras does; of TensorFlow's messages only errors are kept.
+_SWITCHES = {"TF_USE_LEGACY_KERAS": "1", "TF_CPP_MIN_LOG_LEVEL": "3"}
+_log = logging.getLogger(__name__)
 _LOGGERS = ("tensorflow", "absl", "tf2onnx", "tf2onnx.tfonnx", "tf2onnx.optimizer", "h5py")
 
 _PACKAGES = ("tensorflow", "tf_keras", "tf2onnx", "onnx")
@@ -53,11 +49,21 @@ def import_frameworks() -> Frameworks:
                 "conversion needs TensorFlow, tf_keras and tf2onnx; install them with: "
                 f"pip install '.[convert]' ({one_line(str(problem))})"
             ) from problem
-    frameworks = Frameworks(*modules)
+        frameworks = Frameworks(*modules)
+        _keep_off_gpus(frameworks.tf)
     # A file of Keras 2.2 may leave these to the settings in the user's home folder; ours decide.
     frameworks.tf_keras.backend.set_image_data_format("channels_last")
     frameworks.tf_keras.backend.set_floatx("float32")
     return frameworks
+
+
+def _keep_off_gpus(tf: Any) -> None:
+    """The reference is computed on the CPU, where everybody can compute it again."""
+    try:
+        tf.config.set_visible_devices([], "GPU")
+    except RuntimeError:
+        # Whoever used TensorFlow in this process before has chosen already.
+        _log.warning("TensorFlow was in use before; Keras may run on a GPU")
 
 
 def package_versions() -> tuple[tuple[str, str], ...]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from convert import architecture, layers
+from convert import architecture, errors, layers
 from convert.architecture import (
     Architecture,
     check_declared_sizes,
@@ -354,9 +354,21 @@ def test_too_many_layers(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_document_lists_every_layer() -> None:
-    text = (Path(__file__).parents[2] / "docs" / "converting.md").read_text()
+    text = (Path(__file__).parents[2] / "docs" / "converting.md").read_text(encoding="utf-8")
     for name in (layers.LAYERS - {"InputLayer"}) | layers.ACTIVATIONS:
         assert f"`{name}`" in text, name
+
+
+def test_the_document_lists_every_code() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "converting.md").read_text(encoding="utf-8")
+    codes = {
+        kind.code
+        for kind in vars(errors).values()
+        if isinstance(kind, type) and issubclass(kind, ConvertError) and kind is not ConvertError
+    }
+    assert len(codes) > 20
+    for code in codes:
+        assert f"`{code}`" in text, code
 
 
 # --- The place in the pipeline -------------------------------------------------------------------
