@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from convert.frameworks import import_frameworks
 from rcc_onnx.phantom.anatomy import Label, Prevalence
 from rcc_onnx.phantom.samples import NetworkSamples, network_samples
 from rcc_onnx.phantom.seeds import TRAINING
@@ -46,7 +47,7 @@ class Plan:
 
 
 KIDNEY_PLAN = Plan(base_filters=8, levels=4, batch=16, epochs=2)
-LESION_PLAN = Plan(base_filters=8, levels=3, batch=2, epochs=5)
+LESION_PLAN = Plan(base_filters=8, levels=3, batch=2, epochs=4)
 
 
 @dataclass(frozen=True)
@@ -94,10 +95,9 @@ def _training_part(seed: int) -> tuple[Bytes, Bytes, Bytes, Bytes]:
     return samples.slices[chosen], kidney[chosen], samples.crops, lesion
 
 
-def build_unet(shape: tuple[int, ...], plan: Plan) -> Any:
+def build_unet(shape: tuple[int, ...], plan: Plan, keras: Any) -> Any:
     """A U-Net of two or three dimensions: batch normalisation, transposed convolutions, sigmoid."""
-    from tf_keras import Model, layers  # noqa: PLC0415  TensorFlow is heavy: only when training
-
+    layers = keras.layers
     flat = len(shape) == 3
     conv = layers.Conv2D if flat else layers.Conv3D
     transposed = layers.Conv2DTranspose if flat else layers.Conv3DTranspose
@@ -120,17 +120,16 @@ def build_unet(shape: tuple[int, ...], plan: Plan) -> Any:
     for level in reversed(range(plan.levels)):
         x = transposed(plan.base_filters * 2**level, 2, strides=2, padding="same")(x)
         x = block(layers.Concatenate()([skips[level], x]), plan.base_filters * 2**level)
-    return Model(inputs, conv(1, 1, activation="sigmoid")(x))
+    return keras.Model(inputs, conv(1, 1, activation="sigmoid")(x))
 
 
 def train(name: str, data: TrainingSet, plan: Plan, folder: Path) -> Path:
     """Train one network and save it as `folder/name.h5`."""
-    import tensorflow as tf  # noqa: PLC0415  see build_unet
-    import tf_keras as keras  # noqa: PLC0415
-
+    frameworks = import_frameworks()
+    tf, keras = frameworks.tf, frameworks.tf_keras
     keras.utils.set_random_seed(plan.random_seed)
     shape = (*data.inputs.shape[1:], 1)
-    network = build_unet(shape, plan)
+    network = build_unet(shape, plan, keras)
     steps = len(data.inputs) // plan.batch
 
     def minus_dice_plus_entropy(truth: Any, answer: Any) -> Any:
@@ -155,7 +154,6 @@ def train(name: str, data: TrainingSet, plan: Plan, folder: Path) -> Path:
 
 
 def main() -> None:
-    os.environ["TF_USE_LEGACY_KERAS"] = "1"
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     parser = argparse.ArgumentParser(description="Train the networks of the phantom bundle.")
     parser.add_argument("--work", type=Path, required=True, help="folder for the two .h5 files")

@@ -238,12 +238,12 @@ def _run(engine: "Engine", cases: "Sequence[Case]", out: Path) -> int:
     """Analyse the cases, show what comes, and give back the exit code."""
     from rcc_onnx.batch import analyse_cases, exit_code  # noqa: PLC0415  as above
     from rcc_onnx.display import case_line, results_table, setup_line, shown_warnings  # noqa: PLC0415
-    from rcc_onnx.findings import CaseResult  # noqa: PLC0415
+    from rcc_onnx.findings import CaseResult, FailedCase  # noqa: PLC0415
     from rcc_onnx.progress import CaseProgress  # noqa: PLC0415
     from rcc_onnx.report import RESEARCH_ONLY  # noqa: PLC0415
 
     console = Console(highlight=False, soft_wrap=True)
-    results = []
+    results: list[CaseResult | FailedCase] = []
     with CaseProgress(console, len(cases)) as progress:
         for result in analyse_cases(engine, cases, out, progress.listener):
             first_answer = not any(isinstance(one, CaseResult) for one in results)

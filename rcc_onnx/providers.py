@@ -3,9 +3,17 @@
 Knows onnxruntime's names, but does not import it. docs/providers.md explains the choices.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from importlib import metadata
+
+from rcc_onnx.errors import (
+    ProviderConflictError,
+    ProviderError,
+    ProviderNotInstalledError,
+    ProviderNotLoadedError,
+)
 
 
 class ProviderName(StrEnum):
@@ -129,4 +137,32 @@ def how_to_install(spec: ProviderSpec) -> str:
         f"It comes with pip install 'rcc-onnx[{spec.extra}]'. Only one onnxruntime package can be "
         f"used at a time, so after that: {alone}pip install --force-reinstall --no-deps "
         f"{spec.package}. It also needs {spec.needs}."
+    )
+
+
+def not_installed(provider: ProviderName, runtime: str) -> ProviderError:
+    """The error for a provider that this onnxruntime does not list."""
+    spec, packages = SPECS[provider], installed_runtimes()
+    if len(packages) > 1 and spec.package in packages:
+        return ProviderConflictError(
+            f"{provider} is hidden: {' and '.join(packages)} are installed over one another",
+            f"Run pip uninstall -y {' '.join(packages)}, then pip install {spec.package}.",
+        )
+    return ProviderNotInstalledError(
+        f"{provider} is not in this onnxruntime ({runtime})", how_to_install(spec)
+    )
+
+
+def not_loaded(
+    provider: ProviderName, runtime: str, reasons: Sequence[str]
+) -> ProviderNotLoadedError:
+    """The error for a provider that is listed but does not run, with onnxruntime's reasons."""
+    advice = f"It needs {SPECS[provider].needs}."
+    packages = installed_runtimes()
+    if len(packages) > 1:
+        advice += f" Installed over one another: {' and '.join(packages)}; keep one."
+    return ProviderNotLoadedError(
+        f"{provider} is in this onnxruntime ({runtime}) but does not load: "
+        f"{'; '.join(reasons) or 'onnxruntime gave no reason'}",
+        advice,
     )

@@ -6,7 +6,6 @@ and the one that is reported is read back from the sessions.
 """
 
 import contextlib
-import functools
 import io
 import logging
 import os
@@ -25,9 +24,7 @@ from rcc_onnx.errors import (
     NetworkLoadError,
     NetworkOutputError,
     NetworkRunError,
-    ProviderConflictError,
     ProviderError,
-    ProviderNotInstalledError,
     ProviderNotLoadedError,
     RuntimeNotUsableError,
     ThreadsError,
@@ -39,8 +36,9 @@ from rcc_onnx.providers import (
     SPECS,
     ProviderName,
     ProviderRecord,
-    how_to_install,
     installed_runtimes,
+    not_installed,
+    not_loaded,
 )
 from rcc_onnx.stderr_capture import captured_stderr, logged_errors, one_line
 from rcc_onnx.values import CROP_SHAPE_ZYX
@@ -62,7 +60,6 @@ LESION_BATCH = 1
 _ERRORS_ONLY = 3
 
 
-@functools.cache
 def _onnxruntime() -> ModuleType:
     """Import onnxruntime with its telemetry off.
 
@@ -183,7 +180,7 @@ def open_networks(
         ProviderError, ThreadsError: the provider cannot run here, or `threads` is below 1.
         NetworkLoadError: onnxruntime refuses a network.
     """
-    threads = _checked_threads(threads)
+    provider, threads = _checked_provider(provider), _checked_threads(threads)
     entries = bundle.manifest.networks
     kidney, lesion = bundle.read_network("kidney"), bundle.read_network("lesion")
     passed_over: list[str] = []
@@ -215,7 +212,7 @@ def open_network(
     Raises:
         ProviderError, ThreadsError, NetworkLoadError: as `open_networks`.
     """
-    threads = _checked_threads(threads)
+    provider, threads = _checked_provider(provider), _checked_threads(threads)
     batch = LESION_BATCH if len(entry.input.shape) == 5 else KIDNEY_BATCH
     _check_listed(provider)
     if provider is ProviderName.CPU:
@@ -243,7 +240,8 @@ def open_network(
             failure = error
     if failure is None and network.ran is provider:
         return network
-    raise _not_loaded(provider, captured.text, failure) from failure
+    reasons = logged_errors(captured.text) or ([one_line(str(failure))] if failure else [])
+    raise not_loaded(provider, runtime_version(), reasons) from failure
 
 
 def _session(data: bytes, provider: ProviderName, batch: int, threads: int) -> Any:
@@ -292,32 +290,11 @@ def _ran(session: Any) -> ProviderName:
 
 
 def _check_listed(provider: ProviderName) -> None:
+    if provider is ProviderName.AUTO:
+        raise ProviderError("auto is no provider of its own; open_networks chooses one")
     if provider in listed_providers():
         return
-    spec, packages = SPECS[provider], installed_runtimes()
-    if len(packages) > 1 and spec.package in packages:
-        raise ProviderConflictError(
-            f"{provider} is hidden: {' and '.join(packages)} are installed over one another",
-            f"Run pip uninstall -y {' '.join(packages)}, then pip install {spec.package}.",
-        )
-    raise ProviderNotInstalledError(
-        f"{provider} is not in this onnxruntime ({runtime_version()})", how_to_install(spec)
-    )
-
-
-def _not_loaded(
-    provider: ProviderName, stderr: str, failure: Exception | None
-) -> ProviderNotLoadedError:
-    reason = "; ".join(logged_errors(stderr)) or (one_line(str(failure)) if failure else "")
-    advice = f"It needs {SPECS[provider].needs}."
-    packages = installed_runtimes()
-    if len(packages) > 1:
-        advice += f" Installed over one another: {' and '.join(packages)}; keep one."
-    return ProviderNotLoadedError(
-        f"{provider} is in this onnxruntime ({runtime_version()}) but does not load: "
-        f"{reason or 'onnxruntime gave no reason'}",
-        advice,
-    )
+    raise not_installed(provider, runtime_version())
 
 
 def _record(
@@ -336,6 +313,14 @@ def _record(
     )
     _log.info("provider %s: %s", record.ran, record.reason)
     return record
+
+
+def _checked_provider(provider: str) -> ProviderName:
+    try:
+        return ProviderName(provider)
+    except ValueError:
+        known = ", ".join(ProviderName)
+        raise ProviderError(f"there is no provider {provider!r}", f"Choose from {known}.") from None
 
 
 def _checked_threads(threads: int | None) -> int:

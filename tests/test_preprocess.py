@@ -207,3 +207,23 @@ def test_image_smaller_than_a_pixel_of_the_grid(tmp_path):
     folder = write_series(tmp_path, ct_series(np.zeros((3, 4, 1), np.int16), (5.0, 1.0, 1.0)))
     with pytest.raises(SpacingRangeError):
         standard_volume(folder)
+
+
+def test_minus_300_is_no_foreground(tmp_path):
+    hu = np.full((3, 80, 80), -1000, np.int16)
+    hu[:, 30:40, 30:40] = 100
+    hu[:, 50:78, 2:78] = -300  # the larger piece, if it were one
+    folder = write_series(tmp_path, ct_series(hu, (5.0, 2.0, 2.0)))
+    for profile in Profile:
+        assert network_volume(read_study(folder, profile)).values.any()
+
+
+def test_pixels_that_are_no_body_take_the_slices_smallest_value(tmp_path):
+    hu = np.full((3, 80, 80), 100, np.int16)
+    hu[1, 40, 40] = -100
+    folder = write_series(tmp_path, ct_series(hu, (5.0, 2.0, 2.0)))
+    found = standard_volume(folder)
+    # The outermost pixels are never body; 100 HU is 165.75, -100 HU is 38.25.
+    frame = found.values[found.padding_before :, 40, 40][:3]
+    assert frame.tolist() == [166, 38, 166]
+    assert found.values[found.padding_before + 1, 41, 41] == 166

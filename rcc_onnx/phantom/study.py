@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import FileDataset, FileMetaDataset
-from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
+from pydicom.uid import UID, CTImageStorage, ExplicitVRLittleEndian
 
 from rcc_onnx.phantom.anatomy import Anatomy, Prevalence, draw_anatomy
 from rcc_onnx.phantom.render import add_table, noise, render
@@ -20,7 +20,7 @@ from rcc_onnx.phantom.scan import Scan, Storage, draw_scan, quick_scan
 from rcc_onnx.phantom.shapes import Floats
 from rcc_onnx.values import PHANTOM_MANUFACTURER
 
-IMPLEMENTATION_UID = "2.25.201934077142918246116339116702541820316"
+IMPLEMENTATION_UID = UID("2.25.201934077142918246116339116702541820316")
 PADDING_STORED = -2000
 """What scanners write outside their circular field of view."""
 
@@ -84,10 +84,10 @@ def _is_phantom(path: Path) -> bool:
         return PHANTOM_MANUFACTURER.encode() in file.read(2048)
 
 
-def uid(*parts: object) -> str:
+def uid(*parts: object) -> UID:
     """A DICOM UID that depends on nothing but `parts` (PS3.5 B.2: 2.25 and 128 bits)."""
     digest = hashlib.sha256("/".join(map(str, ("rcc-onnx phantom", *parts))).encode()).digest()
-    return f"2.25.{int.from_bytes(digest[:16], 'big')}"
+    return UID(f"2.25.{int.from_bytes(digest[:16], 'big')}")
 
 
 def _header(anatomy: Anatomy, scan: Scan, index: int, z_mm: float) -> FileDataset:
