@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 from convert.errors import (
     ArchitectureError,
-    ChannelsFirstError,
     EndpointsError,
     MissingWeightsError,
     NetworkShapeError,
@@ -22,7 +21,6 @@ from convert.errors import (
     TooLargeError,
 )
 from convert.layers import (
-    CHANNELS_FIRST_ADVICE,
     MAX_LAYERS,
     NETWORK_CLASSES,
     PASS_VALUES_ON,
@@ -54,13 +52,28 @@ class Architecture:
     def layer_count(self) -> int:
         return len(self.config["layers"])
 
+    @property
+    def channels_first(self) -> bool:
+        """Whether any layer works on (channels, rows, columns)."""
+        options = (layer["config"] for layer in self.config["layers"])
+        return any(option.get("data_format") == "channels_first" for option in options)
+
     def for_input(self, shape: tuple[int, ...]) -> dict[str, Any]:
-        """`config` with any batch size and open sizes of its input replaced by `shape`."""
+        """`config` with any batch size and open sizes of its input replaced by `shape`.
+
+        `shape` has its channel at the end, and is turned round for a network that takes it first.
+        """
+        own = shape if _fits(self.input_shape, shape) else with_channel_first(shape)
         layers = [dict(layer, config=dict(layer["config"])) for layer in self.config["layers"]]
         for layer in layers:
             if layer["config"].pop("batch_input_shape", None):
-                layer["config"]["batch_input_shape"] = [None, *shape]
+                layer["config"]["batch_input_shape"] = [None, *own]
         return dict(self.config, layers=layers)
+
+
+def with_channel_first(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """(rows, columns, channel) as (channel, rows, columns)."""
+    return (shape[-1], *shape[:-1])
 
 
 def read_architecture(
@@ -118,8 +131,8 @@ def check_roles(architectures: ByNetwork[Architecture], names: ByNetwork[str]) -
     Raises SwappedFilesError where one fits the other's place, else NetworkShapeError.
     """
     shapes = ByNetwork(architectures.kidney.input_shape, architectures.lesion.input_shape)
-    kidney_is_lesion = _fits(shapes.kidney, LESION_SHAPE)
-    lesion_is_kidney = _fits(shapes.lesion, KIDNEY_SHAPE)
+    kidney_is_lesion = _takes(shapes.kidney, LESION_SHAPE)
+    lesion_is_kidney = _takes(shapes.lesion, KIDNEY_SHAPE)
     if kidney_is_lesion and lesion_is_kidney:
         raise SwappedFilesError(
             f"{names.kidney} is the lesion network and {names.lesion} the kidney network: "
@@ -145,12 +158,14 @@ def _fits(shape: tuple[int | None, ...], expected: tuple[int, ...]) -> bool:
     )
 
 
+def _takes(shape: tuple[int | None, ...], expected: tuple[int, ...]) -> bool:
+    return _fits(shape, expected) or _fits(shape, with_channel_first(expected))
+
+
 def _check_input(shape: tuple[int | None, ...], role: NetworkName, name: str) -> None:
     expected = EXPECTED_SHAPES[role]
-    if _fits(shape, expected):
+    if _takes(shape, expected):
         return
-    if len(shape) == len(expected) and shape[0] == 1 and _fits(shape[1:], expected[:-1]):
-        raise ChannelsFirstError(f"{name} takes (channels, ...) {shape}; {CHANNELS_FIRST_ADVICE}")
     raise NetworkShapeError(
         f"{name} takes inputs of shape {shape}; the {role} network ({_ARGUMENT[role]} argument) "
         f"of the pipeline takes {expected}"

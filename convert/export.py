@@ -44,7 +44,7 @@ def _trace(network: KerasNetwork, frameworks: Frameworks) -> onnx.ModelProto:
     signature = tf.TensorSpec((None, *network.shape), tf.float32, name=INPUT_NAME)
 
     def infer(image: Any) -> Any:
-        return network.model(image, training=False)
+        return network.run(image)
 
     with third_party():
         try:

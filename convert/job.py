@@ -23,7 +23,7 @@ from convert.bundle import (
     write_folder,
 )
 from convert.card import RESEARCH_USE_ONLY, model_card
-from convert.errors import ConvertOptionError
+from convert.errors import ChannelsFirstError, ConvertOptionError, ExportError, KerasLoadError
 from convert.export import INPUT_NAME, OPSET, OUTPUT_NAME, export_network
 from convert.frameworks import Frameworks, import_frameworks, package_versions
 from convert.hdf5 import KerasFile, read_keras_file
@@ -52,6 +52,12 @@ from rcc_onnx.manifest import (
 from rcc_onnx.values import Thresholds
 
 _FILES = ByNetwork(KIDNEY_FILE, LESION_FILE)
+
+_CHANNELS_FIRST = (
+    "The network works on channels first, which TensorFlow supports only in part on a CPU. "
+    "Build it with data_format='channels_last', set the same weights (convolutions keep their "
+    "layout), save it, and convert that"
+)
 
 Progress = Callable[[str], None]
 
@@ -156,12 +162,17 @@ def _convert_one(
     """The bytes of the ONNX file, and how it compared with Keras."""
     progress(f"Converting the {network} network")
     shape = EXPECTED_SHAPES[network]
-    reference = build_network(inspected.keras, inspected.architecture, shape, frameworks)
-    model = export_network(reference, frameworks)
-    progress(f"Comparing the {network} network with Keras")
-    plain = _to_bytes(model)
-    converted = open_converted(network, plain, _network_entry(network, plain))
-    comparison = compare(reference, converted, network, thresholds, sample_groups(network))
+    try:
+        reference = build_network(inspected.keras, inspected.architecture, shape, frameworks)
+        model = export_network(reference, frameworks)
+        progress(f"Comparing the {network} network with Keras")
+        plain = _to_bytes(model)
+        converted = open_converted(network, plain, _network_entry(network, plain))
+        comparison = compare(reference, converted, network, thresholds, sample_groups(network))
+    except (KerasLoadError, ExportError) as problem:
+        if not inspected.architecture.channels_first:
+            raise
+        raise ChannelsFirstError(f"{problem}. {_CHANNELS_FIRST}") from problem
     _add_metadata(model, network, inspected.source, comparison)
     return _to_bytes(model), comparison
 

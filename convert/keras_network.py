@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from convert.architecture import Architecture
+from convert.architecture import Architecture, with_channel_first
 from convert.errors import (
     KerasLoadError,
     MissingWeightsError,
@@ -29,12 +29,23 @@ class KerasNetwork:
     """A network of tf_keras with the weights of the file.
 
     Attributes:
-        model: tf_keras Model; one input of shape (batch, *shape), one output of the same shape.
-        shape: of one input, without the batch.
+        model: tf_keras Model of one input and one output, each of (batch, *shape) or with its
+            channel before the other axes.
+        shape: of one input and of one output, without the batch, channel at the end.
     """
 
     model: Any
     shape: tuple[int, ...]
+    tf: Any
+
+    def run(self, image: Any) -> Any:
+        """The model on a tensor (batch, *shape); gives the same shape."""
+        own = tuple(self.model.input_shape[1:])
+        # With a single channel, moving it takes nothing but another shape.
+        turned = image if own == self.shape else self.tf.reshape(image, (-1, *own))
+        answer = self.model(turned, training=False)
+        given = tuple(self.model.output_shape[1:])
+        return answer if given == self.shape else self.tf.reshape(answer, (-1, *self.shape))
 
     def predict(self, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
         """Probabilities for inputs (n, *shape); the same shape, float32.
@@ -46,7 +57,7 @@ class KerasNetwork:
             try:
                 # Layer by layer. As one graph (Model.predict), TensorFlow first fuses operations,
                 # and for a 3D convolution after zero padding 2.21 fuses them wrongly.
-                outputs = np.concatenate([self.model(part, training=False) for part in parts])
+                outputs = np.concatenate([self.run(part) for part in parts])
             # Whatever TensorFlow raises: out of memory, or an operation that has no CPU form.
             except Exception as problem:
                 raise KerasLoadError(
@@ -66,14 +77,14 @@ def build_network(
         frameworks.tf_keras.backend.clear_session()
         model = _build(source.name, architecture, shape, frameworks)
         _check_sizes(model, source.name)
-        if tuple(model.output_shape[1:]) != shape:
-            given = tuple(model.output_shape[1:])
+        given = tuple(model.output_shape[1:])
+        if given not in (shape, with_channel_first(shape)):
             raise NetworkShapeError(
                 f"{source.name} gives {given} for inputs of {shape}; the pipeline needs one "
                 "probability for each voxel of the input"
             )
         _set_weights(model, source)
-    return KerasNetwork(model, shape)
+    return KerasNetwork(model, shape, frameworks.tf)
 
 
 def _build(

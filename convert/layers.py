@@ -9,7 +9,6 @@ from typing import Any
 
 from convert.errors import (
     ArchitectureError,
-    ChannelsFirstError,
     LambdaLayerError,
     NestedModelError,
     NetworkDtypeError,
@@ -122,11 +121,6 @@ MAX_LAYERS = 2_000
 MAX_NUMBER = 65_536
 """No width, size or number of filters in a network of 40x64x64 or 160x160 comes near this."""
 
-CHANNELS_FIRST_ADVICE = (
-    "TensorFlow cannot run such a network on a CPU, so the result could not be checked; build it "
-    "with data_format='channels_last' (the weights have the same layout), save it, and convert that"
-)
-
 
 def read_layer(raw: Any, keras_version: tuple[int, int], name: str) -> dict[str, Any]:
     """Check one entry of the list `layers` of the file `name`.
@@ -202,8 +196,6 @@ def _check_dtype(dtype: Any, where: str) -> None:
 
 
 def _check_options(options: Mapping[str, Any], version: tuple[int, int], where: str) -> None:
-    if options.get("data_format") == "channels_first":
-        raise ChannelsFirstError(f"{where} works on channels first; {CHANNELS_FIRST_ADVICE}")
     activation = options.get("activation", "linear")
     if activation not in ACTIVATIONS:
         raise UnknownLayerError(f"{where}: activation {activation!r:.60} is not converted")

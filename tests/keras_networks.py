@@ -42,10 +42,25 @@ class UNet:
     end: str = "convolution"
     separable: bool = False
     padded: bool = False
+    channels_first: bool = False
 
     def build(self, layers: Any, keras: Any) -> Any:
+        keras.backend.set_image_data_format(
+            "channels_first" if self.channels_first else "channels_last"
+        )
+        try:
+            return self._build(layers, keras)
+        finally:
+            keras.backend.set_image_data_format("channels_last")
+
+    @property
+    def channel_axis(self) -> int:
+        return 1 if self.channels_first else -1
+
+    def _build(self, layers: Any, keras: Any) -> Any:
         n = self.dimensions
-        inputs = layers.Input(SHAPES[n])
+        shape = SHAPES[n]
+        inputs = layers.Input((1, *shape[:-1]) if self.channels_first else shape)
         x = inputs
         if self.padded:
             x = getattr(layers, f"ZeroPadding{n}D")(4)(x)
@@ -57,7 +72,8 @@ class UNet:
         x = self._block(x, self.width * 2**self.depth, layers)
         for level in reversed(range(self.depth)):
             x = self._up(x, self.width * 2**level, layers)
-            join = layers.Concatenate() if self.join == "concatenate" else layers.Add()
+            axis = self.channel_axis
+            join = layers.Concatenate(axis) if self.join == "concatenate" else layers.Add()
             x = self._block(join([x, skips[level]]), self.width * 2**level, layers)
         if self.padded:
             x = getattr(layers, f"Cropping{n}D")(4)(x)
@@ -73,7 +89,7 @@ class UNet:
         kind = "SeparableConv2D" if self.separable else f"Conv{n}D"
         x = getattr(layers, kind)(width, 3, padding="same")(x)
         if self.normalised:
-            x = layers.BatchNormalization()(x)
+            x = layers.BatchNormalization(self.channel_axis)(x)
         x = self._activate(x, layers)
         if self.drop == "Spatial":
             x = getattr(layers, f"SpatialDropout{n}D")(0.3)(x)
@@ -85,15 +101,21 @@ class UNet:
         if self.activation == "ReLU6":
             return layers.ReLU(max_value=6.0, negative_slope=0.1, threshold=0.05)(x)
         if self.activation == "PReLU":
-            return layers.PReLU(shared_axes=list(range(1, self.dimensions + 1)))(x)
+            return layers.PReLU(shared_axes=self._image_axes())(x)
         if self.activation in ("LeakyReLU", "ELU"):
             return getattr(layers, self.activation)()(x)
         return layers.Activation(self.activation)(x)
 
+    def _image_axes(self) -> list[int]:
+        first = 2 if self.channels_first else 1
+        return list(range(first, first + self.dimensions))
+
     def _down(self, x: Any, layers: Any) -> Any:
         n = self.dimensions
         if self.down == "stride":
-            return getattr(layers, f"Conv{n}D")(x.shape[-1], 3, strides=2, padding="same")(x)
+            return getattr(layers, f"Conv{n}D")(
+                x.shape[self.channel_axis], 3, strides=2, padding="same"
+            )(x)
         kind = {"max": "MaxPooling", "average": "AveragePooling"}[self.down]
         return getattr(layers, f"{kind}{n}D")(2)(x)
 

@@ -105,6 +105,7 @@ def test_every_field_is_explained() -> None:
     page = OUTPUTS_PAGE.read_text(encoding="utf-8")
     names = set(re.findall(r"`\.?([a-z_0-9.\[\]]+)(?:<stage>)?`", page))
     explained = {part for name in names for part in re.split(r"\.|\[\]", name)}
+
     def fields(document: object) -> set[str]:
         if isinstance(document, list):
             return set().union(*map(fields, document))

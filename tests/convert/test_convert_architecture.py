@@ -102,6 +102,18 @@ def test_batch_size_and_open_sizes_give_way_to_the_pipelines() -> None:
     assert found.config["layers"][0]["config"]["batch_input_shape"] == [4, None, None, 1]
 
 
+def test_channels_first() -> None:
+    def change(config: Config) -> None:
+        option("conv2d_1", "data_format", "channels_first")(config)
+        option("input_1", "batch_input_shape", [None, 1, None, None])(config)
+
+    found = read(changed(change))
+    assert found.channels_first
+    assert not read(tiny_config()).channels_first
+    (first, *_) = found.for_input(KIDNEY_SHAPE)["layers"]
+    assert first["config"]["batch_input_shape"] == [None, 1, 160, 160]
+
+
 @pytest.mark.parametrize("dtype", [None, {"class_name": "Policy", "config": {"name": "float32"}}])
 def test_other_ways_to_say_float32(dtype: Any) -> None:
     assert read(changed(option("conv2d_1", "dtype", dtype))).layer_count == 12
@@ -241,11 +253,6 @@ REFUSED: dict[str, tuple[Change, str, str]] = {
         "arguments",
     ),
     "sparse input": (option("input_1", "sparse", True), "convert-layer", "sparse"),
-    "channels first": (
-        option("conv2d_1", "data_format", "channels_first"),
-        "convert-channels-first",
-        "channels_last",
-    ),
     "two inputs": (_second_input, "convert-endpoints", "inputs"),
     "unlisted input": (_unlisted_input, "convert-endpoints", "2 input layers"),
     "two outputs": (
@@ -387,6 +394,8 @@ NAMES = ByNetwork("a.h5", "b.h5")
     [
         (KIDNEY, LESION),
         (with_input(None, None, 1), with_input(None, 64, None, 1)),
+        (with_input(1, 160, 160), with_input(1, 40, 64, 64)),
+        (with_input(1, None, None), with_input(1, None, None, None)),
     ],
 )
 def test_networks_in_their_place(pair: tuple[Architecture, Architecture]) -> None:
@@ -395,7 +404,13 @@ def test_networks_in_their_place(pair: tuple[Architecture, Architecture]) -> Non
 
 @pytest.mark.parametrize(
     "pair",
-    [(LESION, KIDNEY), (KIDNEY, KIDNEY), (LESION, LESION), (with_input(80, 80, 1), KIDNEY)],
+    [
+        (LESION, KIDNEY),
+        (KIDNEY, KIDNEY),
+        (LESION, LESION),
+        (with_input(80, 80, 1), KIDNEY),
+        (with_input(1, 40, 64, 64), with_input(1, 160, 160)),
+    ],
 )
 def test_swapped_files(pair: tuple[Architecture, Architecture]) -> None:
     with pytest.raises(SwappedFilesError, match="swap the two arguments") as raised:
@@ -410,8 +425,7 @@ def test_swapped_files(pair: tuple[Architecture, Architecture]) -> None:
         ((with_input(160, 160, 3), LESION), "convert-shape", r"a\.h5 takes"),
         ((with_input(160, 160), LESION), "convert-shape", r"a\.h5 takes"),
         ((KIDNEY, with_input(32, 64, 64, 1)), "convert-shape", r"b\.h5 takes.*second"),
-        ((with_input(1, 160, 160), LESION), "convert-channels-first", "channels_last"),
-        ((KIDNEY, with_input(1, 40, 64, 64)), "convert-channels-first", "channels_last"),
+        ((with_input(3, 160, 160), LESION), "convert-shape", r"a\.h5 takes"),
     ],
 )
 def test_other_shapes(pair: tuple[Architecture, Architecture], code: str, said: str) -> None:

@@ -11,7 +11,7 @@ import onnx
 import pytest
 
 from convert import job
-from convert.errors import ConvertError, ParityError
+from convert.errors import ConvertError, ExportError, ParityError
 from convert.frameworks import import_frameworks, third_party
 from convert.job import convert_files
 from convert.onnx_network import ConvertedNetwork
@@ -24,7 +24,7 @@ from rcc_onnx.sessions import open_networks
 from rcc_onnx.values import Thresholds
 from tests.fixtures_convert import TINY_FILES, make_request
 from tests.keras_files import edited_copy, kidney_copy, layer_of
-from tests.keras_networks import save_network
+from tests.keras_networks import UNet, save_network
 
 
 def convert(out: Path, sources: ByNetwork[Path] = TINY_FILES, **changes: Any) -> list[str]:
@@ -216,6 +216,21 @@ def test_networks_that_are_refused(
 ) -> None:
     path = kidney_copy(tmp_path, change)
     assert refused(tmp_path, ByNetwork(path, TINY_FILES.lesion)).code == code
+
+
+def test_channels_first_where_tensorflow_cannot_follow(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = save_network(UNet(width=2, channels_first=True).build, tmp_path / "kidney.h5")
+
+    def fail(*arguments: Any) -> None:
+        raise ExportError("no such operation")
+
+    monkeypatch.setattr(job, "export_network", fail)
+    problem = refused(tmp_path, ByNetwork(path, TINY_FILES.lesion))
+    assert problem.code == "convert-channels-first"
+    assert "no such operation. The network works on channels first" in str(problem)
+    assert "channels_last" in str(problem)
 
 
 def test_weights_of_a_layer_that_is_not_there(tmp_path: Path) -> None:
