@@ -60,9 +60,9 @@ def results_table(results: Sequence[CaseResult | FailedCase]) -> Table:
 
 def _side_cell(finding: SideFinding) -> Text:
     cell = Text(OUTCOME_WORDS[finding.outcome], style=OUTCOME_STYLES[finding.outcome])
-    sums = f"\nkidney {finding.kidney.probability_sum:.0f}"
+    sums = f"\nkidney sum {finding.kidney.probability_sum:.0f}"
     if finding.lesion is not None:
-        sums += f", lesion {finding.lesion.probability_sum:.0f}"
+        sums += f"\nlesion sum {finding.lesion.probability_sum:.0f}"
     return cell.append(sums, style="not bold default")
 
 
