@@ -35,19 +35,38 @@ SLICES_A_PHANTOM = 20
 
 
 @dataclass(frozen=True)
+class Phase:
+    """Some epochs with one loss; the learning rate falls to zero along a cosine.
+
+    Attributes:
+        dice_of_each: take the Dice loss of every sample by itself, so that a small lesion counts as
+            much as a large one; otherwise of the batch as a whole.
+    """
+
+    epochs: int
+    learning_rate: float
+    dice_of_each: bool = False
+
+
+@dataclass(frozen=True)
 class Plan:
-    """How a network is built and how long it is trained."""
+    """How a network is built and how it is trained."""
 
     base_filters: int
     levels: int
     batch: int
-    epochs: int
-    learning_rate: float = 1e-3
+    phases: tuple[Phase, ...]
     random_seed: int = 20
 
 
-KIDNEY_PLAN = Plan(base_filters=8, levels=4, batch=16, epochs=2)
-LESION_PLAN = Plan(base_filters=8, levels=3, batch=2, epochs=4)
+KIDNEY_PLAN = Plan(base_filters=8, levels=4, batch=16, phases=(Phase(2, 1e-3),))
+LESION_PLAN = Plan(
+    base_filters=8,
+    levels=3,
+    batch=2,
+    # The first phase finds what a lesion is, the second weighs small ones like large ones.
+    phases=(Phase(4, 1e-3), Phase(2, 4e-4, dice_of_each=True)),
+)
 
 
 @dataclass(frozen=True)
@@ -130,27 +149,38 @@ def train(name: str, data: TrainingSet, plan: Plan, folder: Path) -> Path:
     keras.utils.set_random_seed(plan.random_seed)
     shape = (*data.inputs.shape[1:], 1)
     network = build_unet(shape, plan, keras)
+    log.info("%s: %d weights", name, network.count_params())
+    path = folder / f"{name}.h5"
+    for phase in plan.phases:
+        train_phase(network, data, plan, phase, path)
+    return path
+
+
+def train_phase(network: Any, data: TrainingSet, plan: Plan, phase: Phase, path: Path) -> None:
+    """Train a network further and save it to `path`."""
+    frameworks = import_frameworks()
+    tf, keras = frameworks.tf, frameworks.tf_keras
     steps = len(data.inputs) // plan.batch
+    axes = list(range(1, data.inputs.ndim + 1)) if phase.dice_of_each else None
+    smoothing = 5 if phase.dice_of_each else 20
 
     def minus_dice_plus_entropy(truth: Any, answer: Any) -> Any:
-        overlap = tf.reduce_sum(truth * answer)
-        dice = (2 * overlap + 20) / (tf.reduce_sum(truth) + tf.reduce_sum(answer) + 20)
+        overlap = tf.reduce_sum(truth * answer, axes)
+        both = tf.reduce_sum(truth, axes) + tf.reduce_sum(answer, axes)
+        dice = tf.reduce_mean((2 * overlap + smoothing) / (both + smoothing))
         entropy = tf.reduce_mean(keras.losses.binary_crossentropy(truth, answer))
         return 1 - dice + 2 * entropy
 
-    rate = keras.optimizers.schedules.CosineDecay(plan.learning_rate, steps * plan.epochs)
+    rate = keras.optimizers.schedules.CosineDecay(phase.learning_rate, steps * phase.epochs)
     network.compile(keras.optimizers.Adam(rate), loss=minus_dice_plus_entropy)
-    log.info("%s: %d weights, %d steps an epoch", name, network.count_params(), steps)
-    path = folder / f"{name}.h5"
     # Saved five times an epoch, so that a run that is cut short leaves something to look at.
     network.fit(
         data.batches(plan),
         steps_per_epoch=max(steps // 5, 1),
-        epochs=plan.epochs * 5,
+        epochs=phase.epochs * 5,
         callbacks=[keras.callbacks.ModelCheckpoint(str(path), save_format="h5")],
         verbose=2,
     )
-    return path
 
 
 def main() -> None:
