@@ -17,7 +17,6 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from rcc_onnx.sessions import open_networks
 from scipy.stats import binomtest, bootstrap
 
 from rcc_onnx.bundles import find_bundle
@@ -29,6 +28,7 @@ from rcc_onnx.phantom import Label, PhantomStudy, make_study
 from rcc_onnx.phantom.seeds import EVALUATION, TUNING
 from rcc_onnx.pipeline import analyse_study
 from rcc_onnx.providers import ProviderName
+from rcc_onnx.sessions import open_networks
 from rcc_onnx.stopwatch import Stopwatch
 from rcc_onnx.values import SIDES, Outcome, Profile, Side
 

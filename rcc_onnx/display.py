@@ -6,7 +6,8 @@ from rich.table import Table
 from rich.text import Text
 
 from rcc_onnx.findings import CaseResult, FailedCase, SideFinding
-from rcc_onnx.values import SIDES, Outcome
+from rcc_onnx.intake_record import SeriesRow
+from rcc_onnx.values import SIDES, Outcome, Side
 
 OUTCOME_WORDS = {
     Outcome.KIDNEY_NOT_FOUND: "kidney not found",
@@ -22,6 +23,19 @@ OUTCOME_STYLES = {
     Outcome.LESION_NOT_LOCATED: "bold yellow",
     Outcome.LESION: "bold red",
 }
+SERIES_COLUMNS = {
+    "series": False,
+    "description": False,
+    "contrast": False,
+    "kernel": False,
+    "mm thick": True,
+    "mm apart": True,
+    "slices": True,
+    "mm in all": True,
+    "matrix": True,
+    "verdict": False,
+}
+"""Columns of the table of series, and whether they hold numbers."""
 
 
 def case_line(result: CaseResult | FailedCase) -> str:
@@ -53,17 +67,21 @@ def results_table(results: Sequence[CaseResult | FailedCase]) -> Table:
             failure = Text(f"failed\n{result.error.code}", style="bold yellow")
             table.add_row(Text(result.case), failure, "", "")
             continue
-        cells = [_side_cell(result.sides[side]) for side in SIDES]
+        cells = [_side_cell(result, side) for side in SIDES]
         table.add_row(Text(result.case), *cells, f"{result.timings_s['total']:.1f}")
     return table
 
 
-def _side_cell(finding: SideFinding) -> Text:
+def _side_cell(result: CaseResult, side: Side) -> Text:
+    finding = result.sides[side]
     cell = Text(OUTCOME_WORDS[finding.outcome], style=OUTCOME_STYLES[finding.outcome])
     sums = f"\nkidney {finding.kidney.probability_sum:.0f}"
     if finding.lesion is not None:
         sums += f", lesion {finding.lesion.probability_sum:.0f}"
-    return cell.append(sums, style="not bold default")
+    cell.append(sums, style="not bold default")
+    for flag in result.flags_of(side):
+        cell.append(f"\n! {flag.code}", style="not bold yellow")
+    return cell
 
 
 def _side_words(finding: SideFinding) -> str:
@@ -71,5 +89,37 @@ def _side_words(finding: SideFinding) -> str:
 
 
 def shown_warnings(result: CaseResult | FailedCase) -> tuple[str, ...]:
-    """What a person must read next to a case's line."""
-    return () if isinstance(result, FailedCase) else result.warnings
+    """What a person must read next to a case's line: warnings, and why a side may say nothing."""
+    if isinstance(result, FailedCase):
+        return ()
+    flags = (*result.flags, *(flag for side in SIDES for flag in result.sides[side].flags))
+    return (*result.warnings, *dict.fromkeys(flag.text for flag in flags))
+
+
+def series_table(rows: Sequence[SeriesRow]) -> Table:
+    """The series of a study: what tells them apart, and what could be done with each."""
+    table = Table(title="Series", title_justify="left", show_lines=True)
+    for name, justify in SERIES_COLUMNS.items():
+        table.add_column(name, overflow="fold", justify="right" if justify else "left")
+    for row in rows:
+        matrix = f"{row.rows}x{row.columns}"
+        table.add_row(
+            Text(row.label),
+            Text(row.description),
+            Text(row.contrast or "-"),
+            Text(row.kernel or "-"),
+            "-" if row.thickness_mm is None else f"{row.thickness_mm:g}",
+            "-" if row.spacing_mm is None else f"{row.spacing_mm:.4g}",
+            f"{row.slices}",
+            f"{row.extent_mm:.0f}" if row.spacing_mm is not None else "-",
+            matrix,
+            Text(row.verdict, style="" if row.is_suitable else "yellow"),
+        )
+    return table
+
+
+def refused_series(rows: Sequence[SeriesRow]) -> tuple[str, ...]:
+    """Why each series that was refused was, one line each."""
+    return tuple(
+        f"series {row.label} [{row.verdict}]: {row.reason}" for row in rows if not row.is_suitable
+    )

@@ -96,6 +96,7 @@ def _empty_slice(series: str, index: int) -> Dataset:
     dataset.SeriesNumber = series
     dataset.InstanceNumber = str(index + 1)
     dataset.Modality = "CT"
+    dataset.PatientPosition = "HFS"
     dataset.ImageType = ["ORIGINAL", "PRIMARY", "AXIAL"]
     dataset.SamplesPerPixel = 1
     dataset.PhotometricInterpretation = "MONOCHROME2"
