@@ -4,21 +4,23 @@ Only layers of `convert.layers` pass. Of their options only plain values are kep
 the file names is looked up or run when the network is built.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from convert.errors import (
     ArchitectureError,
-    ChannelsFirstError,
     EndpointsError,
+    MissingWeightsError,
     NetworkShapeError,
     OutputActivationError,
     SwappedFilesError,
     TooLargeError,
 )
 from convert.layers import (
-    CHANNELS_FIRST_ADVICE,
     MAX_LAYERS,
     NETWORK_CLASSES,
     PASS_VALUES_ON,
@@ -50,13 +52,28 @@ class Architecture:
     def layer_count(self) -> int:
         return len(self.config["layers"])
 
+    @property
+    def channels_first(self) -> bool:
+        """Whether any layer works on (channels, rows, columns)."""
+        options = (layer["config"] for layer in self.config["layers"])
+        return any(option.get("data_format") == "channels_first" for option in options)
+
     def for_input(self, shape: tuple[int, ...]) -> dict[str, Any]:
-        """`config` with any batch size and open sizes of its input replaced by `shape`."""
+        """`config` with any batch size and open sizes of its input replaced by `shape`.
+
+        `shape` has its channel at the end, and is turned round for a network that takes it first.
+        """
+        own = shape if _fits(self.input_shape, shape) else with_channel_first(shape)
         layers = [dict(layer, config=dict(layer["config"])) for layer in self.config["layers"]]
         for layer in layers:
             if layer["config"].pop("batch_input_shape", None):
-                layer["config"]["batch_input_shape"] = [None, *shape]
+                layer["config"]["batch_input_shape"] = [None, *own]
         return dict(self.config, layers=layers)
+
+
+def with_channel_first(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """(rows, columns, channel) as (channel, rows, columns)."""
+    return (shape[-1], *shape[:-1])
 
 
 def read_architecture(
@@ -85,14 +102,37 @@ def read_architecture(
     return _functional(inner, layers, name)
 
 
+def check_declared_sizes(
+    architecture: Architecture, weights: Mapping[str, Sequence[NDArray[np.float32]]], name: str
+) -> None:
+    """Check that each layer is about as large as its weights, before anything of it is built.
+
+    Raises MissingWeightsError.
+    """
+    for layer in architecture.config["layers"]:
+        options = layer["config"]
+        kernel = int(np.prod(options.get("kernel_size", 1), dtype=object))
+        width = int(options.get("filters", options.get("units", 1)))
+        # A separable convolution keeps the two apart, so only the larger one must fit.
+        least = max(kernel, width) if "Separable" in layer["class_name"] else kernel * width
+        if least == 1:
+            continue
+        stored = max((array.size for array in weights.get(layer["name"], ())), default=0)
+        if least > stored:
+            raise MissingWeightsError(
+                f"{name}: layer {layer['name']!r:.80} needs {least} weights or more, and the file "
+                f"has {stored} for it"
+            )
+
+
 def check_roles(architectures: ByNetwork[Architecture], names: ByNetwork[str]) -> None:
     """Check that each network takes what the pipeline gives it.
 
     Raises SwappedFilesError where one fits the other's place, else NetworkShapeError.
     """
     shapes = ByNetwork(architectures.kidney.input_shape, architectures.lesion.input_shape)
-    kidney_is_lesion = _fits(shapes.kidney, LESION_SHAPE)
-    lesion_is_kidney = _fits(shapes.lesion, KIDNEY_SHAPE)
+    kidney_is_lesion = _takes(shapes.kidney, LESION_SHAPE)
+    lesion_is_kidney = _takes(shapes.lesion, KIDNEY_SHAPE)
     if kidney_is_lesion and lesion_is_kidney:
         raise SwappedFilesError(
             f"{names.kidney} is the lesion network and {names.lesion} the kidney network: "
@@ -118,12 +158,14 @@ def _fits(shape: tuple[int | None, ...], expected: tuple[int, ...]) -> bool:
     )
 
 
+def _takes(shape: tuple[int | None, ...], expected: tuple[int, ...]) -> bool:
+    return _fits(shape, expected) or _fits(shape, with_channel_first(expected))
+
+
 def _check_input(shape: tuple[int | None, ...], role: NetworkName, name: str) -> None:
     expected = EXPECTED_SHAPES[role]
-    if _fits(shape, expected):
+    if _takes(shape, expected):
         return
-    if len(shape) == len(expected) and shape[0] == 1 and _fits(shape[1:], expected[:-1]):
-        raise ChannelsFirstError(f"{name} takes (channels, ...) {shape}; {CHANNELS_FIRST_ADVICE}")
     raise NetworkShapeError(
         f"{name} takes inputs of shape {shape}; the {role} network ({_ARGUMENT[role]} argument) "
         f"of the pipeline takes {expected}"
@@ -134,6 +176,8 @@ def _check_input(shape: tuple[int | None, ...], role: NetworkName, name: str) ->
 
 
 def _sequential(inner: Mapping[str, Any], layers: list[dict[str, Any]], name: str) -> Architecture:
+    if any(layer["class_name"] == "InputLayer" for layer in layers[1:]):
+        raise EndpointsError(f"{name} has an input among its layers; the pipeline gives one image")
     # Keras states the shape with the first layer, tf.keras with an InputLayer and the first layer.
     stated = [layer["config"].pop("batch_input_shape", None) for layer in layers]
     shape = next((each for each in stated if each), inner.get("build_input_shape"))
@@ -162,7 +206,8 @@ def _functional(inner: Mapping[str, Any], layers: list[dict[str, Any]], name: st
         if layer is not inputs[0]:
             layer["config"].pop("batch_input_shape", None)
     last = _endpoint(inner, "output", name)
-    _check_output(_last_of_graph(by_name, last[0], name), name)
+    _check_graph(by_name, name)
+    _check_output(_last_of_graph(by_name, last), name)
     config = {
         "name": _NETWORK_NAME,
         "layers": layers,
@@ -174,21 +219,45 @@ def _functional(inner: Mapping[str, Any], layers: list[dict[str, Any]], name: st
     )
 
 
+def _check_graph(by_name: Mapping[str, dict[str, Any]], name: str) -> None:
+    """Every call of a layer can be computed from the input; tf_keras would search without end."""
+    waiting = {
+        (layer_name, call): [(source[0], source[1]) for source in sources]
+        for layer_name, layer in by_name.items()
+        for call, sources in enumerate(_calls(layer))
+    }
+    known: set[tuple[str, int]] = set()
+    for _ in range(len(waiting)):
+        ready = [call for call, sources in waiting.items() if known.issuperset(sources)]
+        known.update(ready)
+        for call in ready:
+            del waiting[call]
+        if not ready:
+            break
+    if waiting:
+        layer_name = next(iter(waiting))[0]
+        raise ArchitectureError(
+            f"{name}: layer {layer_name!r:.80} is not connected to the input by layers that are "
+            "described in the file"
+        )
+
+
+def _calls(layer: Mapping[str, Any]) -> list[list[Any]]:
+    """What feeds each call of a layer. The input is there once, fed by nothing."""
+    calls: list[list[Any]] = layer.get("inbound_nodes") or []
+    return [[]] if layer["class_name"] == "InputLayer" else calls
+
+
 def _last_of_graph(
-    by_name: Mapping[str, dict[str, Any]], start: str, name: str
+    by_name: Mapping[str, dict[str, Any]], output: Sequence[Any]
 ) -> dict[str, Any] | None:
     """The layer that computes the output's values, seen through layers that pass values on."""
-    where = start
-    for _ in by_name:
-        layer = by_name.get(where)
-        if layer is None:
-            raise ArchitectureError(f"{name}: layer {where!r:.80} is connected but not described")
-        if layer["class_name"] not in PASS_VALUES_ON:
-            return layer
+    layer_name, call = output[0], output[1]
+    while layer := by_name.get(layer_name):
         calls = layer.get("inbound_nodes")
-        if not calls or not calls[0]:
-            break
-        where = calls[0][0][0]
+        if layer["class_name"] not in PASS_VALUES_ON or not calls or not 0 <= call < len(calls):
+            return layer
+        layer_name, call = calls[call][0][:2]
     return None
 
 

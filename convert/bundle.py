@@ -1,17 +1,19 @@
 """Writes the bundle folder: all of it, or nothing."""
 
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from convert.errors import OutputError, OutputExistsError
+from convert.errors import ConvertError, OutputError, OutputExistsError
+from rcc_onnx.bundles import load_bundle
+from rcc_onnx.manifest import MANIFEST_FILE
 
 KIDNEY_FILE = "kidney.onnx"
 LESION_FILE = "lesion.onnx"
 CARD_FILE = "MODEL_CARD.md"
-MANIFEST_FILE = "manifest.json"
 BUNDLE_FILES = frozenset({KIDNEY_FILE, LESION_FILE, CARD_FILE, MANIFEST_FILE})
 
 
@@ -21,9 +23,12 @@ def check_target(out: Path, overwrite: bool) -> None:
     An existing folder is only ever replaced if asked for and if it holds nothing but a bundle, so a
     mistyped path cannot cost anything else.
 
-    Raises OutputExistsError.
+    Raises OutputExistsError, or OutputError where no folder can be made.
     """
-    if not out.exists() and not out.is_symlink():
+    if not os.path.lexists(out):
+        parent = next(folder for folder in (out.absolute().parents) if os.path.lexists(folder))
+        if not parent.is_dir() or not os.access(parent, os.W_OK | os.X_OK):
+            raise OutputError(f"{out} cannot be written: {parent} is no folder one may write to")
         return
     if not overwrite:
         raise OutputExistsError(f"{out} exists; give another --out, or --overwrite to replace it")
@@ -40,7 +45,10 @@ def check_target(out: Path, overwrite: bool) -> None:
 def write_folder(out: Path, files: Mapping[str, bytes], overwrite: bool) -> None:
     """Write `files` (name to content) as the folder `out`, which appears complete or not at all.
 
-    Raises OutputError or OutputExistsError; then, and on Ctrl-C, `out` is what it was before.
+    Before it appears it is read back as the engine reads a bundle.
+
+    Raises OutputError, OutputExistsError or a BundleError; then, and on Ctrl-C, `out` is what it
+    was before.
     """
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
@@ -49,10 +57,11 @@ def write_folder(out: Path, files: Mapping[str, bytes], overwrite: bool) -> None
             fresh.mkdir()
             for name, content in files.items():
                 (fresh / name).write_bytes(content)
+            load_bundle(fresh).check()
             check_target(out, overwrite)
             _put_in_place(fresh, out, scratch / "old")
     except OSError as problem:
-        if isinstance(problem, OutputExistsError):
+        if isinstance(problem, ConvertError):
             raise
         raise OutputError(f"{out} cannot be written: {problem.strerror or problem}") from problem
 

@@ -100,9 +100,18 @@ def keras(  # noqa: PLR0913, PLR0917  one parameter for each option, as typer wa
         thresholds=thresholds,
         overwrite=overwrite,
     )
-    conversion = convert_files(request, progress=lambda text: typer.echo(f"{text} ...", err=True))
+    try:
+        conversion = convert_files(request, progress=_tell)
+    # typer would report Ctrl-C too, but not what became of the bundle.
+    except KeyboardInterrupt:
+        typer.echo("stopped; nothing was written", err=True)
+        raise typer.Exit(INTERRUPTED) from None
     for line in summary(conversion, out):
         typer.echo(line)
+
+
+def _tell(text: str) -> None:
+    typer.echo(f"{text} ...", err=True)
 
 
 def summary(conversion: Conversion, out: Path) -> list[str]:
@@ -119,6 +128,7 @@ def summary(conversion: Conversion, out: Path) -> list[str]:
             f"{network}: {source.file} ({origin}; git blob {source.git_blob})",
             f"  {certificate.inputs} inputs compared: largest difference in probability "
             f"{certificate.largest_difference:.1e} (accepted: {TOLERANCE:.0e}), "
+            f"in a sum {comparison.largest_sum_difference:.1e} of it; "
             f"{comparison.decisions} of {comparison.decisions} decisions the same",
         ]
     lines += [
@@ -136,9 +146,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except RccOnnxError as problem:
         typer.echo(f"error [{problem.code}]: {problem}", err=True)
         raise SystemExit(REFUSED) from None
-    except KeyboardInterrupt:
-        typer.echo("stopped; nothing was written", err=True)
-        raise SystemExit(INTERRUPTED) from None
 
 
 def _with_default_command(arguments: list[str]) -> list[str]:

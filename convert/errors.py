@@ -123,7 +123,7 @@ class UnknownLayerError(ArchitectureError):
 
 
 class ChannelsFirstError(ArchitectureError):
-    """A layer works on (channels, rows, columns)."""
+    """The network works on (channels, rows, columns) and cannot be run or converted as such."""
 
     code = "convert-channels-first"
 

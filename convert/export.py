@@ -10,6 +10,7 @@ from convert.frameworks import Frameworks, third_party
 from convert.keras_network import KerasNetwork
 from convert.sigmoid import with_exact_sigmoid
 from rcc_onnx.manifest import BATCH
+from rcc_onnx.stderr_capture import one_line
 
 OPSET = 17
 """Everything a U-Net needs exists since 13; 17 is what tf2onnx, ONNX Runtime 1.20 with all its
@@ -33,6 +34,7 @@ def export_network(network: KerasNetwork, frameworks: Frameworks) -> onnx.ModelP
     model = _trace(network, frameworks)
     _check_operators(model)
     model = canonical(with_exact_sigmoid(model), INPUT_NAME, OUTPUT_NAME)
+    _modernise_enlargements(model)
     _state_shapes(model, network.shape)
     return _checked(model)
 
@@ -42,7 +44,7 @@ def _trace(network: KerasNetwork, frameworks: Frameworks) -> onnx.ModelProto:
     signature = tf.TensorSpec((None, *network.shape), tf.float32, name=INPUT_NAME)
 
     def infer(image: Any) -> Any:
-        return network.model(image, training=False)
+        return network.run(image)
 
     with third_party():
         try:
@@ -53,8 +55,9 @@ def _trace(network: KerasNetwork, frameworks: Frameworks) -> onnx.ModelProto:
             )
         # tf2onnx raises many kinds for what it cannot express.
         except Exception as problem:
-            first_line = (str(problem).splitlines() or [type(problem).__name__])[0]
-            raise ExportError(f"tf2onnx cannot convert the network: {first_line:.300}") from problem
+            raise ExportError(
+                f"tf2onnx cannot convert the network: {one_line(str(problem))}"
+            ) from problem
     if not isinstance(model, onnx.ModelProto):
         raise ExportError("tf2onnx gave no ONNX model")
     return model
@@ -68,6 +71,18 @@ def _check_operators(model: onnx.ModelProto) -> None:
         raise ExportError(f"the network needs operators that are not ONNX's own: {foreign}")
     if len(model.graph.input) != 1 or len(model.graph.output) != 1:
         raise ExportError("the converted network has not exactly one input and one output")
+
+
+def _modernise_enlargements(model: onnx.ModelProto) -> None:
+    """State nearest-neighbour enlargement in the terms of the operator set.
+
+    tf2onnx writes a mode that left the standard with operator set 13. For whole factors, which
+    are all that UpSampling has, output pixel i is input pixel floor(i / factor) in both.
+    """
+    for node in model.graph.node:
+        for attribute in node.attribute if node.op_type == "Resize" else ():
+            if attribute.s == b"tf_half_pixel_for_nn":
+                attribute.s = b"asymmetric"
 
 
 def _state_shapes(model: onnx.ModelProto, shape: tuple[int, ...]) -> None:
@@ -91,8 +106,9 @@ def _checked(model: onnx.ModelProto) -> onnx.ModelProto:
         onnx.shape_inference.InferenceError,
         ValueError,
     ) as problem:
-        first_line = (str(problem).splitlines() or ["unknown"])[0]
-        raise ExportError(f"the converted network is no valid ONNX: {first_line:.300}") from problem
+        raise ExportError(
+            f"the converted network is no valid ONNX: {one_line(str(problem))}"
+        ) from problem
     if inferred.ByteSize() > _MAX_PROTOBUF_BYTES:
         raise ExportError("the converted network does not fit into one file of 2 GiB")
     return inferred

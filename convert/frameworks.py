@@ -6,8 +6,6 @@ the import happens in a function: looking at a file needs none of it.
 
 import logging
 import os
-import sys
-import tempfile
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,18 +14,15 @@ from importlib import import_module, metadata
 from typing import Any
 
 from convert.errors import ConvertPackagesError
+from rcc_onnx.sessions import runtime_version
+from rcc_onnx.stderr_capture import captured_stderr, one_line
 
-# TF_USE_LEGACY_KERAS: Keras 3 does not read these files as tf_keras does. CUDA_VISIBLE_DEVICES: the
-# reference is computed on the CPU, where every user gets the same one.
-_SWITCHES = {
-    "TF_USE_LEGACY_KERAS": "1",
-    "CUDA_VISIBLE_DEVICES": "-1",
-    "TF_CPP_MIN_LOG_LEVEL": "3",
-}
+# Keras 3 does not read these files as tf_keras does; of TensorFlow's messages only errors are kept.
+_SWITCHES = {"TF_USE_LEGACY_KERAS": "1", "TF_CPP_MIN_LOG_LEVEL": "3"}
+_log = logging.getLogger(__name__)
 _LOGGERS = ("tensorflow", "absl", "tf2onnx", "tf2onnx.tfonnx", "tf2onnx.optimizer", "h5py")
 
-PACKAGES = ("tensorflow", "tf_keras", "tf2onnx", "onnx", "onnxruntime")
-"""Whose versions a certificate names."""
+_PACKAGES = ("tensorflow", "tf_keras", "tf2onnx", "onnx")
 
 
 @dataclass(frozen=True)
@@ -45,47 +40,36 @@ def import_frameworks() -> Frameworks:
     Raises ConvertPackagesError if one is missing or cannot be imported beside the others.
     """
     os.environ.update(_SWITCHES)
-    with third_party(), _stderr_held_back():
+    # TensorFlow's C++ parts greet on standard error before they read any switch.
+    with third_party(), captured_stderr():
         try:
             modules = [import_module(name) for name in ("tensorflow", "tf_keras", "tf2onnx")]
         except Exception as problem:
             raise ConvertPackagesError(
-                f"conversion needs TensorFlow, tf_keras and tf2onnx ({problem}); install them "
-                "with: pip install '.[convert]'"
+                "conversion needs TensorFlow, tf_keras and tf2onnx; install them with: "
+                f"pip install '.[convert]' ({one_line(str(problem))})"
             ) from problem
-    frameworks = Frameworks(*modules)
+        frameworks = Frameworks(*modules)
+        _keep_off_gpus(frameworks.tf)
     # A file of Keras 2.2 may leave these to the settings in the user's home folder; ours decide.
     frameworks.tf_keras.backend.set_image_data_format("channels_last")
     frameworks.tf_keras.backend.set_floatx("float32")
     return frameworks
 
 
+def _keep_off_gpus(tf: Any) -> None:
+    """The reference is computed on the CPU, where everybody can compute it again."""
+    try:
+        tf.config.set_visible_devices([], "GPU")
+    except RuntimeError:
+        # Whoever used TensorFlow in this process before has chosen already.
+        _log.warning("TensorFlow was in use before; Keras may run on a GPU")
+
+
 def package_versions() -> tuple[tuple[str, str], ...]:
     """(package, version) of everything that takes part in a conversion."""
-    return tuple((package, metadata.version(package)) for package in PACKAGES)
-
-
-@contextmanager
-def _stderr_held_back() -> Iterator[None]:
-    """Keep back what TensorFlow's C++ parts write to stderr while they start; show it on failure.
-
-    They write before any of their own switches is read.
-    """
-    sys.stderr.flush()
-    kept = os.dup(2)
-    try:
-        with tempfile.TemporaryFile() as held:
-            os.dup2(held.fileno(), 2)
-            try:
-                yield
-            except BaseException:
-                held.seek(0)
-                os.write(kept, held.read())
-                raise
-            finally:
-                os.dup2(kept, 2)
-    finally:
-        os.close(kept)
+    versions = ((package, metadata.version(package)) for package in _PACKAGES)
+    return (*versions, ("onnxruntime", runtime_version()))
 
 
 @contextmanager

@@ -29,6 +29,7 @@ from convert.errors import (
     TooLargeError,
     WeightsOnlyError,
 )
+from rcc_onnx.stderr_capture import one_line
 
 MAX_WEIGHT_BYTES = 1 << 30
 """An ONNX file without external data is one protobuf message, which cannot exceed 2 GiB."""
@@ -72,9 +73,9 @@ def read_keras_file(path: Path) -> KerasFile:
     except (OSError, RuntimeError, KeyError, UnicodeDecodeError, MemoryError) as problem:
         if isinstance(problem, UnicodeDecodeError):
             raise DamagedFileError(f"{name} is damaged: a text in it is not UTF-8") from problem
-        lines = str(problem).splitlines() or ["unknown"]
         raise DamagedFileError(
-            f"{name} is cut short or damaged; copy or download it again (HDF5 says: {lines[0]})"
+            f"{name} is cut short or damaged; copy or download it again "
+            f"(HDF5 says: {one_line(str(problem))})"
         ) from problem
 
 

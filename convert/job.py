@@ -8,22 +8,28 @@ from pathlib import Path
 
 import onnx
 
-from convert.architecture import EXPECTED_SHAPES, Architecture, check_roles, read_architecture
+from convert.architecture import (
+    EXPECTED_SHAPES,
+    Architecture,
+    check_declared_sizes,
+    check_roles,
+    read_architecture,
+)
 from convert.bundle import (
     CARD_FILE,
     KIDNEY_FILE,
     LESION_FILE,
-    MANIFEST_FILE,
     check_target,
     write_folder,
 )
 from convert.card import RESEARCH_USE_ONLY, model_card
-from convert.errors import ConvertOptionError
+from convert.errors import ChannelsFirstError, ConvertOptionError, ExportError, KerasLoadError
 from convert.export import INPUT_NAME, OPSET, OUTPUT_NAME, export_network
 from convert.frameworks import Frameworks, import_frameworks, package_versions
 from convert.hdf5 import KerasFile, read_keras_file
 from convert.keras_network import build_network
-from convert.onnx_network import OnnxNetwork
+from convert.onnx_network import open_converted
+from convert.probe import check_readable
 from convert.samples import sample_groups
 from convert.source import identify
 from convert.verify import TOLERANCE, Comparison, compare
@@ -31,6 +37,7 @@ from rcc_onnx._version import __version__
 from rcc_onnx.errors import BundleManifestError
 from rcc_onnx.manifest import (
     BATCH,
+    MANIFEST_FILE,
     NETWORK_NAMES,
     ByNetwork,
     Certificate,
@@ -45,6 +52,12 @@ from rcc_onnx.manifest import (
 from rcc_onnx.values import Thresholds
 
 _FILES = ByNetwork(KIDNEY_FILE, LESION_FILE)
+
+_CHANNELS_FIRST = (
+    "The network works on channels first, which TensorFlow supports only in part on a CPU. "
+    "Build it with data_format='channels_last', set the same weights (convolutions keep their "
+    "layout), save it, and convert that"
+)
 
 Progress = Callable[[str], None]
 
@@ -126,8 +139,10 @@ def _inspect(paths: ByNetwork[Path]) -> ByNetwork[_Inspected]:
     parts = {}
     for network in NETWORK_NAMES:
         source = identify(paths[network], network)
+        check_readable(paths[network])
         keras = read_keras_file(paths[network])
         architecture = read_architecture(keras.config, keras.keras_version, source.file)
+        check_declared_sizes(architecture, keras.weights, source.file)
         parts[network] = _Inspected(source, keras, architecture)
     inspected = ByNetwork(parts["kidney"], parts["lesion"])
     check_roles(
@@ -147,11 +162,17 @@ def _convert_one(
     """The bytes of the ONNX file, and how it compared with Keras."""
     progress(f"Converting the {network} network")
     shape = EXPECTED_SHAPES[network]
-    reference = build_network(inspected.keras, inspected.architecture, shape, frameworks)
-    model = export_network(reference, frameworks)
-    progress(f"Comparing the {network} network with Keras")
-    converted = OnnxNetwork(_to_bytes(model))
-    comparison = compare(reference, converted, network, thresholds, sample_groups(network))
+    try:
+        reference = build_network(inspected.keras, inspected.architecture, shape, frameworks)
+        model = export_network(reference, frameworks)
+        progress(f"Comparing the {network} network with Keras")
+        plain = _to_bytes(model)
+        converted = open_converted(network, plain, _network_entry(network, plain))
+        comparison = compare(reference, converted, network, thresholds, sample_groups(network))
+    except (KerasLoadError, ExportError) as problem:
+        if not inspected.architecture.channels_first:
+            raise
+        raise ChannelsFirstError(f"{problem}. {_CHANNELS_FIRST}") from problem
     _add_metadata(model, network, inspected.source, comparison)
     return _to_bytes(model), comparison
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from convert.architecture import Architecture
+from convert.architecture import Architecture, with_channel_first
 from convert.errors import (
     KerasLoadError,
     MissingWeightsError,
@@ -15,12 +15,13 @@ from convert.errors import (
 )
 from convert.frameworks import Frameworks, third_party
 from convert.hdf5 import KerasFile
+from rcc_onnx.stderr_capture import one_line
 
 MAX_LAYER_VALUES = 1 << 28
 """Values that one layer may give for one input (1 GiB); U-Nets of the pipeline stay under 2**25."""
 
 BATCH_SIZE = 8
-"""Inputs a call while comparing: bounds memory, and shows that the batch size is free."""
+"""Inputs a call while comparing, which bounds memory; the engine uses other batch sizes."""
 
 
 @dataclass(frozen=True)
@@ -28,17 +29,40 @@ class KerasNetwork:
     """A network of tf_keras with the weights of the file.
 
     Attributes:
-        model: tf_keras Model; one input of shape (batch, *shape), one output of the same shape.
-        shape: of one input, without the batch.
+        model: tf_keras Model of one input and one output, each of (batch, *shape) or with its
+            channel before the other axes.
+        shape: of one input and of one output, without the batch, channel at the end.
     """
 
     model: Any
     shape: tuple[int, ...]
+    tf: Any
+
+    def run(self, image: Any) -> Any:
+        """The model on a tensor (batch, *shape); gives the same shape."""
+        own = tuple(self.model.input_shape[1:])
+        # With a single channel, moving it takes nothing but another shape.
+        turned = image if own == self.shape else self.tf.reshape(image, (-1, *own))
+        answer = self.model(turned, training=False)
+        given = tuple(self.model.output_shape[1:])
+        return answer if given == self.shape else self.tf.reshape(answer, (-1, *self.shape))
 
     def predict(self, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Probabilities for inputs (n, *shape); the same shape, float32."""
+        """Probabilities for inputs (n, *shape); the same shape, float32.
+
+        Raises KerasLoadError if TensorFlow cannot run the network.
+        """
+        parts = [inputs[start : start + BATCH_SIZE] for start in range(0, len(inputs), BATCH_SIZE)]
         with third_party():
-            outputs = self.model.predict(inputs, batch_size=BATCH_SIZE, verbose=0)
+            try:
+                # Layer by layer. As one graph (Model.predict), TensorFlow first fuses operations,
+                # and for a 3D convolution after zero padding 2.21 fuses them wrongly.
+                outputs = np.concatenate([self.run(part) for part in parts])
+            # Whatever TensorFlow raises: out of memory, or an operation that has no CPU form.
+            except Exception as problem:
+                raise KerasLoadError(
+                    f"TensorFlow cannot run the network: {one_line(str(problem))}"
+                ) from problem
         return np.asarray(outputs, dtype=np.float32)
 
 
@@ -53,14 +77,14 @@ def build_network(
         frameworks.tf_keras.backend.clear_session()
         model = _build(source.name, architecture, shape, frameworks)
         _check_sizes(model, source.name)
-        if tuple(model.output_shape[1:]) != shape:
-            given = tuple(model.output_shape[1:])
+        given = tuple(model.output_shape[1:])
+        if given not in (shape, with_channel_first(shape)):
             raise NetworkShapeError(
                 f"{source.name} gives {given} for inputs of {shape}; the pipeline needs one "
                 "probability for each voxel of the input"
             )
         _set_weights(model, source)
-    return KerasNetwork(model, shape)
+    return KerasNetwork(model, shape, frameworks.tf)
 
 
 def _build(
@@ -74,9 +98,9 @@ def _build(
         return classes[architecture.class_name].from_config(architecture.for_input(shape))
     # tf_keras raises whatever comes up for options that do not fit each other.
     except Exception as problem:
-        first_line = (str(problem).splitlines() or [type(problem).__name__])[0]
         raise KerasLoadError(
-            f"{name}: tf_keras cannot build the network for inputs of {shape}: {first_line:.300}"
+            f"{name}: tf_keras cannot build the network for inputs of {shape}: "
+            f"{one_line(str(problem))}"
         ) from problem
 
 

@@ -9,7 +9,6 @@ from typing import Any
 
 from convert.errors import (
     ArchitectureError,
-    ChannelsFirstError,
     LambdaLayerError,
     NestedModelError,
     NetworkDtypeError,
@@ -122,11 +121,6 @@ MAX_LAYERS = 2_000
 MAX_NUMBER = 65_536
 """No width, size or number of filters in a network of 40x64x64 or 160x160 comes near this."""
 
-CHANNELS_FIRST_ADVICE = (
-    "TensorFlow cannot run such a network on a CPU, so the result could not be checked; build it "
-    "with data_format='channels_last' (the weights have the same layout), save it, and convert that"
-)
-
 
 def read_layer(raw: Any, keras_version: tuple[int, int], name: str) -> dict[str, Any]:
     """Check one entry of the list `layers` of the file `name`.
@@ -147,9 +141,11 @@ def read_layer(raw: Any, keras_version: tuple[int, int], name: str) -> dict[str,
     for key, value in config.items():
         if key.endswith(TRAINING_ONLY):
             continue
-        options[key] = "float32" if key == "dtype" else _plain(value, key, where)
-    if "dtype" in config:
-        _check_dtype(config["dtype"], where)
+        if key == "dtype":
+            _check_dtype(value, where)
+            options[key] = "float32"
+        else:
+            options[key] = _plain(value, key, where)
     _check_options(options, keras_version, where)
     options["name"] = layer_name
     return {"class_name": class_name, "name": layer_name, "config": options} | (
@@ -178,6 +174,9 @@ def _plain(value: Any, key: str, where: str) -> Any:
     """The value itself if it is a scalar or a list of such; anything else could name an object."""
     if isinstance(value, list):
         return [_plain(item, key, where) for item in value]
+    # Keras 2.2 writes the limits of a ReLU layer as arrays: {"type": "ndarray", "value": 6.0}.
+    if isinstance(value, dict) and value.get("type") == "ndarray" and len(value) == 2:
+        return _plain(value.get("value"), key, where)
     if value is None or isinstance(value, str | bool | float):
         return value
     if isinstance(value, int):
@@ -191,13 +190,12 @@ def _plain(value: Any, key: str, where: str) -> Any:
 def _check_dtype(dtype: Any, where: str) -> None:
     policy = dtype.get("config") if isinstance(dtype, dict) else None
     stated = policy.get("name") if isinstance(policy, dict) else dtype
-    if stated != "float32":
+    # None leaves the choice to a setting of Keras, whose default is float32.
+    if stated not in (None, "float32"):
         raise NetworkDtypeError(f"{where} computes in {stated!r:.60}; float32 is converted")
 
 
 def _check_options(options: Mapping[str, Any], version: tuple[int, int], where: str) -> None:
-    if options.get("data_format") == "channels_first":
-        raise ChannelsFirstError(f"{where} works on channels first; {CHANNELS_FIRST_ADVICE}")
     activation = options.get("activation", "linear")
     if activation not in ACTIVATIONS:
         raise UnknownLayerError(f"{where}: activation {activation!r:.60} is not converted")
@@ -229,5 +227,7 @@ def _inbound(raw: Any, where: str) -> list[list[list[Any]]]:
             if any(arguments) and arguments != [{"training": False}]:
                 raise UnknownLayerError(f"{where} is called with arguments, which is not converted")
             sources.append([layer, node, tensor, {}])
+        if not sources:
+            raise problem
         calls.append(sources)
     return calls

@@ -1,37 +1,29 @@
-"""Runs the converted network as the engine will: ONNX Runtime on the CPU."""
+"""Runs a converted network exactly as the engine will: its own session, on the CPU."""
 
-import os
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from convert.errors import ExportError
-from convert.keras_network import BATCH_SIZE
-
-# Must be set before onnxruntime is imported: it reports home otherwise.
-os.environ["ORT_DISABLE_TELEMETRY"] = "1"
-import onnxruntime  # type: ignore[import-untyped]
+from rcc_onnx.manifest import NetworkEntry
+from rcc_onnx.providers import ProviderName
+from rcc_onnx.sessions import OnnxNetwork, open_network
 
 
-class OnnxNetwork:
-    """A session on the bytes of an ONNX file with one input and one output."""
+@dataclass(frozen=True)
+class ConvertedNetwork:
+    """A session of the engine behind the arrays that Keras takes."""
 
-    def __init__(self, model: bytes) -> None:
-        try:
-            self._session: Any = onnxruntime.InferenceSession(
-                model, providers=["CPUExecutionProvider"]
-            )
-        except Exception as problem:
-            raise ExportError(
-                f"ONNX Runtime cannot load the converted network: {problem}"
-            ) from problem
-        self._input = self._session.get_inputs()[0].name
+    network: OnnxNetwork
 
     def predict(self, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Probabilities for inputs (n, *shape); the same shape, float32."""
-        parts = [
-            self._session.run(None, {self._input: inputs[start : start + BATCH_SIZE]})[0]
-            for start in range(0, len(inputs), BATCH_SIZE)
-        ]
-        return np.concatenate(parts)
+        """Probabilities for inputs (n, *shape); the same shape, float32.
+
+        Raises NetworkRunError or NetworkOutputError.
+        """
+        return self.network.probability(inputs[..., 0])[..., np.newaxis]
+
+
+def open_converted(name: str, model: bytes, entry: NetworkEntry) -> ConvertedNetwork:
+    """Load the bytes of an ONNX file. Raises NetworkLoadError, or a ProviderError."""
+    return ConvertedNetwork(open_network(name, model, entry, ProviderName.CPU))

@@ -47,7 +47,7 @@ class Plan:
 
 
 KIDNEY_PLAN = Plan(base_filters=8, levels=4, batch=16, epochs=2)
-LESION_PLAN = Plan(base_filters=8, levels=3, batch=2, epochs=5)
+LESION_PLAN = Plan(base_filters=8, levels=3, batch=2, epochs=4)
 
 
 @dataclass(frozen=True)

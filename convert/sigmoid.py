@@ -9,7 +9,7 @@ a side without a kidney nothing else is left: there the sum was off by 3e-4 of i
 import onnx
 from onnx import helper
 
-_SHAPE_ONLY = ("Reshape", "Transpose", "Squeeze", "Unsqueeze", "Identity")
+_SHAPE_ONLY = ("Reshape", "Transpose", "Squeeze", "Unsqueeze", "Identity", "Slice", "Pad")
 """What may stand between the sigmoid and the network's output."""
 
 

@@ -13,6 +13,7 @@ from convert.samples import SampleGroup
 from rcc_onnx.kidneys import MIN_PROBABILITY, locate_kidney, split_sides
 from rcc_onnx.lesions import bound_lesion
 from rcc_onnx.manifest import NetworkCertificate, NetworkName
+from rcc_onnx.networks import PROBABILITY_TOLERANCE
 from rcc_onnx.values import Thresholds
 
 Probabilities = NDArray[np.float32]
@@ -44,11 +45,14 @@ class Comparison:
 
     Attributes:
         decisions: how many decisions were compared (sum above threshold, and location).
+        largest_sum_difference: of a volume's or crop's sum of probabilities, relative to it; sums
+            below 1 count as 1.
         tied_pixels: pixels within `TIE` of 0.5 that the two networks put on different sides.
     """
 
     certificate: NetworkCertificate
     decisions: int
+    largest_sum_difference: float
     tied_pixels: int
 
 
@@ -66,7 +70,7 @@ def compare(
     """
     decide = _deciders(thresholds)[network]
     kinds: Counter[str] = Counter()
-    largest, largest_kind = 0.0, ""
+    largest, largest_kind, largest_sum = 0.0, "", 0.0
     decisions = differing = tied = 0
     for group in groups:
         expected = _probabilities(reference, group, "Keras")
@@ -74,6 +78,8 @@ def compare(
         difference = float(np.abs(expected - given).max())
         if difference > largest or not largest_kind:
             largest, largest_kind = difference, group.kind
+        sums = [float(each.sum(dtype=np.float64)) for each in (expected, given)]
+        largest_sum = max(largest_sum, abs(sums[0] - sums[1]) / max(sums[0], 1.0))
         near = np.abs(expected - MIN_PROBABILITY) <= TIE
         crossed = (expected >= MIN_PROBABILITY) != (given >= MIN_PROBABILITY)
         tied += int((crossed & near).sum())
@@ -91,7 +97,7 @@ def compare(
         decisions_equal=True,
         inputs_by_kind=tuple(kinds.items()),
     )
-    return Comparison(certificate, decisions, tied)
+    return Comparison(certificate, decisions, largest_sum, tied)
 
 
 def _check(
@@ -121,8 +127,9 @@ def _probabilities(network: Network, group: SampleGroup, who: str) -> Probabilit
         raise ParityError(
             f"{who} gave {outputs.dtype} {outputs.shape} for inputs of {group.inputs.shape}"
         )
-    # A sigmoid cannot leave 0 to 1, and its float32 form ends exactly there.
-    if not bool(((outputs >= 0) & (outputs <= 1)).all()):
+    low, high = -PROBABILITY_TOLERANCE, 1 + PROBABILITY_TOLERANCE
+    # Written so that values that are no numbers fail too.
+    if not bool(((outputs >= low) & (outputs <= high)).all()):
         raise OutputActivationError(
             f"{who} gave values that are not between 0 and 1 on {group.kind}: the output is no "
             "probability"

@@ -6,12 +6,13 @@ print(result.sides["right"].outcome)
 """
 
 import logging
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from rcc_onnx.assessable import study_flags
 from rcc_onnx.bundles import Bundle, choose_bundle, find_bundle
-from rcc_onnx.errors import OptionError
+from rcc_onnx.errors import OptionError, ThreadsError
 from rcc_onnx.findings import CaseResult, ModelsUsed, StudyFacts
 from rcc_onnx.intake import SeriesPolicy, SeriesWish, Study, read_study
 from rcc_onnx.manifest import NETWORK_NAMES, StudyKind
@@ -41,6 +42,14 @@ class Options:
     kidney_threshold: float | None = None
     lesion_threshold: float | None = None
     wish: SeriesWish = field(default_factory=SeriesWish)
+
+    def __post_init__(self) -> None:
+        if self.threads is not None and self.threads < 1:
+            raise ThreadsError(f"threads must be at least 1, not {self.threads}")
+        for name, value in (("kidney", self.kidney_threshold), ("lesion", self.lesion_threshold)):
+            # Written so that a value that is no number fails too.
+            if value is not None and not 0 <= value < math.inf:
+                raise OptionError(f"the {name} threshold must be 0 or more, not {value}")
 
 
 @dataclass(frozen=True)

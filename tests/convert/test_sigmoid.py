@@ -3,8 +3,9 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from convert.onnx_network import OnnxNetwork
+from convert.onnx_network import ConvertedNetwork, open_converted
 from convert.sigmoid import with_exact_sigmoid
+from rcc_onnx.manifest import NetworkEntry, TensorEntry
 
 
 def network(*operators: str) -> onnx.ModelProto:
@@ -22,12 +23,18 @@ def network(*operators: str) -> onnx.ModelProto:
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
 
 
+def session(model: onnx.ModelProto) -> ConvertedNetwork:
+    ends = [TensorEntry(name, ("batch", 4, 4, 1), "float32") for name in ("image", "probability")]
+    entry = NetworkEntry("test.onnx", "0" * 64, 17, *ends)
+    return open_converted("test", model.SerializeToString(), entry)
+
+
 @pytest.mark.parametrize("operators", [("Sigmoid",), ("Relu", "Sigmoid"), ("Sigmoid", "Identity")])
 def test_small_probabilities_are_right_to_six_digits(operators: tuple[str, ...]) -> None:
     logits = np.linspace(-60, 60, 16, dtype=np.float32).reshape(1, 4, 4, 1)
     model = with_exact_sigmoid(network(*operators))
     onnx.checker.check_model(model, full_check=True)
-    answer = OnnxNetwork(model.SerializeToString()).predict(logits)
+    answer = session(model).predict(logits)
     seen = np.maximum(logits, 0) if "Relu" in operators else logits
     np.testing.assert_allclose(answer, 1 / (1 + np.exp(-seen.astype(np.float64))), rtol=1e-6)
 
@@ -35,7 +42,7 @@ def test_small_probabilities_are_right_to_six_digits(operators: tuple[str, ...])
 def test_extreme_logits_give_zero_and_one_not_nan() -> None:
     logits = np.full((1, 4, 4, 1), -1e30, np.float32)
     logits[0, 0] = 1e30
-    answer = OnnxNetwork(with_exact_sigmoid(network("Sigmoid")).SerializeToString()).predict(logits)
+    answer = session(with_exact_sigmoid(network("Sigmoid"))).predict(logits)
     assert set(np.unique(answer)) == {0.0, 1.0}
 
 

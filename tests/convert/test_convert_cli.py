@@ -1,0 +1,174 @@
+"""The command line: what it prints, where, and with which exit code."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from convert import cli
+from convert.cli import main
+from rcc_onnx.manifest import Manifest
+from tests.fixtures_convert import TINY_FILES
+
+KIDNEY, LESION = str(TINY_FILES.kidney), str(TINY_FILES.lesion)
+CHECKOUT = Path(__file__).parents[2]
+
+
+def run(*arguments: str) -> int:
+    with pytest.raises(SystemExit) as raised:
+        main(arguments)
+    return int(raised.value.code or 0)
+
+
+def shell(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "convert", *arguments],
+        check=False,
+        capture_output=True,
+        text=True,
+        cwd=cwd,
+        env=os.environ | {"PYTHONPATH": str(CHECKOUT)},
+    )
+
+
+def test_a_conversion_from_the_shell(tmp_path: Path) -> None:
+    # From elsewhere, so that nothing depends on the current folder.
+    done = shell(
+        *(KIDNEY, LESION, "--name", "tiny", "--out", "models/tiny", "--version", "2.1"),
+        *("--purpose", "A test.", "--licence", "MIT", "--use-on", "digital-phantom"),
+        *("--kidney-threshold", "900", "--lesion-threshold", "40"),
+        cwd=tmp_path,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "not the published file" in done.stdout
+    assert "2957b4d3d11f272ae67787cea06dc4cc958cf7ef" in done.stdout
+    assert "26 of 26 decisions the same" in done.stdout
+    assert f"written to {Path('models/tiny')}" in done.stdout
+    assert "Next: rcc-onnx infer" in done.stdout
+    # Progress is told apart from results, and no other package talks in between.
+    lines = done.stderr.splitlines()
+    assert lines[0] == "Reading the files ..."
+    assert all(line.endswith(" ...") for line in lines)
+
+    manifest = Manifest.from_json(
+        (tmp_path / "models/tiny/manifest.json").read_text(encoding="utf-8")
+    )
+    assert (manifest.name, manifest.version, manifest.purpose) == ("tiny", "2.1", "A test.")
+    assert manifest.licence == "MIT"
+    assert manifest.use_on == ("digital-phantom",)
+    assert (manifest.thresholds.kidney, manifest.thresholds.lesion) == (900, 40)
+
+
+def test_a_refusal_from_the_shell_comes_before_tensorflow(tmp_path: Path) -> None:
+    (tmp_path / "sitecustomize.py").write_text(
+        "import sys\n"
+        "class Forbidden:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name in ('tensorflow', 'tf_keras', 'tf2onnx'):\n"
+        "            raise AssertionError(name)\n"
+        "sys.meta_path.insert(0, Forbidden())\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-m", "convert", LESION, KIDNEY, "--name", "x", "--out", "out"],
+        check=False,
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join([str(tmp_path), str(CHECKOUT)])},
+    )
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert done.stderr.splitlines() == [
+        "Reading the files ...",
+        "error [convert-swapped]: tumour_tiny.h5 is the lesion network and kidney_tiny.h5 the "
+        "kidney network: swap the two arguments",
+    ]
+    assert not (tmp_path / "out").exists()
+
+
+def test_missing_packages_are_named(tmp_path: Path) -> None:
+    (tmp_path / "h5py.py").write_text("raise ModuleNotFoundError('no h5py', name='h5py')\n")
+    done = subprocess.run(
+        [sys.executable, "-m", "convert", KIDNEY, LESION, "--name", "x", "--out", "out"],
+        check=False,
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join([str(tmp_path), str(CHECKOUT)])},
+    )
+    assert done.returncode == 2
+    assert done.stderr.startswith("error [convert-packages]: conversion needs the package h5py")
+    assert "Traceback" not in done.stderr
+
+
+def test_errors_go_to_stderr_with_their_code(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    assert run(str(tmp_path / "none.h5"), LESION, "--name", "x", "--out", str(out)) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert "error [convert-missing]: " in captured.err
+    assert "none.h5" in captured.err
+    assert not out.exists()
+
+
+@pytest.mark.parametrize("threshold", ["-1", "nan", "inf"])
+def test_thresholds_that_mean_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], threshold: str
+) -> None:
+    arguments = ("--kidney-threshold", threshold, "--name", "x", "--out", str(tmp_path / "out"))
+    assert run(KIDNEY, LESION, *arguments) == 2
+    assert "error [convert-option]: kidney threshold" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        (KIDNEY,),
+        (KIDNEY, LESION),
+        (KIDNEY, LESION, "--name", "x"),
+        (KIDNEY, LESION, "--name", "x", "--out", "out", "--use-on", "animals"),
+        (KIDNEY, LESION, "--name", "x", "--out", "out", "--no-such-option"),
+    ],
+)
+def test_wrong_usage(arguments: tuple[str, ...], tmp_path: Path) -> None:
+    done = shell(*arguments, cwd=tmp_path)
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_help_tells_every_option(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("--help") == 0
+    text = capsys.readouterr().out
+    for option in (
+        *("KIDNEY.h5", "RCC.h5", "--name", "--out", "--version", "--purpose", "--licence"),
+        *("--use-on", "--kidney-threshold", "--lesion-threshold", "--overwrite"),
+    ):
+        assert option in text
+    assert "2: refused" in text
+
+
+def test_the_command_has_a_name_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("keras", KIDNEY, KIDNEY, "--name", "x", "--out", str(tmp_path / "out")) == 2
+    assert "error [convert-swapped]" in capsys.readouterr().err
+
+
+def test_options_may_come_first(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = str(tmp_path / "out")
+    assert run("--name", "x", "--out", out, KIDNEY, KIDNEY) == 2
+    assert "error [convert-swapped]" in capsys.readouterr().err
+
+
+def test_ctrl_c(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(*arguments: object, **options: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "convert_files", stop)
+    assert run(KIDNEY, LESION, "--name", "x", "--out", str(tmp_path / "out")) == 130
+    assert capsys.readouterr().err.strip() == "stopped; nothing was written"

@@ -1,0 +1,52 @@
+"""Made-up results, for tests of what is written and shown."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from rcc_onnx.errors import MissingSlicesError
+from rcc_onnx.findings import (
+    CaseResult,
+    FailedCase,
+    KidneyFinding,
+    LesionFinding,
+    ModelsUsed,
+    SideFinding,
+    StudyFacts,
+)
+from rcc_onnx.providers import ProviderName, ProviderRecord
+from rcc_onnx.values import Centre, LesionBox, Outcome, Profile, Thresholds
+
+CROP = np.random.default_rng(5).integers(0, 256, (40, 64, 64)).astype(np.uint8)
+WITH_LESION = SideFinding(
+    Outcome.LESION,
+    KidneyFinding(4000.5, Centre(20, 90, 41)),
+    LesionFinding(120.25, LesionBox(17, 10, 30, 12, 32), CROP),
+)
+WITHOUT_LESION = SideFinding(
+    Outcome.NO_LESION,
+    KidneyFinding(3900.0, Centre(21, 88, 39)),
+    LesionFinding(1.5, None, CROP),
+)
+NO_KIDNEY = SideFinding(Outcome.KIDNEY_NOT_FOUND, KidneyFinding(3.0, None))
+
+
+def case_result(case: str = "case", **changes: object) -> CaseResult:
+    """A case with a suspected lesion on the right; `changes` replace fields."""
+    result = CaseResult(
+        case=case,
+        profile=Profile.STANDARD,
+        thresholds=Thresholds(),
+        sides={"right": WITH_LESION, "left": WITHOUT_LESION},
+        study=StudyFacts("patient", 45, 44, 44, 1, (5.0, 0.7, 0.7), (("x.txt", "no DICOM"),)),
+        models=ModelsUsed(
+            "tiny", "1.0.0", {"kidney": "a" * 64, "lesion": "b" * 64}, ("patient",), True
+        ),
+        provider=ProviderRecord(ProviderName.AUTO, ProviderName.CPU, "took cpu", 2, "1.32.0"),
+        timings_s={"preprocessing": 0.5, "total": 1.25},
+    )
+    return replace(result, **changes)  # type: ignore[arg-type]
+
+
+def failed_case(case: str = "broken") -> FailedCase:
+    return FailedCase(case, Profile.STANDARD, MissingSlicesError("slices are missing"))

@@ -1,0 +1,219 @@
+"""The commands as a user runs them: what they print, write, and exit with."""
+
+import json
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from rcc_onnx import __version__
+from rcc_onnx.cli import app, models_app
+from rcc_onnx.phantom import make_study
+from rcc_onnx.report import RESEARCH_ONLY
+from tests.dicom_factory import body_volume, ct_series, write_series
+from tests.tiny_networks import write_bundle
+
+README = Path(__file__).parent.parent / "README.md"
+
+
+def run(*arguments: object) -> Result:
+    result = CliRunner().invoke(app, [str(one) for one in arguments])
+    # Whatever happens, no traceback: only the exits that the command means.
+    assert result.exception is None or isinstance(result.exception, SystemExit)
+    return result
+
+
+@pytest.fixture(scope="module")
+def phantom(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_study(1, tmp_path_factory.mktemp("phantoms") / "case[1]", quick=True).folder
+
+
+@pytest.fixture
+def shelf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of bundles with one for phantoms, the only folder that is searched."""
+    folder = tmp_path / "shelf"
+    monkeypatch.setenv("RCC_ONNX_MODELS", str(folder))
+    monkeypatch.setattr("rcc_onnx.bundles.shipped_models_folder", lambda: None)
+    write_bundle(folder / "phantom", name="phantom")
+    return folder
+
+
+def test_version() -> None:
+    assert run("--version").output == f"rcc-onnx {__version__}\n"
+
+
+def test_infer_writes_results_and_says_what_it_did(
+    phantom: Path, tiny_bundle: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "results"
+    result = run("infer", phantom, "--out", out, "--models", tiny_bundle, "--provider", "cpu")
+    assert result.exit_code == 0
+    assert "models tiny 1.0.0, provider cpu" in result.output
+    # Square brackets in a name are no markup.
+    assert "[1/1] case[1]: right:" in result.output
+    assert RESEARCH_ONLY in result.output
+    assert json.loads((out / "case[1].json").read_text())["status"] == "analysed"
+
+
+def test_infer_says_when_a_case_failed(phantom: Path, tiny_bundle: Path, tmp_path: Path) -> None:
+    studies = tmp_path / "studies"
+    shutil.copytree(phantom, studies / "good")
+    (studies / "bad").mkdir()
+    (studies / "bad" / "x.txt").write_text("")
+    result = run("infer", studies, "--out", tmp_path / "out", "--models", tiny_bundle)
+    assert result.exit_code == 1
+    assert "bad: FAILED [no-dicom]" in result.output
+    assert re.search(r"│ bad +│ failed +│", result.output)
+    assert {path.name for path in (tmp_path / "out").glob("*.json")} == {"bad.json", "good.json"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["infer", "nowhere"], "[input-folder]"),
+        (["infer", ".", "--models", "nothing"], "[unknown-bundle]"),
+        (["infer", ".", "--models", "./nothing"], "[bundle-folder]"),
+        (["infer", ".", "--models", "TINY", "--provider", "coreml"], "[provider-not-installed]"),
+        (["infer", ".", "--provider", "gpu"], "Invalid value"),
+        (["infer", ".", "--threads", "0"], "Invalid value"),
+        (["infer", ".", "--kidney-threshold", "-1"], "Invalid value"),
+        (["infer", ".", "--lesion-threshold", "inf"], "[option]"),
+        (["infer", ".", "--profile", "other"], "Invalid value"),
+        (["infer", ".", "--nonsense"], "No such option"),
+        (["infer"], "Missing argument"),
+        (["nonsense"], "No such command"),
+        (["models", "show", "nothing"], "[unknown-bundle]"),
+        (["models", "verify", "./nothing"], "[bundle-folder]"),
+    ],
+)
+def test_what_cannot_start_ends_with_2(
+    phantom: Path,
+    tiny_bundle: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: list[str],
+    says: str,
+) -> None:
+    monkeypatch.chdir(phantom)
+    result = run(*[str(tiny_bundle) if one == "TINY" else one for one in arguments])
+    assert result.exit_code == 2
+    assert says in result.output
+    assert "Traceback" not in result.output
+
+
+def test_phantom_models_stop_at_a_patient_unless_chosen_by_hand(
+    shelf: Path, tmp_path: Path
+) -> None:
+    patient = write_series(tmp_path / "patient", ct_series(body_volume()))
+    refused = run("infer", patient, "--out", tmp_path / "out")
+    assert refused.exit_code == 2
+    assert "no-patient-bundle" in refused.output
+    assert "python -m convert" in " ".join(refused.output.split())
+    forced = run("infer", patient, "--out", tmp_path / "out", "--models", "phantom")
+    assert forced.exit_code == 0
+    assert "their answers mean nothing here" in forced.output
+    document = json.loads((tmp_path / "out" / "patient.json").read_text())
+    assert document["models"]["suitable"] is False
+    assert "mean nothing" in document["warnings"][0]
+
+
+def test_results_that_cannot_be_written_are_said_so(
+    phantom: Path, tiny_bundle: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("")
+    result = run("infer", phantom, "--out", tmp_path / "file", "--models", tiny_bundle)
+    assert result.exit_code == 2
+    assert "[output]" in result.output
+
+
+def test_demo_makes_a_phantom_and_analyses_it(
+    shelf: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for _ in range(2):  # the second run finds its own files there
+        result = run("demo", "--seed", "2")
+        assert result.exit_code == 0
+        assert "What phantom 2 really holds" in result.output
+    assert (tmp_path / "rcc-onnx-demo" / "phantom-0002" / "001.dcm").is_file()
+    assert (tmp_path / "rcc-onnx-demo" / "results" / "phantom-0002.json").is_file()
+
+
+def test_phantom_writes_studies_side_by_side(tmp_path: Path) -> None:
+    result = run("phantom", tmp_path, "--seed", "4", "--count", "2")
+    assert result.exit_code == 0
+    folders = [tmp_path / "phantom-0004", tmp_path / "phantom-0005"]
+    assert result.output.split() == [str(folder) for folder in folders]
+    assert all((folder / "001.dcm").is_file() for folder in folders)
+    (folders[0] / "mine.txt").write_text("")
+    again = run("phantom", tmp_path, "--seed", "4")
+    assert again.exit_code == 2
+    assert "[output]" in again.output
+
+
+def test_models_list_shows_good_and_broken_ones(shelf: Path) -> None:
+    write_bundle(shelf / "broken", name="broken")
+    (shelf / "broken" / "kidney.onnx").write_bytes(b"")
+    table = run("models", "list")
+    assert table.exit_code == 0
+    assert "phantom" in table.output
+    assert "bundle-hash" in table.output
+    listed = json.loads(run("models", "list", "--json").output)
+    assert [(one["name"], (one["error"] or {}).get("code")) for one in listed] == [
+        ("broken", "bundle-hash"),
+        ("phantom", None),
+    ]
+
+
+def test_models_show_and_verify(tiny_bundle: Path) -> None:
+    shown = run("models", "show", tiny_bundle)
+    assert shown.exit_code == 0
+    assert "certificate holds" in " ".join(shown.output.split())
+    manifest = run("models", "show", tiny_bundle, "--json")
+    assert json.loads(manifest.output)["name"] == "tiny"
+    verified = run("models", "verify", tiny_bundle)
+    assert verified.exit_code == 0
+    assert "both networks ran on cpu" in verified.output
+    assert "certificate holds" in verified.output
+
+
+def test_models_verify_finds_a_changed_network(shelf: Path) -> None:
+    path = shelf / "phantom" / "lesion.onnx"
+    data = bytearray(path.read_bytes())
+    data[-20] ^= 1
+    path.write_bytes(bytes(data))
+    result = run("models", "verify", "phantom")
+    assert result.exit_code == 2
+    assert "[bundle-hash]" in result.output
+
+
+def commands() -> Iterator[tuple[str, str]]:
+    """Every command line, and what its help is."""
+    for prefix, group in (("", app), ("models ", models_app)):
+        for command in group.registered_commands:
+            assert command.callback is not None
+            name = command.name or command.callback.__name__
+            yield prefix + name, command.callback.__doc__ or ""
+
+
+@pytest.mark.parametrize(("name", "text"), list(commands()))
+def test_every_command_has_an_example_and_stands_in_the_readme(name: str, text: str) -> None:
+    assert f"Example: rcc-onnx {name}" in text
+    page = README.read_text(encoding="utf-8")
+    group, _, last = name.partition(" ")
+    assert f"rcc-onnx {group}" in page
+    assert not last or f"`{last}`" in page or f"rcc-onnx {name}`" in page
+
+
+def test_ctrl_c_ends_with_130(
+    phantom: Path, tiny_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("rcc_onnx.engine.read_study", interrupt)
+    result = run("infer", phantom, "--out", tmp_path / "out", "--models", tiny_bundle)
+    assert result.exit_code == 130
+    assert "interrupted" in result.output
+    assert not (tmp_path / "out").exists()

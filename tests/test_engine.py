@@ -1,0 +1,143 @@
+import runpy
+import sys
+from pathlib import Path
+
+import pytest
+
+from rcc_onnx import CaseResult, Engine
+from rcc_onnx.errors import (
+    NoBundleError,
+    NoPatientBundleError,
+    OptionError,
+    ProviderNotInstalledError,
+    ThreadsError,
+)
+from rcc_onnx.phantom import make_study
+from rcc_onnx.values import Outcome, Profile
+from tests.dicom_factory import body_volume, ct_series, write_series
+from tests.tiny_networks import write_bundle
+
+NOT_HERE = "directml" if sys.platform == "darwin" else "coreml"
+EXAMPLE = Path(__file__).parent.parent / "examples" / "analyse_studies.py"
+
+
+@pytest.fixture(scope="module")
+def phantom(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_study(1, tmp_path_factory.mktemp("phantoms") / "phantom one", quick=True).folder
+
+
+@pytest.fixture
+def shelf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder of bundles, the only one that is searched."""
+    folder = tmp_path / "shelf"
+    folder.mkdir()
+    monkeypatch.setenv("RCC_ONNX_MODELS", str(folder))
+    monkeypatch.setattr("rcc_onnx.bundles.shipped_models_folder", lambda: None)
+    return folder
+
+
+def test_a_result_tells_what_ran(phantom: Path, tiny_bundle: Path) -> None:
+    result = Engine.load(models=tiny_bundle, provider="cpu", threads=1).analyse(phantom)
+    assert isinstance(result, CaseResult)
+    assert result.case == "phantom one"
+    assert result.provider.requested == result.provider.ran == "cpu"
+    assert result.provider.threads == 1
+    assert result.models.name == "tiny"
+    assert result.study.kind == "digital-phantom"
+    assert result.study.slices_analysed == len(
+        range(0, result.study.slices_in_series, result.study.stride)
+    )
+    stages = {"reading_headers", "loading_networks", "preprocessing", "kidney_network", "total"}
+    assert stages <= set(result.timings_s)
+    assert set(result.sides) == {"right", "left"}
+
+
+def test_thresholds_are_the_bundles_unless_given(phantom: Path, tiny_bundle: Path) -> None:
+    result = Engine.load(tiny_bundle, "cpu").analyse(phantom)
+    assert (result.thresholds.kidney, result.thresholds.lesion) == (1000, 50)
+    strict = Engine.load(tiny_bundle, "cpu", kidney_threshold=1e9).analyse(phantom)
+    assert strict.thresholds.kidney == 1e9
+    assert strict.thresholds.lesion == 50
+    assert strict.sides["right"].outcome is Outcome.KIDNEY_NOT_FOUND
+
+
+@pytest.mark.parametrize(
+    ("options", "error"),
+    [
+        ({"provider": "gpu"}, OptionError),
+        ({"threads": 0}, ThreadsError),
+        ({"kidney_threshold": -1.0}, OptionError),
+        ({"lesion_threshold": float("nan")}, OptionError),
+        (
+            {"provider": "coreml" if sys.platform != "darwin" else "directml"},
+            ProviderNotInstalledError,
+        ),
+    ],
+)
+def test_options_that_cannot_be_are_refused_at_once(
+    tiny_bundle: Path, options: dict[str, object], error: type[Exception]
+) -> None:
+    with pytest.raises(error):
+        Engine.load(tiny_bundle, **({"provider": "cpu"} | options))  # type: ignore[arg-type]
+
+
+def test_the_only_suitable_bundle_is_used(phantom: Path, shelf: Path, tmp_path: Path) -> None:
+    write_bundle(shelf / "patients", name="patients", use_on=["patient"])
+    engine = Engine.load(provider="cpu")
+    with pytest.raises(NoBundleError, match="patients"):
+        engine.analyse(phantom)
+    write_bundle(shelf / "phantoms", name="phantoms", use_on=["digital-phantom"])
+    assert engine.analyse(phantom).models.name == "phantoms"
+
+
+def test_phantom_models_are_not_used_on_a_patient(shelf: Path, tmp_path: Path) -> None:
+    write_bundle(shelf / "phantom", name="phantom", use_on=["digital-phantom"])
+    patient = write_series(tmp_path / "patient", ct_series(body_volume()))
+    with pytest.raises(NoPatientBundleError, match="python -m convert") as refusal:
+        Engine.load(provider="cpu").analyse(patient)
+    assert "--models phantom" in str(refusal.value)
+
+
+def test_phantom_models_chosen_by_hand_are_marked(shelf: Path, tmp_path: Path) -> None:
+    write_bundle(shelf / "phantom", name="phantom", use_on=["digital-phantom"])
+    patient = write_series(tmp_path / "patient", ct_series(body_volume()))
+    result = Engine.load("phantom", "cpu").analyse(patient)
+    assert not result.models.suitable
+    assert "mean nothing" in result.warnings[0]
+
+
+def test_the_networks_are_opened_once(
+    phantom: Path, shelf: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_bundle(shelf / "phantoms", name="phantoms", use_on=["digital-phantom", "patient"])
+    opened = []
+    import rcc_onnx.engine  # noqa: PLC0415
+
+    real = rcc_onnx.engine.open_networks
+    monkeypatch.setattr(rcc_onnx.engine, "open_networks", lambda *a: opened.append(a) or real(*a))
+    engine = Engine.load(provider="cpu")
+    engine.analyse(phantom)
+    engine.analyse(phantom)
+    assert len(opened) == 1
+
+
+def test_the_profile_is_recorded(reference_cases: Path, tiny_bundle: Path) -> None:
+    engine = Engine.load(tiny_bundle, "cpu", profile=Profile.NOTEBOOK)
+    result = engine.analyse(reference_cases / "d06_left_kidney_absent", case="renamed")
+    assert result.profile is Profile.NOTEBOOK
+    assert result.case == "renamed"
+
+
+def test_the_example_runs(
+    phantom: Path,
+    tiny_bundle: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    arguments = [str(EXAMPLE), str(tiny_bundle), str(phantom), str(tmp_path / "missing")]
+    monkeypatch.setattr(sys, "argv", arguments)
+    runpy.run_path(str(EXAMPLE), run_name="__main__")
+    said = capsys.readouterr().out
+    assert "phantom one: right:" in said
+    assert "missing: not analysed [folder-not-found]" in said

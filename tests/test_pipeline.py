@@ -1,0 +1,119 @@
+"""The pipeline on arrays, with networks that need no weights."""
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from rcc_onnx.networks import FakeNetworks
+from rcc_onnx.pipeline import analyse_volume
+from rcc_onnx.stopwatch import Stopwatch
+from rcc_onnx.values import NetworkVolume, Outcome, Thresholds
+
+KIDNEY, LESION = 140, 220
+"""Grey values that the fake networks take for kidney, and for kidney with suspected lesion."""
+
+
+def volume_with(*blocks: tuple[tuple[slice, slice, slice], int], slices: int = 48) -> NetworkVolume:
+    values = np.zeros((slices, 160, 160), np.uint8)
+    for where, value in blocks:
+        values[where] = value
+    return NetworkVolume(values, padding_before=0, real_slices=slices)
+
+
+def block(z: int, y: int, x: int, size: int) -> tuple[slice, slice, slice]:
+    return slice(z, z + size), slice(y, y + size), slice(x, x + size)
+
+
+def analyse(volume: NetworkVolume, thresholds: Thresholds | None = None):
+    return analyse_volume(volume, FakeNetworks(), thresholds or Thresholds(), Stopwatch())
+
+
+def test_nothing_is_found_in_an_empty_volume() -> None:
+    for finding in analyse(volume_with()).values():
+        assert finding.outcome is Outcome.KIDNEY_NOT_FOUND
+        assert finding.kidney.probability_sum == 0
+        assert finding.kidney.centre is None
+        assert finding.lesion is None
+
+
+def test_a_kidney_is_found_on_its_own_side_only() -> None:
+    sides = analyse(volume_with((block(10, 70, 20, 12), KIDNEY)))
+    assert sides["right"].outcome is Outcome.NO_LESION
+    assert sides["right"].kidney.probability_sum == 12**3
+    # Runs end at the first row or column that is not kidney any more.
+    assert sides["right"].kidney.centre == (10, 76, 26)
+    assert sides["left"].outcome is Outcome.KIDNEY_NOT_FOUND
+
+
+def test_the_left_centre_counts_columns_of_its_half() -> None:
+    sides = analyse(volume_with((block(10, 70, 100, 12), KIDNEY)))
+    assert sides["left"].kidney.centre == (10, 76, 26)
+
+
+def test_a_lesion_is_boxed_in_the_coordinates_of_its_crop() -> None:
+    volume = volume_with((block(10, 70, 20, 14), KIDNEY), (block(12, 72, 22, 6), LESION))
+    finding = analyse(volume)["right"]
+    assert finding.outcome is Outcome.LESION
+    assert finding.lesion is not None
+    assert finding.lesion.probability_sum == 6**3
+    # The crop starts at slice 0, row 77 - 32 = 45, column 0.
+    assert finding.lesion.box == (12, 30 - 9, 30 + 9, 25 - 9, 25 + 9)
+    np.testing.assert_array_equal(finding.lesion.crop, volume.values[:40, 45:109, :64])
+
+
+@pytest.mark.parametrize(("above", "outcome"), [(0, "no_lesion"), (1, "lesion")])
+def test_a_sum_must_exceed_its_threshold(above: int, outcome: str) -> None:
+    volume = volume_with((block(10, 70, 20, 14), KIDNEY), (block(12, 72, 22, 6), LESION))
+    assert analyse(volume, Thresholds(lesion=6**3 - above))["right"].outcome == outcome
+    not_found = analyse(volume, Thresholds(kidney=14**3))["right"].outcome
+    assert not_found is Outcome.KIDNEY_NOT_FOUND
+    found = analyse(volume, Thresholds(kidney=14**3 - 1))["right"].outcome
+    assert found is not Outcome.KIDNEY_NOT_FOUND
+
+
+def test_a_kidney_of_single_columns_cannot_be_located() -> None:
+    # Plenty of kidney in all, but no row of any slice sums to 2.
+    values = np.zeros((48, 160, 160), np.uint8)
+    values[:, :, 40] = KIDNEY
+    finding = analyse(NetworkVolume(values, 0, 48))["right"]
+    assert finding.outcome is Outcome.KIDNEY_NOT_LOCATED
+    assert finding.kidney.centre is None
+    assert finding.lesion is None
+
+
+def test_a_diffuse_lesion_cannot_be_located() -> None:
+    class Diffuse(FakeNetworks):
+        def lesion_probability(self, crop: NDArray[np.float32]) -> NDArray[np.float32]:
+            return np.full_like(crop, 0.01)
+
+    volume = volume_with((block(10, 70, 20, 12), KIDNEY))
+    sides = analyse_volume(volume, Diffuse(), Thresholds(), Stopwatch())
+    assert sides["right"].outcome is Outcome.LESION_NOT_LOCATED
+    assert sides["right"].lesion is not None
+    assert sides["right"].lesion.box is None
+
+
+def test_networks_get_grey_values_divided_by_255() -> None:
+    seen: list[NDArray[np.float32]] = []
+
+    class Recording(FakeNetworks):
+        def kidney_probability(self, slices: NDArray[np.float32]) -> NDArray[np.float32]:
+            seen.append(slices)
+            return super().kidney_probability(slices)
+
+    values = np.random.default_rng(0).integers(0, 256, (41, 160, 160)).astype(np.uint8)
+    analyse_volume(NetworkVolume(values, 0, 41), Recording(), Thresholds(), Stopwatch())
+    expected = (values.astype(np.float64) / 255).astype(np.float32)
+    np.testing.assert_array_equal(np.concatenate(seen), expected)
+
+
+def test_stages_are_timed_and_told() -> None:
+    told: list[tuple[str, float]] = []
+    watch = Stopwatch(lambda stage, done: told.append((stage, done)))
+    volume = volume_with((block(10, 70, 20, 12), KIDNEY))
+    analyse_volume(volume, FakeNetworks(), Thresholds(), watch)
+    seconds = watch.seconds()
+    assert set(seconds) == {"kidney_network", "lesion_network", "total"}
+    assert seconds["total"] >= seconds["kidney_network"] > 0
+    assert ("kidney_network", 1.0) in told
+    assert told.index(("kidney_network", 0.0)) < told.index(("kidney_network", 1.0))

@@ -1,0 +1,123 @@
+import json
+import re
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from rcc_onnx.errors import OutputError
+from rcc_onnx.report import RESEARCH_ONLY, case_json, write_case
+from rcc_onnx.values import Outcome
+from tests.results import NO_KIDNEY, WITH_LESION, WITHOUT_LESION, case_result, failed_case
+
+OUTPUTS_PAGE = Path(__file__).parent.parent / "docs" / "outputs.md"
+
+
+def test_json_and_picture_of_a_case(tmp_path: Path) -> None:
+    path = write_case(case_result("ä case"), tmp_path / "new" / "out")
+    assert {one.name for one in path.parent.iterdir()} == {"ä case.json", "ä case_r.png"}
+    document = json.loads(path.read_text(encoding="utf-8"))
+    assert document["schema_version"] == 1
+    assert document["case"] == "ä case"
+    assert document["status"] == "analysed"
+    assert document["notice"] == RESEARCH_ONLY
+    assert document["provider"]["ran"] == "cpu"
+    right, left = document["sides"]["right"], document["sides"]["left"]
+    assert right == {
+        "outcome": "lesion",
+        "kidney": {"probability_sum": 4000.5, "centre_zyx": [20, 90, 41]},
+        "lesion": {
+            "probability_sum": 120.25,
+            "slice": 17,
+            "box_rows": [10, 30],
+            "box_columns": [12, 32],
+            "picture": "ä case_r.png",
+        },
+    }
+    assert left["outcome"] == "no_lesion"
+    assert left["lesion"] == {
+        "probability_sum": 1.5,
+        "slice": None,
+        "box_rows": None,
+        "box_columns": None,
+        "picture": None,
+    }
+
+
+def test_a_side_without_kidney_has_no_lesion_block() -> None:
+    document = case_json(case_result(sides={"right": NO_KIDNEY, "left": WITHOUT_LESION}))
+    assert document["sides"]["right"]["kidney"]["centre_zyx"] is None
+    assert document["sides"]["right"]["lesion"] is None
+
+
+def test_a_failed_case_says_why(tmp_path: Path) -> None:
+    document = json.loads(write_case(failed_case(), tmp_path).read_text())
+    assert document["status"] == "failed"
+    assert document["error"] == {"code": "missing-slices", "message": "slices are missing"}
+    assert "sides" not in document
+
+
+def test_no_picture_of_an_earlier_run_stays(tmp_path: Path) -> None:
+    write_case(case_result(sides={"right": WITH_LESION, "left": WITH_LESION}), tmp_path)
+    other = tmp_path / "case_r_of_somebody.png"
+    other.write_bytes(b"")
+    write_case(case_result(), tmp_path)
+    assert {one.name for one in tmp_path.glob("*.png")} == {"case_r.png", other.name}
+    write_case(failed_case("case"), tmp_path)
+    assert {one.name for one in tmp_path.glob("*.png")} == {other.name}
+
+
+def test_pictures_say_what_they_are_not(tmp_path: Path) -> None:
+    write_case(case_result(warnings=("phantom models on a patient",)), tmp_path)
+    with Image.open(tmp_path / "case_r.png") as picture:
+        comment = picture.info["Comment"]
+    assert RESEARCH_ONLY in comment
+    assert "phantom models on a patient" in comment
+
+
+def test_an_output_folder_that_cannot_be_is_a_clear_error(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OutputError, match="choose another --out"):
+        write_case(case_result(), tmp_path / "file")
+
+
+def test_nothing_is_left_where_writing_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_text", full)
+    with pytest.raises(OutputError, match="No space left"):
+        write_case(case_result(), tmp_path)
+    assert not list(tmp_path.glob("*.json"))
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_findings_that_contradict_each_other_cannot_be_made() -> None:
+    with pytest.raises(ValueError, match="cannot be lesion"):
+        type(WITH_LESION)(Outcome.LESION, WITH_LESION.kidney, WITHOUT_LESION.lesion)
+    with pytest.raises(ValueError, match="cannot be no_lesion"):
+        type(WITH_LESION)(Outcome.NO_LESION, NO_KIDNEY.kidney, None)
+
+
+def test_every_field_is_explained() -> None:
+    page = OUTPUTS_PAGE.read_text(encoding="utf-8")
+    names = set(re.findall(r"`\.?([a-z_0-9.\[\]]+)(?:<stage>)?`", page))
+    explained = {part for name in names for part in re.split(r"\.|\[\]", name)}
+
+    def fields(document: object) -> set[str]:
+        if isinstance(document, list):
+            return set().union(*map(fields, document))
+        if not isinstance(document, dict):
+            return set()
+        return set(document).union(*map(fields, document.values()))
+
+    written = fields(case_json(case_result())) | fields(case_json(failed_case()))
+    assert written - explained == set()
+    assert {"timings_s", "sides", "sha256", "error", "total"} <= written
+
+
+def test_every_outcome_is_explained() -> None:
+    page = OUTPUTS_PAGE.read_text(encoding="utf-8")
+    assert all(f"| `{outcome}` |" in page for outcome in Outcome)
