@@ -314,6 +314,8 @@ def _set_up_logging(verbose: bool) -> None:
         format="%(levelname)s %(name)s: %(message)s",
         stream=sys.stderr,
     )
+    # pydicom logs what decoders tried, with tracebacks, and may quote a patient's data.
+    logging.getLogger("pydicom").setLevel(logging.CRITICAL)
 
 
 @contextmanager

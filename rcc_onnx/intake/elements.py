@@ -8,10 +8,11 @@ from the bytes (PS3.5 section 6.2) where pydicom still holds bytes.
 import math
 import struct
 from collections.abc import Sequence
+from functools import cache
 
-from pydicom.datadict import tag_for_keyword
 from pydicom.dataelem import DataElement, RawDataElement
 from pydicom.dataset import Dataset
+from pydicom.tag import BaseTag, Tag
 
 Vector = tuple[float, ...]
 
@@ -33,10 +34,24 @@ _MAX_VALUE_BYTES = 4096
 """No value that is read here is longer."""
 
 
+EMPTY = Dataset()
+"""A data set without anything in it, to be read only."""
+
+
+@cache
+def _tag(keyword: str) -> BaseTag:
+    """The tag of a keyword that DICOM's dictionary has. Looking it up costs more than reading."""
+    return Tag(keyword)
+
+
+def has(dataset: Dataset, keyword: str) -> bool:
+    return _tag(keyword) in dataset
+
+
 def values(dataset: Dataset, keyword: str) -> Sequence[str]:
     """The values of an attribute as texts, without padding; absent or empty is no value."""
-    tag = tag_for_keyword(keyword)
-    if tag is None or tag not in dataset:
+    tag = _tag(keyword)
+    if tag not in dataset:
         return ()
     element = dataset.get_item(tag)
     if isinstance(element, RawDataElement):
@@ -56,8 +71,11 @@ def text(dataset: Dataset, keyword: str) -> str:
 
 def human_text(dataset: Dataset, keyword: str) -> str:
     """A text in the file's character set, on one line; "" if it cannot be read."""
+    tag = _tag(keyword)
+    if tag not in dataset:
+        return ""
     try:
-        found = str(dataset.get(keyword) or "")
+        found = str(dataset[tag].value or "")
     except Exception:  # broken character sets raise what they like; the text is only for display
         return ""
     return " ".join("".join(c if c.isprintable() else " " for c in found).split())[:64]
@@ -91,8 +109,8 @@ def numbers(dataset: Dataset, keyword: str, length: int) -> Vector | None:
 
 def items(dataset: Dataset, keyword: str) -> list[Dataset]:
     """The items of a sequence; none if it is absent or no sequence."""
-    tag = tag_for_keyword(keyword)
-    if tag is None or tag not in dataset:
+    tag = _tag(keyword)
+    if tag not in dataset:
         return []
     found = dataset[tag].value
     return list(found) if found and all(isinstance(item, Dataset) for item in found) else []
@@ -100,7 +118,7 @@ def items(dataset: Dataset, keyword: str) -> list[Dataset]:
 
 def item(dataset: Dataset, keyword: str) -> Dataset:
     """The first item of a sequence, empty if there is none."""
-    return next(iter(items(dataset, keyword)), Dataset())
+    return next(iter(items(dataset, keyword)), EMPTY)
 
 
 def _unpacked(raw: bytes, code: str, little_endian: bool) -> Sequence[str]:

@@ -13,7 +13,17 @@ from pydicom.errors import InvalidDicomError
 from pydicom.uid import DeflatedExplicitVRLittleEndian
 
 from rcc_onnx.intake.deflated import DeflatedTooLargeError, open_dataset, transfer_syntax
-from rcc_onnx.intake.elements import count, human_text, item, items, numbers, text, values
+from rcc_onnx.intake.elements import (
+    EMPTY,
+    count,
+    has,
+    human_text,
+    item,
+    items,
+    numbers,
+    text,
+    values,
+)
 from rcc_onnx.intake.headers import CT_CLASSES, NUMBERS, Bits, SliceHeader
 from rcc_onnx.intake.multiframe import expand_frames
 from rcc_onnx.intake.sources import HEADER_BYTES, LeftOut, Source
@@ -121,8 +131,10 @@ def _header_dataset(source: Source) -> Dataset | None:
 
 def _says_something(dataset: Dataset) -> bool:
     """Anything may be forced to look like DICOM; these only DICOM has."""
-    meta = getattr(dataset, "file_meta", Dataset())
-    return "SOPClassUID" in dataset or "MediaStorageSOPClassUID" in meta or "Rows" in dataset
+    meta = getattr(dataset, "file_meta", EMPTY)
+    return (
+        has(dataset, "SOPClassUID") or has(meta, "MediaStorageSOPClassUID") or has(dataset, "Rows")
+    )
 
 
 def _images(source: Source, dataset: Dataset) -> list[SliceHeader]:
@@ -133,7 +145,7 @@ def _images(source: Source, dataset: Dataset) -> list[SliceHeader]:
 
 
 def _header(source: Source, dataset: Dataset) -> SliceHeader:
-    meta = getattr(dataset, "file_meta", Dataset())
+    meta = getattr(dataset, "file_meta", EMPTY)
     found = {key: numbers(dataset, key, spec.length) for key, spec in NUMBERS.items()}
     texts = {field: text(dataset, keyword) for keyword, field in _TEXTS.items()}
     texts["sop_class_uid"] = texts["sop_class_uid"] or text(meta, "MediaStorageSOPClassUID")
@@ -188,7 +200,7 @@ def _padding(dataset: Dataset, bits: Bits) -> tuple[int, int] | None:
         for keyword in ("PixelPaddingValue", "PixelPaddingRangeLimit")
         for found in values(dataset, keyword)[:1]
     ]
-    if not ends or "PixelPaddingValue" not in dataset:
+    if not ends or not has(dataset, "PixelPaddingValue"):
         return None
     if bits.signed:
         ends = [(end + 0x8000) % 0x10000 - 0x8000 for end in ends]
@@ -204,20 +216,17 @@ def _is_lossy(dataset: Dataset, syntax: str) -> bool:
 
 def contrast_of(dataset: Dataset) -> str:
     """The contrast agent in a vessel, as recorded, or another record that there was one."""
-    agents = items(dataset, "ContrastBolusAgentSequence")
-    agent = human_text(dataset, "ContrastBolusAgent") or next(
-        (human_text(one, "CodeMeaning") or "recorded" for one in agents), ""
-    )
-    route = text(dataset, "ContrastBolusRoute") or human_text(
-        item(
-            item(dataset, "ContrastBolusAgentSequence"), "ContrastBolusAdministrationRouteSequence"
-        ),
-        "CodeMeaning",
-    )
-    if _BY_MOUTH.search(route) and not _BY_VESSEL.search(route):
-        return ""
+    coded = item(dataset, "ContrastBolusAgentSequence")
+    agent = human_text(dataset, "ContrastBolusAgent")
+    if not agent and len(coded):
+        agent = human_text(coded, "CodeMeaning") or "recorded"
     if not agent and (
         text(dataset, "ContrastBolusVolume") or text(dataset, "ContrastBolusStartTime")
     ):
-        return "recorded"
-    return "" if _NO_CONTRAST.fullmatch(agent) else agent
+        agent = "recorded"
+    if not agent or _NO_CONTRAST.fullmatch(agent):
+        return ""
+    route = text(dataset, "ContrastBolusRoute") or human_text(
+        item(coded, "ContrastBolusAdministrationRouteSequence"), "CodeMeaning"
+    )
+    return "" if _BY_MOUTH.search(route) and not _BY_VESSEL.search(route) else agent
