@@ -1,13 +1,16 @@
 """How long the headers of a large study take, with a warm disk: `python -m benchmarks.header_scan`.
 
-Writes 2,000 slices of 512x512 into a temporary folder, reads them once to warm the disk's cache, and
-times finding, reading and judging them.
+Writes 2,000 slices of 512x512 into a temporary folder, reads them once to warm the disk's cache,
+and times finding, reading and judging them.
 """
 
 import argparse
 import tempfile
 import time
 from pathlib import Path
+
+import pydicom
+from pydicom.uid import UID
 
 from rcc_onnx.intake import series_table
 from rcc_onnx.phantom import make_study
@@ -33,8 +36,6 @@ def main() -> None:
 
 def _write(folder: Path, count: int) -> None:
     """A phantom's slice again and again, each a tenth of a millimetre further to the feet."""
-    import pydicom  # noqa: PLC0415  only here
-
     make_study(0, folder)
     files = sorted(folder.iterdir())
     slice_ = pydicom.dcmread(files[0])
@@ -45,7 +46,8 @@ def _write(folder: Path, count: int) -> None:
     for index in range(count):
         slice_.ImagePositionPatient = [x, y, round(float(z) - 0.5 * index, 4)]
         slice_.InstanceNumber = index + 1
-        slice_.SOPInstanceUID = slice_.file_meta.MediaStorageSOPInstanceUID = f"{uid[:50]}.{index}"
+        slice_.SOPInstanceUID = UID(f"{uid[:50]}.{index}")
+        slice_.file_meta.MediaStorageSOPInstanceUID = slice_.SOPInstanceUID
         slice_.save_as(folder / f"{index:05d}")
 
 
