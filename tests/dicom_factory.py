@@ -114,7 +114,7 @@ def _empty_slice(series: str, index: int) -> Dataset:
 def enhanced_ct(series: list[Dataset], legacy: bool = False) -> Dataset:
     """One multi-frame object of single-frame slices, with functional groups (PS3.3 A.38, A.70)."""
     first = series[0]
-    dataset = _empty_slice("enhanced", 0)
+    dataset = _empty_slice("1", 0)
     sop_class = LegacyConvertedEnhancedCTImageStorage if legacy else EnhancedCTImageStorage
     dataset.SOPClassUID = dataset.file_meta.MediaStorageSOPClassUID = sop_class
     for keyword in ("SeriesInstanceUID", "Rows", "Columns", "PixelRepresentation"):

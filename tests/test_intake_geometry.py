@@ -1,4 +1,4 @@
-"""Order and side: whatever way a patient lay and files are named, one volume; or a named refusal."""
+"""Order and side: however a patient lay and files are named, one volume, or a named refusal."""
 
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -18,7 +18,7 @@ from rcc_onnx.values import Outcome, Profile, Thresholds
 from tests.dicom_factory import LAYOUTS, body_volume, ct_series, enhanced_ct, write_series
 
 STANDARD = Profile.STANDARD
-POSITIONS = ["HFS", "HFP", "HFDL", "HFDR", "FFS", "FFP", "FFDL", "FFDR", "", "nonsense"]
+POSITIONS = ["HFS", "HFP", "HFDL", "HFDR", "FFS", "FFP", "FFDL", "FFDR", "", "NONSENSE"]
 HU = body_volume()
 SPACING = (2.5, 2.3, 1.7)
 
@@ -48,7 +48,9 @@ def plain(tmp_path_factory):
     shift=st.tuples(*[st.integers(-3000, 3000).map(lambda n: n / 10)] * 3),
     noise=st.integers(0, 2**32),
 )
-def test_one_volume_whatever_the_files_are(plain, layout, position, order, names, shift, noise):
+def test_one_volume_whatever_the_files_are(  # noqa: PLR0917
+    plain, layout, position, order, names, shift, noise
+):
     series = ct_series(HU, SPACING, layout)
     rng = np.random.default_rng(noise)
     for dataset in series:

@@ -13,13 +13,20 @@ from pydicom.pixels.utils import pixel_array
 from pydicom.uid import UID
 from scipy import ndimage
 
-from rcc_onnx.errors import PixelPluginError, PixelsError, StoredBitsError, TransferSyntaxError
+from rcc_onnx.errors import (
+    IntakeError,
+    PixelPluginError,
+    PixelsError,
+    StoredBitsError,
+    TransferSyntaxError,
+)
 from rcc_onnx.intake.codestream import check_size
 from rcc_onnx.intake.deflated import DeflatedTooLargeError, open_dataset
 from rcc_onnx.intake.headers import SliceHeader
 
 AIR_HU = -1000.0
 """What padding becomes: nothing was measured there, and nothing of the patient is there."""
+LUT_NEGATIVE_FROM = 0x8000
 TISSUE_ABOVE_HU = -300
 """Padding below this is air already. Above, the same value may also occur inside the patient."""
 
@@ -60,6 +67,8 @@ def read_hu(header: SliceHeader) -> HuImage:
                 f"{header.file_name}: the Modality LUT cannot be used ({_first_line(error)}); "
                 "export the series again with rescale slope and intercept"
             ) from error
+        # LUTs hold unsigned words (PS3.3 C.11.1.1); in HU, what is beyond 15 bits is below zero.
+        hu[hu >= LUT_NEGATIVE_FROM] -= 2 * LUT_NEGATIVE_FROM
     else:
         slope, intercept = (
             header.required("RescaleSlope")[0],
@@ -102,6 +111,8 @@ def _read(header: SliceHeader) -> tuple[NDArray[Any], Dataset]:
             _name_syntax(dataset, header)
             check_size(dataset, header.rows, header.columns)
             stored = _decode(dataset, header)
+    except IntakeError:
+        raise
     except (MemoryError, DeflatedTooLargeError) as error:
         raise PixelsError(f"{name}: the pixels need more memory than any CT image") from error
     except Exception as error:  # decoders are many, and so are their exceptions
