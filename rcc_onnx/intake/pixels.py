@@ -115,7 +115,11 @@ def _read(header: SliceHeader) -> tuple[NDArray[Any], Dataset]:
         raise
     except (MemoryError, DeflatedTooLargeError) as error:
         raise PixelsError(f"{name}: the pixels need more memory than any CT image") from error
-    except Exception as error:  # decoders are many, and so are their exceptions
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    # Decoders are many, and so are their exceptions: one that is written in Rust has a panic that
+    # is no Exception.
+    except BaseException as error:
         raise PixelsError(
             f"{name}: the pixels cannot be decoded ({_first_line(error)}); the file is cut short "
             "or damaged, so copy it again from its source"
@@ -210,7 +214,7 @@ def _shown(uid: UID) -> str:
     return uid.name if uid.is_transfer_syntax and not uid.is_private else "that is not known"
 
 
-def _first_line(error: Exception) -> str:
+def _first_line(error: BaseException) -> str:
     """Enough of a decoder's message to tell what broke."""
     lines = str(error).splitlines()
     return lines[0][:200] if lines else type(error).__name__
