@@ -108,6 +108,29 @@ class Study:
         if not self.slices or self.stride < 1 or min(self.spacing_zyx_mm) <= 0:
             raise ValueError("a study has slices, a stride of at least 1 and positive spacings")
 
+    def affine_zyx_lps(self) -> NDArray[np.float64]:
+        """From (slice, row, column, 1) of the turned stack to the patient's x, y, z in mm, 4x4.
+
+        Voxel centres; x to the left, y to posterior, z to the head (PS3.3 C.7.6.2.1.1). Only in the
+        standard profile, whose slices are known to be an evenly spaced stack.
+        """
+        first, last = self.slices[0], self.slices[-1]
+        cosines = np.array(first.header.required("ImageOrientationPatient"))
+        between_rows, between_columns = first.header.required("PixelSpacing")
+        steps = [cosines[3:] * between_rows, cosines[:3] * between_columns]
+        if first.turn.transpose:
+            steps.reverse()
+        origin = np.array(first.header.required("ImagePositionPatient"))
+        down = np.array(last.header.required("ImagePositionPatient")) - origin
+        for axis, flip in enumerate((first.turn.flip_rows, first.turn.flip_columns)):
+            if flip:
+                origin = origin + steps[axis] * (first.shape[axis] - 1)
+                steps[axis] = -steps[axis]
+        affine = np.eye(4)
+        affine[:3, 0] = down / (len(self.slices) - 1)
+        affine[:3, 1], affine[:3, 2], affine[:3, 3] = steps[0], steps[1], origin
+        return affine
+
     @property
     def warnings(self) -> tuple[Note, ...]:
         """What a person should read next to the result."""
