@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 EXIT_NOT_STARTED = 2
 EXIT_INTERRUPTED = 130
 BUNDLES = "the bundle's"
-DEMO_SEED = 7
+DEMO_SEED = 9
 DEMO_MODELS = "phantom"
 
 app = typer.Typer(
@@ -213,6 +213,8 @@ def demo(
         engine = Engine.load(DEMO_MODELS, provider, threads=threads)
         code = _run(engine, (Case(study.folder.name, study.folder),), out / "results")
         console.print(truth_line(study.anatomy), markup=False)
+        for picture in sorted((out / "results").glob(f"{study.folder.name}_[rl].png")):
+            console.print(f"Look at {picture}", markup=False)
         raise typer.Exit(code)
 
 

@@ -75,9 +75,9 @@ def results_table(results: Sequence[CaseResult | FailedCase]) -> Table:
 def _side_cell(result: CaseResult, side: Side) -> Text:
     finding = result.sides[side]
     cell = Text(OUTCOME_WORDS[finding.outcome], style=OUTCOME_STYLES[finding.outcome])
-    sums = f"\nkidney {finding.kidney.probability_sum:.0f}"
+    sums = f"\nkidney sum {finding.kidney.probability_sum:.0f}"
     if finding.lesion is not None:
-        sums += f", lesion {finding.lesion.probability_sum:.0f}"
+        sums += f"\nlesion sum {finding.lesion.probability_sum:.0f}"
     cell.append(sums, style="not bold default")
     for flag in result.flags_of(side):
         cell.append(f"\n! {flag.code}", style="not bold yellow")

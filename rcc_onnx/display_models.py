@@ -13,9 +13,9 @@ from rcc_onnx.providers import ProviderRecord
 
 def installed_table(bundles: Sequence[Installed]) -> Table:
     """One row a bundle; a broken one with what is wrong."""
-    table = Table(
-        "name", "version", "may be used on", "source", "folder", title="Installed bundles"
-    )
+    table = Table(title="Installed bundles", title_justify="left")
+    for column in ("name", "version", "may be used on", "source", "folder"):
+        table.add_column(column, overflow="fold")
     for one in bundles:
         if isinstance(one, BrokenBundle):
             problem = Text(f"broken [{one.error.code}]: {one.error}", style="bold red")
@@ -51,7 +51,10 @@ def installed_json(one: Installed) -> dict[str, Any]:
 def bundle_table(bundle: Bundle) -> Table:
     """Everything in a manifest that a person asks about."""
     manifest = bundle.manifest
-    table = Table("", "", title=f"Bundle {manifest.name} {manifest.version}", show_header=False)
+    title = f"Bundle {manifest.name} {manifest.version}"
+    table = Table(title=title, title_justify="left", show_header=False)
+    table.add_column()
+    table.add_column(overflow="fold")
     rows = [
         ("folder", str(bundle.folder)),
         ("purpose", manifest.purpose),

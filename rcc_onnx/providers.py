@@ -3,7 +3,7 @@
 Knows onnxruntime's names, but does not import it. docs/providers.md explains the choices.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from importlib import metadata
@@ -166,3 +166,14 @@ def not_loaded(
         f"{'; '.join(reasons) or 'onnxruntime gave no reason'}",
         advice,
     )
+
+
+def why_passed_over(errors: Mapping[ProviderName, ProviderError], runtime: str) -> tuple[str, ...]:
+    """Why `auto` did not take the providers that it tried, in words; those not there together."""
+    absent = [name for name, one in errors.items() if isinstance(one, ProviderNotInstalledError)]
+    said = [one.problem for name, one in errors.items() if name not in absent]
+    if absent:
+        *others, last = absent
+        names = f"{', '.join(others)} and {last} are" if others else f"{last} is"
+        said.append(f"{names} not in this onnxruntime ({runtime})")
+    return tuple(said)

@@ -39,6 +39,7 @@ from rcc_onnx.providers import (
     installed_runtimes,
     not_installed,
     not_loaded,
+    why_passed_over,
 )
 from rcc_onnx.stderr_capture import captured_stderr, logged_errors, one_line
 from rcc_onnx.values import CROP_SHAPE_ZYX
@@ -183,7 +184,7 @@ def open_networks(
     provider, threads = _checked_provider(provider), _checked_threads(threads)
     entries = bundle.manifest.networks
     kidney, lesion = bundle.read_network("kidney"), bundle.read_network("lesion")
-    passed_over: list[str] = []
+    passed_over: dict[ProviderName, ProviderError] = {}
     for candidate in AUTO_ORDER if provider is ProviderName.AUTO else (provider,):
         try:
             pair = (
@@ -193,11 +194,13 @@ def open_networks(
         except ProviderError as error:
             if provider is not ProviderName.AUTO or isinstance(error, RuntimeNotUsableError):
                 raise
-            passed_over.append(error.problem)
+            passed_over[candidate] = error
             continue
-        return OnnxNetworks(*pair, _record(provider, pair, passed_over, threads))
+        said = why_passed_over(passed_over, runtime_version())
+        return OnnxNetworks(*pair, _record(provider, pair, said, threads))
     # The CPU is last in AUTO_ORDER and always listed; if not, onnxruntime is beyond repair.
-    raise ProviderNotLoadedError(f"no provider works here: {'; '.join(passed_over)}")
+    said = why_passed_over(passed_over, runtime_version())
+    raise ProviderNotLoadedError(f"no provider works here: {'; '.join(said)}")
 
 
 def open_network(

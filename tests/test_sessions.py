@@ -362,6 +362,13 @@ def test_auto_says_what_it_passed_over(bundle: Bundle, stand_in: StandIn) -> Non
     )
 
 
+def test_auto_names_what_is_not_there_in_one_breath(bundle: Bundle, stand_in: StandIn) -> None:
+    stand_in([CPU])
+    assert open_networks(bundle).record.reason == (
+        "cuda, directml and openvino are not in this onnxruntime (9.9); took cpu"
+    )
+
+
 def test_auto_takes_the_first_that_loads(bundle: Bundle, stand_in: StandIn) -> None:
     stand_in([OPENVINO, DML, CUDA, CPU])
     record = open_networks(bundle).record
@@ -383,7 +390,9 @@ def test_auto_never_takes_tensorrt_or_coreml(bundle: Bundle, stand_in: StandIn) 
 
 def test_no_provider_at_all(bundle: Bundle, stand_in: StandIn) -> None:
     stand_in([])
-    with pytest.raises(ProviderNotLoadedError, match="no provider works here: cuda is not"):
+    with pytest.raises(
+        ProviderNotLoadedError, match="no provider works here: cuda, directml, openvino and cpu"
+    ):
         open_networks(bundle)
 
 

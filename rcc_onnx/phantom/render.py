@@ -3,8 +3,9 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from rcc_onnx.phantom.anatomy import Anatomy, Body
+from rcc_onnx.phantom.anatomy import Anatomy
 from rcc_onnx.phantom.shapes import Floats, Grid, paint
+from rcc_onnx.phantom.surroundings import Body
 
 AIR_HU = -1000.0
 SKIN_MM = 2.0

@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from rcc_onnx.phantom.anatomy import Anatomy, Label, Prevalence, draw_anatomy
+from rcc_onnx.phantom.anatomy import Anatomy, draw_anatomy
+from rcc_onnx.phantom.kidney import Label, Prevalence
 from rcc_onnx.phantom.render import body_depth_mm, noise, render
 from rcc_onnx.phantom.scan import Scan, draw_scan
 from rcc_onnx.phantom.shapes import Grid

@@ -5,8 +5,8 @@ from enum import StrEnum
 
 import numpy as np
 
-from rcc_onnx.phantom.anatomy import Body
 from rcc_onnx.phantom.shapes import Grid
+from rcc_onnx.phantom.surroundings import Body
 
 SPACINGS_MM = ((5.0, 5.0), (5.0, 5.0), (5.0, 5.0), (2.5, 2.5), (3.0, 3.0), (3.0, 2.5), (2.0, 2.0))
 """(thickness, spacing) pairs that a seed chooses from."""

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.uid import UID, CTImageStorage, ExplicitVRLittleEndian
 
-from rcc_onnx.phantom.anatomy import Anatomy, Prevalence, draw_anatomy
+from rcc_onnx.phantom.anatomy import Anatomy, draw_anatomy
+from rcc_onnx.phantom.kidney import Prevalence
 from rcc_onnx.phantom.render import add_table, noise, render
 from rcc_onnx.phantom.scan import Scan, Storage, draw_scan, quick_scan
 from rcc_onnx.phantom.shapes import Floats

@@ -245,6 +245,18 @@ def test_weights_of_a_layer_that_is_not_there(tmp_path: Path) -> None:
     assert "'extra'" in str(problem)
 
 
+def test_a_layer_whose_weights_are_not_there(tmp_path: Path) -> None:
+    def edit(file: h5py.File) -> None:
+        root = file["model_weights"]
+        names = [name for name in root.attrs["layer_names"] if name != "batch_normalization_1"]
+        root.attrs["layer_names"] = np.array(names, dtype="S32")
+
+    path = edited_copy(tmp_path, edit, TINY_FILES.kidney)
+    problem = refused(tmp_path, ByNetwork(path, TINY_FILES.lesion))
+    assert problem.code == "convert-weights"
+    assert "no weights for layer 'batch_normalization_1'" in str(problem)
+
+
 def test_custom_names_that_only_training_needs_do_not_matter(
     tiny_bundle: Path, tmp_path: Path
 ) -> None:

@@ -117,6 +117,14 @@ def test_pixels_that_cross_one_half_by_more_are_not() -> None:
         run(flat(0.5 - 2 * TIE), flat(0.5 + 2 * TIE))
 
 
+def test_a_pixel_that_crosses_one_half_where_no_location_depends_on_it() -> None:
+    def alone(value: float) -> Callable[[Array], Array]:
+        return changed((0, 5, 5, 0), value - 0.01)
+
+    with pytest.raises(ParityError, match="1 of 2 decisions"):
+        run(alone(0.5 - 2 * TIE), alone(0.5 + 2 * TIE))
+
+
 def lesion_like(inputs: Array) -> Array:
     outputs = np.full(inputs.shape, 0.0, np.float32)
     outputs[:, 20, 30:40, 30:40] = 0.9
