@@ -148,7 +148,9 @@ def _intake_json(record: IntakeRecord, study: StudyFacts) -> Json:
         "files_found": study.files_found,
         "files_used": record.files_used,
         "files_left_out": len(study.left_out),
-        "left_out_reasons": dict(sorted(reasons.items())),
+        "left_out_reasons": [
+            {"reason": reason, "count": count} for reason, count in reasons.most_common()
+        ],
         "order": record.order,
         "first": record.first,
         "last": record.last,
