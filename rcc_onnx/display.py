@@ -23,19 +23,6 @@ OUTCOME_STYLES = {
     Outcome.LESION_NOT_LOCATED: "bold yellow",
     Outcome.LESION: "bold red",
 }
-SERIES_COLUMNS = {
-    "series": False,
-    "description": False,
-    "contrast": False,
-    "kernel": False,
-    "mm thick": True,
-    "mm apart": True,
-    "slices": True,
-    "mm in all": True,
-    "matrix": True,
-    "verdict": False,
-}
-"""Columns of the table of series, and whether they hold numbers."""
 
 
 def case_line(result: CaseResult | FailedCase) -> str:
@@ -97,22 +84,29 @@ def shown_warnings(result: CaseResult | FailedCase) -> tuple[str, ...]:
 
 
 def series_table(rows: Sequence[SeriesRow]) -> Table:
-    """The series of a study: what tells them apart, and what could be done with each."""
+    """The series of a study: what tells them apart, and what could be done with each.
+
+    Four columns of short lines, to fit 80 characters.
+    """
     table = Table(title="Series", title_justify="left", show_lines=True)
-    for name, justify in SERIES_COLUMNS.items():
-        table.add_column(name, overflow="fold", justify="right" if justify else "left")
+    for name in ("series", "what", "slices", "verdict"):
+        table.add_column(name, overflow="fold")
     for row in rows:
-        matrix = f"{row.rows}x{row.columns}"
+        what = [
+            row.description,
+            f"contrast {row.contrast}" if row.contrast else "no contrast recorded",
+            row.kernel and f"kernel {row.kernel}",
+        ]
+        slices = [
+            f"{row.slices} of {row.rows}x{row.columns}",
+            row.spacing_mm is not None
+            and f"every {row.spacing_mm:.4g} mm over {row.extent_mm:.0f} mm",
+            row.thickness_mm is not None and f"{row.thickness_mm:g} mm thick",
+        ]
         table.add_row(
             Text(row.label),
-            Text(row.description),
-            Text(row.contrast or "-"),
-            Text(row.kernel or "-"),
-            "-" if row.thickness_mm is None else f"{row.thickness_mm:g}",
-            "-" if row.spacing_mm is None else f"{row.spacing_mm:.4g}",
-            f"{row.slices}",
-            f"{row.extent_mm:.0f}" if row.spacing_mm is not None else "-",
-            matrix,
+            Text("\n".join(line for line in what if line)),
+            Text("\n".join(line for line in slices if line)),
             Text(row.verdict, style="" if row.is_suitable else "yellow"),
         )
     return table

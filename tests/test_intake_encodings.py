@@ -212,6 +212,16 @@ def test_compressed_image_of_another_size(tmp_path, encoding):
         volume(write_series(tmp_path, series))
 
 
+def test_decoder_that_cannot_do_it_is_no_damage(tmp_path, monkeypatch):
+    def cannot(*_, **__):
+        raise RuntimeError("all failed:\n  gdcm: GDCM does not support 12-bit JPEG Extended")
+
+    folder = write_series(tmp_path, ct_series(HU))
+    monkeypatch.setattr("rcc_onnx.intake.pixels.pixel_array", cannot)
+    with pytest.raises(errors.TransferSyntaxError, match="uncompressed"):
+        volume(folder)
+
+
 def test_sizes_that_nobody_claims():
     for frame in (b"", b"\xff\xd8", b"\xff\x4f\xff\x51", b"\xff\xd8\xff\xe0\x00\x04ab\x00\x00abcd"):
         assert claimed_size(frame) is None

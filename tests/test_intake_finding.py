@@ -142,6 +142,12 @@ def test_damaged_and_encrypted_archives(tmp_path):
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("a", b"x")
     whole = bytearray(path.read_bytes())
+    at = whole.index(b"PK\x01\x02") + 6
+    whole[at], good = 85, whole[at]  # a version of zip that does not exist
+    path.write_bytes(bytes(whole))
+    with pytest.raises(errors.ArchiveDamagedError):
+        read_study(path, STANDARD)
+    whole[at] = good
     whole[whole.index(b"PK\x01\x02") + 8] |= 1
     path.write_bytes(bytes(whole))
     with pytest.raises(errors.ArchiveEncryptedError):

@@ -55,7 +55,7 @@ def open_archive(path: Path, name: str) -> Archive:
     """
     try:
         file = zipfile.ZipFile(path)
-    except (zipfile.BadZipFile, OSError, ValueError, EOFError) as error:
+    except Exception as error:  # a damaged directory breaks zipfile in many ways
         raise ArchiveDamagedError(
             f"{name}: no readable zip archive ({type(error).__name__}); copy it again from its "
             "source, or unpack it and give the folder"

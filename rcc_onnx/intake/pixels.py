@@ -27,6 +27,8 @@ from rcc_onnx.intake.headers import SliceHeader
 AIR_HU = -1000.0
 """What padding becomes: nothing was measured there, and nothing of the patient is there."""
 LUT_NEGATIVE_FROM = 0x8000
+UNSUPPORTED = "does not support"
+"""In the words of pydicom's decoders: as JPEG with 12 bits is not supported."""
 TISSUE_ABOVE_HU = -300
 """Padding below this is air already. Above, the same value may also occur inside the patient."""
 
@@ -120,6 +122,12 @@ def _read(header: SliceHeader) -> tuple[NDArray[Any], Dataset]:
     # Decoders are many, and so are their exceptions: one that is written in Rust has a panic that
     # is no Exception.
     except BaseException as error:
+        if UNSUPPORTED in str(error):
+            raise TransferSyntaxError(
+                f"{name}: no decoder that is installed can do this kind of "
+                f"{UID(header.transfer_syntax_uid).name}; export the series uncompressed (Explicit "
+                "VR Little Endian)"
+            ) from error
         raise PixelsError(
             f"{name}: the pixels cannot be decoded ({_first_line(error)}); the file is cut short "
             "or damaged, so copy it again from its source"
