@@ -13,8 +13,9 @@ from rcc_onnx.values import GRID_SIZE, MIN_SLICES, Edge, NetworkVolume, Profile
 WINDOW_LOW_HU = -160
 WINDOW_HIGH_HU = 240
 WINDOW_STEPS = 255
-BEYOND_MM = 10.0
-"""How far the body may reach over the grid's edge unnoticed: skin and the fat below it."""
+BEYOND_MM = 20.0
+"""How far the body may reach over the grid's edge unnoticed: skin and the fat below it. Every
+second adult is wider than 320 mm, and what is always said is not read."""
 NOTEBOOK_MATRIX = 512
 """Rows and columns that the notebook takes every image to have."""
 

@@ -2,6 +2,8 @@
 
 import pytest
 
+pytest.importorskip("resource", reason="memory and time are limited as POSIX does it")
+
 from tests import fuzz_intake
 
 COUNT = 150

@@ -235,7 +235,9 @@ def test_a_policy_does_not_choose_between_studies(three):
 def test_short_test_series_beside_a_real_one_is_no_candidate(tmp_path):
     write_series(tmp_path / "a", ct_series(body_volume((18, 20, 20)), series="1"))
     write_series(tmp_path / "b", ct_series(body_volume((5, 20, 20)), series="2"))
-    assert read_study(tmp_path, STANDARD).record.chosen.label == "1"
+    study = read_study(tmp_path, STANDARD)
+    assert study.record.chosen.label == "1"
+    assert "series 2." in dict(study.warnings)["short-series-left-out"]
 
 
 def test_refused_series_beside_a_suitable_one_is_named(tmp_path):

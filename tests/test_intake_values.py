@@ -191,13 +191,18 @@ def test_the_notebook_profile_checks_no_values(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("size", "columns", "rows"),
-    [((90, 150), (slice(0, 150), "right left"), ""), ((190, 90), (slice(0, 90), ""), "front back")],
+    ("size", "beyond"),
+    [
+        ((90, 160), {"right", "left"}),
+        ((190, 90), {"front", "back"}),
+        ((90, 130), set()),
+        ((166, 90), set()),  # 16 mm beyond
+    ],
 )
-def test_body_beyond_the_grid(tmp_path, size, columns, rows):
+def test_body_beyond_the_grid(tmp_path, size, beyond):
     hu = np.full((5, *size), -1000, np.int16)
     hu[:, 2:-2, 2:-2] = 40
     hu[:, 2:20, 2:-2] = -100
     series = ct_series(hu, (5.0, 2.0, 2.5))
     found = network_volume(read_study(write_series(tmp_path, series), STANDARD))
-    assert found.body_beyond == {*columns[1].split(), *rows.split()}
+    assert found.body_beyond == beyond

@@ -4,7 +4,7 @@ import logging
 from pathlib import Path
 
 from rcc_onnx.intake.candidates import Candidate, Contents, read_contents
-from rcc_onnx.intake.choosing import TEST_SLICES, SeriesWish, choose
+from rcc_onnx.intake.choosing import TEST_SLICES, TOO_SHORT_MM, SeriesWish, choose
 from rcc_onnx.intake.reading import DAMAGED
 from rcc_onnx.intake.series import Stack, warnings_of
 from rcc_onnx.intake.sources import LeftOut
@@ -81,11 +81,19 @@ def _warnings(contents: Contents, chosen: Candidate) -> list[Note]:
     if chosen.copies:
         text = f"{len(chosen.copies)} slices were identical copies of others and were dropped."
         said.append(Note("copies-dropped", text))
+    short = [one.row.label for one in contents.candidates if one is not chosen and _is_short(one)]
+    if short:
+        text = f"Too short to hold a kidney, and not looked at: series {', '.join(short)}."
+        said.append(Note("short-series-left-out", text))
     for one in contents.candidates:
         if one is not chosen and one.error is not None and one.row.slices >= TEST_SLICES:
             text = f"Series {one.row.label} was refused: {one.error.code}."
             said.append(Note("other-series-refused", text))
     return said
+
+
+def _is_short(one: Candidate) -> bool:
+    return one.stack is not None and one.row.extent_mm < TOO_SHORT_MM
 
 
 def _say(record: IntakeRecord) -> None:
