@@ -7,7 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from pydicom.uid import ExplicitVRBigEndian, ImplicitVRLittleEndian
+from pydicom.uid import (
+    ExplicitVRBigEndian,
+    ImplicitVRLittleEndian,
+    MediaStorageDirectoryStorage,
+)
 
 from rcc_onnx import errors
 from rcc_onnx.intake import archives, find_studies, read_study, sources
@@ -245,3 +249,35 @@ def test_nothing_there(tmp_path):
     (tmp_path / "file").write_text("x")
     with pytest.raises(errors.InputFolderError, match="no folder and no zip"):
         find_studies(tmp_path / "file")
+
+
+def test_dicomdir_is_passed_over_and_makes_the_folder_a_study(tmp_path, plain):
+    index = ct_series(FLAT[:1])[0]
+    index.file_meta.MediaStorageSOPClassUID = MediaStorageDirectoryStorage
+    for keyword in ("SOPClassUID", "StudyInstanceUID", "Modality", "PixelData", "Rows"):
+        if keyword in index:
+            delattr(index, keyword)
+    write_series(tmp_path, [index], ["DICOMDIR"])
+    for number, dataset in enumerate(ct_series(body_volume())):
+        write_series(tmp_path / "DICOM" / f"SE{number}", [dataset], ["IM0"])
+    assert names(tmp_path) == [tmp_path.name]
+    study = same(tmp_path, plain)
+    assert dict(study.left_out) == {"DICOMDIR": "DICOMDIR"}
+
+
+@pytest.mark.parametrize(
+    ("image_type", "reason"),
+    [
+        (["DERIVED", "SECONDARY", "MIP"], "projection"),
+        (["DERIVED", "SECONDARY", "SCREEN SAVE"], "secondary capture"),
+        (["ORIGINAL", "PRIMARY", "LOCALIZER"], "localizer"),
+    ],
+)
+def test_what_image_type_tells(tmp_path, plain, image_type, reason):
+    write_series(tmp_path, ct_series(body_volume()))
+    others = ct_series(FLAT, series="2")
+    for dataset in others:
+        dataset.ImageType = image_type
+    write_series(tmp_path / "other", others)
+    study = same(tmp_path, plain)
+    assert {said for _, said in study.left_out} == {reason}
