@@ -2,7 +2,7 @@
 
 import struct
 import zlib
-from io import BufferedIOBase
+from typing import BinaryIO
 
 import pydicom
 from pydicom.dataset import Dataset
@@ -29,7 +29,7 @@ def transfer_syntax(start: bytes) -> str:
     return str(DeflatedExplicitVRLittleEndian) if packed else ""
 
 
-def open_dataset(file: BufferedIOBase, *, stop_before_pixels: bool = False) -> Dataset:
+def open_dataset(file: BinaryIO, *, stop_before_pixels: bool = False) -> Dataset:
     """A data set from an open file.
 
     Raises:

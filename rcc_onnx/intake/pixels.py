@@ -1,7 +1,7 @@
 """The pixel values of one image: stored ones, and Hounsfield units."""
 
 import warnings
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 import pydicom
@@ -108,11 +108,7 @@ def _read(header: SliceHeader) -> tuple[NDArray[Any], Dataset]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            with header.source.open() as file:
-                dataset = open_dataset(file)
-            _name_syntax(dataset, header)
-            check_size(dataset, header.rows, header.columns)
-            stored = _decode(dataset, header)
+            stored, dataset = _load(header)
     except IntakeError:
         raise
     except (MemoryError, DeflatedTooLargeError) as error:
@@ -140,6 +136,29 @@ def _read(header: SliceHeader) -> tuple[NDArray[Any], Dataset]:
     return stored, dataset
 
 
+def _load(header: SliceHeader) -> tuple[NDArray[Any], Dataset]:
+    if _is_plain_frame(header):
+        # Only the frame's own bytes are read: files of many frames are large.
+        with header.source.open() as file:
+            return _decode(file, header), Dataset()
+    with header.source.open() as file:
+        dataset = open_dataset(file)
+    _name_syntax(dataset, header)
+    check_size(dataset, header.rows, header.columns)
+    return _decode(dataset, header), dataset
+
+
+def _is_plain_frame(header: SliceHeader) -> bool:
+    """Whether pydicom can pick the frame out of the open file without reading the rest."""
+    syntax = UID(header.transfer_syntax_uid)
+    return (
+        header.frame is not None
+        and not header.modality_lut
+        and not syntax.is_encapsulated
+        and not syntax.is_deflated
+    )
+
+
 def _name_syntax(dataset: Dataset, header: SliceHeader) -> None:
     """A file without meta information gets the transfer syntax that it was read in."""
     if not hasattr(dataset, "file_meta"):
@@ -148,8 +167,8 @@ def _name_syntax(dataset: Dataset, header: SliceHeader) -> None:
         dataset.file_meta.TransferSyntaxUID = UID(header.transfer_syntax_uid)
 
 
-def _decode(dataset: Dataset, header: SliceHeader) -> NDArray[Any]:
-    """Values with the sign that the header names.
+def _decode(source: Dataset | BinaryIO, header: SliceHeader) -> NDArray[Any]:
+    """Values with the sign that the header names, from a data set or an open file.
 
     Raises:
         StoredBitsError: bits above BitsStored are in use and mean nothing that is known.
@@ -162,10 +181,10 @@ def _decode(dataset: Dataset, header: SliceHeader) -> NDArray[Any]:
             "export the series again from its source"
         )
     if syntax.is_compressed or bits.stored in (0, bits.allocated):
-        values: NDArray[Any] = pixel_array(dataset, index=index)
+        values: NDArray[Any] = pixel_array(source, index=index)
         return values
     # Uncompressed, with bits to spare. Scanners put padding there that needs them all.
-    words: NDArray[Any] = pixel_array(dataset, index=index, raw=True, correct_unused_bits=False)
+    words: NDArray[Any] = pixel_array(source, index=index, raw=True, correct_unused_bits=False)
     words = words.astype(np.int32)
     spare = words >> bits.stored
     if bits.signed:

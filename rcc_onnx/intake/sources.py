@@ -8,7 +8,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 from rcc_onnx.errors import FolderNotFoundError, TooManyFilesError
 from rcc_onnx.intake.archives import Archive, open_archive
@@ -54,7 +54,7 @@ class Source:
         with self.path.open("rb") as file:
             return file.read(HEADER_BYTES)
 
-    def open(self) -> io.BufferedIOBase:
+    def open(self) -> BinaryIO:
         """All of it, for reading; the caller closes it. Raises OSError as `start` does."""
         if self.archive is not None:
             return io.BytesIO(self.archive.read(self.member))
