@@ -281,3 +281,13 @@ def test_what_image_type_tells(tmp_path, plain, image_type, reason):
     write_series(tmp_path / "other", others)
     study = same(tmp_path, plain)
     assert {said for _, said in study.left_out} == {reason}
+
+
+def test_looking_at_an_input_quotes_nothing_of_the_patient(tmp_path, recwarn):
+    """pydicom's warnings quote values that break their VR; here they are errors anyway."""
+    folder = study_in(tmp_path / "case", 1)
+    path = folder / "001.dcm"
+    path.write_bytes(path.read_bytes().replace(b"ORIGINAL", b"Doe^Jane"))
+    assert names(tmp_path) == ["case"]
+    read_study(folder, STANDARD)
+    assert not recwarn.list

@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from rcc_onnx.errors import AmbiguousInputError, InputFolderError, IntakeError
-from rcc_onnx.intake.reading import read_file
-from rcc_onnx.intake.sources import LeftOut, Source, find_sources, is_archive
+from rcc_onnx.intake.headers import SliceHeader
+from rcc_onnx.intake.reading import read_headers
+from rcc_onnx.intake.sources import Source, find_sources, is_archive
 from rcc_onnx.values import InputIs
 
 LOOKED_AT = 50
@@ -142,16 +143,19 @@ def _files_below(folder: Path) -> Iterator[Path]:
 def _peek(entry: Path, files: list[Path]) -> _Peek:
     """The first DICOM file of known study among a few files; else whether any is DICOM."""
     is_dicom = False
+    for header in _first_headers(files):
+        is_dicom = True
+        if header.study_uid:
+            return _Peek(entry, True, header.study_uid, header.sop_instance_uid)
+    return _Peek(entry, is_dicom)
+
+
+def _first_headers(files: list[Path]) -> Iterator[SliceHeader]:
+    """The first image of each file, of each member if it is an archive."""
     for path in files:
         for source in _inside(path):
-            found = read_file(source)
-            if isinstance(found, LeftOut) or not found:
-                continue
-            is_dicom = True
-            header = found[0]
-            if header.study_uid:
-                return _Peek(entry, True, header.study_uid, header.sop_instance_uid)
-    return _Peek(entry, is_dicom)
+            headers, _ = read_headers([source])
+            yield from headers[:1]
 
 
 def _inside(path: Path) -> list[Source]:
