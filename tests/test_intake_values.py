@@ -185,6 +185,27 @@ def test_values_that_are_no_hu(tmp_path, mistake):
     assert "body" in str(caught.value)
 
 
+def test_each_check_of_values_alone(tmp_path):
+    """A body that lacks one thing, and only that."""
+    whole = np.full((4, 80, 80), -1000, np.int16)
+    whole[:, 10:70, 10:70] = 40
+    whole[:, 10:20, 10:70] = -100
+    volume(write_series(tmp_path / "whole", ct_series(whole)))
+    spoilt = {
+        "there is no air": np.where(whole == -1000, -100, whole),
+        "there is no fat": np.where(whole == -100, 40, whole),
+        "hardly any soft tissue": np.where(whole == 40, -100, whole),
+        "would be bone": np.where(np.arange(80)[:, None] > 55, whole + (whole > 0) * 900, whole),
+        "surrounds the body is at -600": np.where(whole == -1000, -600, whole),
+    }
+    # Gas inside, so that only what surrounds the body is wrong.
+    spoilt["surrounds the body is at -600"][:, 40:50, 40:50] = -1000
+    for number, (said, hu) in enumerate(spoilt.items()):
+        with pytest.raises(errors.ValuesNotHuError, match=said) as caught:
+            volume(write_series(tmp_path / f"{number}", ct_series(hu.astype(np.int16))))
+        assert str(caught.value).count(";") == 1, said
+
+
 def test_the_notebook_profile_checks_no_values(tmp_path):
     series = ct_series((HU + 1024).astype(np.int16))
     assert network_volume(read_study(write_series(tmp_path, series), Profile.NOTEBOOK)).values.any()
