@@ -131,6 +131,9 @@ def markdown(records: Sequence[KidneyRecord], command: str) -> str:
     studies = len({one.seed for one in records})
     kidneys = sum(one.present for one in records)
     lines = [
+        "**No medical performance.** Digital phantoms are far simpler than people. These figures",
+        "say that the networks do what they were trained for, and nothing about patients.",
+        "",
         f"{studies} digital phantom studies, {kidneys} kidneys. Command:",
         f"`{command}`",
         "",
