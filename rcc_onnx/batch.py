@@ -8,13 +8,12 @@ from pathlib import Path
 from rcc_onnx.engine import Engine
 from rcc_onnx.errors import (
     BundleError,
-    InputFolderError,
     ProviderError,
     RccOnnxError,
     UnexpectedError,
 )
 from rcc_onnx.findings import CaseResult, FailedCase
-from rcc_onnx.intake import holds_dicom
+from rcc_onnx.intake import InputIs, find_studies
 from rcc_onnx.report import write_case
 from rcc_onnx.stopwatch import StageListener
 
@@ -23,42 +22,24 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Case:
-    """A study folder and the name of its results."""
+    """A study folder or archive, and the name of its results."""
 
     name: str
     folder: Path
 
 
-def find_cases(folder: Path, out: Path | None = None) -> tuple[Case, ...]:
-    """The cases of an input: the folder itself if DICOM files lie in it, else its subfolders.
+def find_cases(
+    folder: Path, out: Path | None = None, input_is: InputIs = InputIs.AUTO
+) -> tuple[Case, ...]:
+    """The cases of an input: one study, or a folder of studies (docs/intake.md).
 
-    Subfolders come sorted by name; hidden ones, those without any file and `out` are passed over.
+    Cases come sorted by name; hidden entries, those without any file and `out` are passed over.
 
     Raises:
         InputFolderError: there is no such folder, or nothing in it could be a case.
+        AmbiguousInputError: it may be one study or several.
     """
-    if not folder.is_dir():
-        what = "is a file, not a folder" if folder.exists() else "does not exist"
-        raise InputFolderError(
-            f"{folder} {what}; give a study folder, or a folder of study folders"
-        )
-    if holds_dicom(folder):
-        return (Case(folder.resolve().name or "study", folder),)
-    skip = out.resolve() if out is not None else None
-    cases = tuple(
-        Case(sub.name, sub)
-        for sub in sorted(folder.iterdir())
-        if sub.is_dir()
-        and not sub.name.startswith(".")
-        and sub.resolve() != skip
-        and any(one.is_file() for one in sub.rglob("*"))
-    )
-    if not cases:
-        raise InputFolderError(
-            f"{folder} holds no DICOM files and no study folders; give a study folder, or a "
-            "folder of study folders"
-        )
-    return cases
+    return tuple(Case(name, path) for name, path in find_studies(folder, out, input_is))
 
 
 def analyse_cases(

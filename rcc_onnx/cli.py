@@ -17,7 +17,7 @@ from rich.console import Console
 from rcc_onnx._version import __version__
 from rcc_onnx.errors import RccOnnxError
 from rcc_onnx.providers import ProviderName
-from rcc_onnx.values import Profile
+from rcc_onnx.values import InputIs, Profile, SeriesPolicy
 
 if TYPE_CHECKING:
     from rcc_onnx.batch import Case
@@ -89,7 +89,12 @@ def _root(
 @app.command()
 def infer(  # noqa: PLR0913, PLR0917  an option each
     study: Annotated[
-        Path, typer.Argument(metavar="INPUT", help="A study folder, or a folder of study folders.")
+        Path,
+        typer.Argument(
+            metavar="INPUT",
+            help="A study (a folder with DICOM at any depth, or a zip archive), or a folder of "
+            "studies.",
+        ),
     ],
     out: Out = Path("rcc-onnx-results"),
     models: Models = None,
@@ -115,6 +120,21 @@ def infer(  # noqa: PLR0913, PLR0917  an option each
             show_default=BUNDLES,
         ),
     ] = None,
+    series: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NUMBER|UID",
+            help="Which series to take: its label in `rcc-onnx series`, its number, or its UID.",
+        ),
+    ] = None,
+    series_policy: Annotated[
+        SeriesPolicy | None,
+        typer.Option(help="Which of several suitable series to take. Default: none, refuse."),
+    ] = None,
+    input_is: Annotated[
+        InputIs,
+        typer.Option(help="Whether INPUT is one study or a folder of studies; auto looks."),
+    ] = InputIs.AUTO,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log what is done.")] = False,
 ) -> None:
     """Analyse one study or a folder of studies.
@@ -127,7 +147,7 @@ def infer(  # noqa: PLR0913, PLR0917  an option each
         from rcc_onnx.batch import find_cases  # noqa: PLC0415  heavy imports only where used
         from rcc_onnx.engine import Engine  # noqa: PLC0415
 
-        cases = find_cases(study, out)
+        cases = find_cases(study, out, input_is)
         engine = Engine.load(
             models,
             provider,
@@ -135,8 +155,37 @@ def infer(  # noqa: PLR0913, PLR0917  an option each
             threads=threads,
             kidney_threshold=kidney_threshold,
             lesion_threshold=lesion_threshold,
+            series=series,
+            series_policy=series_policy,
         )
         raise typer.Exit(_run(engine, cases, out))
+
+
+@app.command("series")
+def series_command(
+    study: Annotated[
+        Path, typer.Argument(metavar="DIR", help="A study: a folder or a zip archive.")
+    ],
+    as_json: Json = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log what is done.")] = False,
+) -> None:
+    """List the CT series of a study and what could be done with each.
+
+    Example: rcc-onnx series study
+    """
+    _set_up_logging(verbose)
+    with _errors_end_here():
+        from rcc_onnx.display import refused_series, series_table  # noqa: PLC0415
+        from rcc_onnx.intake import series_table as read_series_table  # noqa: PLC0415
+        from rcc_onnx.report import series_json  # noqa: PLC0415
+
+        rows = read_series_table(study)
+        if as_json:
+            print(json.dumps([series_json(row) for row in rows], indent=2, ensure_ascii=False))
+            return
+        Console().print(series_table(rows))
+        for line in refused_series(rows):
+            print(line)
 
 
 @app.command()
@@ -267,6 +316,8 @@ def _set_up_logging(verbose: bool) -> None:
         format="%(levelname)s %(name)s: %(message)s",
         stream=sys.stderr,
     )
+    # pydicom logs what decoders tried, with tracebacks, and may quote a patient's data.
+    logging.getLogger("pydicom").setLevel(logging.CRITICAL)
 
 
 @contextmanager

@@ -6,7 +6,8 @@ from rich.table import Table
 from rich.text import Text
 
 from rcc_onnx.findings import CaseResult, FailedCase, SideFinding
-from rcc_onnx.values import SIDES, Outcome
+from rcc_onnx.intake_record import SeriesRow
+from rcc_onnx.values import SIDES, Outcome, Side
 
 OUTCOME_WORDS = {
     Outcome.KIDNEY_NOT_FOUND: "kidney not found",
@@ -53,17 +54,21 @@ def results_table(results: Sequence[CaseResult | FailedCase]) -> Table:
             failure = Text(f"failed\n{result.error.code}", style="bold yellow")
             table.add_row(Text(result.case), failure, "", "")
             continue
-        cells = [_side_cell(result.sides[side]) for side in SIDES]
+        cells = [_side_cell(result, side) for side in SIDES]
         table.add_row(Text(result.case), *cells, f"{result.timings_s['total']:.1f}")
     return table
 
 
-def _side_cell(finding: SideFinding) -> Text:
+def _side_cell(result: CaseResult, side: Side) -> Text:
+    finding = result.sides[side]
     cell = Text(OUTCOME_WORDS[finding.outcome], style=OUTCOME_STYLES[finding.outcome])
     sums = f"\nkidney sum {finding.kidney.probability_sum:.0f}"
     if finding.lesion is not None:
         sums += f"\nlesion sum {finding.lesion.probability_sum:.0f}"
-    return cell.append(sums, style="not bold default")
+    cell.append(sums, style="not bold default")
+    for flag in result.flags_of(side):
+        cell.append(f"\n! {flag.code}", style="not bold yellow")
+    return cell
 
 
 def _side_words(finding: SideFinding) -> str:
@@ -71,5 +76,44 @@ def _side_words(finding: SideFinding) -> str:
 
 
 def shown_warnings(result: CaseResult | FailedCase) -> tuple[str, ...]:
-    """What a person must read next to a case's line."""
-    return () if isinstance(result, FailedCase) else result.warnings
+    """What a person must read next to a case's line: warnings, and why a side may say nothing."""
+    if isinstance(result, FailedCase):
+        return ()
+    flags = (*result.flags, *(flag for side in SIDES for flag in result.sides[side].flags))
+    return (*result.warnings, *dict.fromkeys(flag.text for flag in flags))
+
+
+def series_table(rows: Sequence[SeriesRow]) -> Table:
+    """The series of a study: what tells them apart, and what could be done with each.
+
+    Four columns of short lines, to fit 80 characters.
+    """
+    table = Table(title="Series", title_justify="left", show_lines=True)
+    for name in ("series", "what", "slices", "verdict"):
+        table.add_column(name, overflow="fold")
+    for row in rows:
+        what = [
+            row.description,
+            f"contrast {row.contrast}" if row.contrast else "no contrast recorded",
+            row.kernel and f"kernel {row.kernel}",
+        ]
+        slices = [
+            f"{row.slices} of {row.rows}x{row.columns}",
+            row.spacing_mm is not None
+            and f"every {row.spacing_mm:.4g} mm over {row.extent_mm:.0f} mm",
+            row.thickness_mm is not None and f"{row.thickness_mm:g} mm thick",
+        ]
+        table.add_row(
+            Text(row.label),
+            Text("\n".join(line for line in what if line)),
+            Text("\n".join(line for line in slices if line)),
+            Text(row.verdict, style="" if row.is_suitable else "yellow"),
+        )
+    return table
+
+
+def refused_series(rows: Sequence[SeriesRow]) -> tuple[str, ...]:
+    """Why each series that was refused was, one line each."""
+    return tuple(
+        f"series {row.label} [{row.verdict}]: {row.reason}" for row in rows if not row.is_suitable
+    )

@@ -10,10 +10,11 @@ import math
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from rcc_onnx.assessable import study_flags
 from rcc_onnx.bundles import Bundle, choose_bundle, find_bundle
 from rcc_onnx.errors import OptionError, ThreadsError
 from rcc_onnx.findings import CaseResult, ModelsUsed, StudyFacts
-from rcc_onnx.intake import Study, read_study
+from rcc_onnx.intake import SeriesPolicy, SeriesWish, Study, read_study
 from rcc_onnx.manifest import NETWORK_NAMES, StudyKind
 from rcc_onnx.networks import Networks
 from rcc_onnx.pipeline import analyse_study
@@ -32,6 +33,7 @@ class Options:
     Attributes:
         provider: auto, cpu, cuda, directml, openvino, tensorrt or coreml.
         threads: CPU threads of a network; None: the CPUs that this process may use.
+        wish: which series to take where a study has several.
     """
 
     profile: Profile = Profile.STANDARD
@@ -39,6 +41,7 @@ class Options:
     threads: int | None = None
     kidney_threshold: float | None = None
     lesion_threshold: float | None = None
+    wish: SeriesWish = field(default_factory=SeriesWish)
 
     def __post_init__(self) -> None:
         if self.threads is not None and self.threads < 1:
@@ -76,6 +79,8 @@ class Engine:
         threads: int | None = None,
         kidney_threshold: float | None = None,
         lesion_threshold: float | None = None,
+        series: str | None = None,
+        series_policy: SeriesPolicy | str | None = None,
     ) -> "Engine":
         """An engine that is ready.
 
@@ -87,6 +92,8 @@ class Engine:
             threads: CPU threads of a network; None: the CPUs that this process may use.
             kidney_threshold: None: the bundle's own.
             lesion_threshold: None: the bundle's own.
+            series: label, SeriesNumber or SeriesInstanceUID of the series to analyse.
+            series_policy: thinnest, most-slices or contrast: which of several suitable series.
 
         Raises:
             BundleError: the bundle is missing or broken.
@@ -94,7 +101,12 @@ class Engine:
             OptionError: an option has an impossible value.
         """
         options = Options(
-            profile, _provider_name(provider), threads, kidney_threshold, lesion_threshold
+            profile,
+            _provider_name(provider),
+            threads,
+            kidney_threshold,
+            lesion_threshold,
+            SeriesWish(series, _policy(series_policy)),
         )
         named = None if models is None else _open(find_bundle(str(models)), options)
         return cls(options, named)
@@ -102,11 +114,11 @@ class Engine:
     def analyse(
         self, path: str | Path, case: str | None = None, listener: StageListener | None = None
     ) -> CaseResult:
-        """Analyse the study in a folder.
+        """Analyse one study.
 
         Args:
-            path: folder with one CT series.
-            case: name for the result; the folder's own if None.
+            path: folder or zip archive of one study.
+            case: name for the result; the folder's or archive's own if None.
             listener: told the stage and how much of it is done.
 
         Raises:
@@ -117,7 +129,7 @@ class Engine:
         folder = Path(path)
         watch = Stopwatch(listener)
         with watch.stage("reading_headers"):
-            study = read_study(folder, self.options.profile)
+            study = read_study(folder, self.options.profile, self.options.wish)
         kind: StudyKind = "digital-phantom" if study.is_digital_phantom else "patient"
         with watch.stage("loading_networks"):
             loaded = self._networks_for(kind)
@@ -125,7 +137,7 @@ class Engine:
         sides = analyse_study(study, loaded.networks, thresholds, watch)
         models = _models_used(loaded.bundle, kind)
         return CaseResult(
-            case=case if case is not None else folder.resolve().name,
+            case=case if case is not None else _case_name(folder),
             profile=self.options.profile,
             thresholds=thresholds,
             sides=sides,
@@ -133,7 +145,9 @@ class Engine:
             models=models,
             provider=loaded.provider,
             timings_s=watch.seconds(),
-            warnings=(*_warnings(models, kind), *study.warnings),
+            warnings=(*_warnings(models, kind), *(note.text for note in study.warnings)),
+            flags=study_flags(len(study.needed_slices), study.has_contrast),
+            intake=study.record,
         )
 
     def _networks_for(self, kind: StudyKind) -> _Loaded:
@@ -153,6 +167,18 @@ def _provider_name(name: ProviderName | str) -> ProviderName:
     except ValueError:
         known = ", ".join(ProviderName)
         raise OptionError(f"there is no provider {name!r}; known: {known}") from None
+
+
+def _policy(name: SeriesPolicy | str | None) -> SeriesPolicy | None:
+    try:
+        return None if name is None else SeriesPolicy(name)
+    except ValueError:
+        known = ", ".join(SeriesPolicy)
+        raise OptionError(f"there is no series policy {name!r}; known: {known}") from None
+
+
+def _case_name(path: Path) -> str:
+    return path.stem if path.is_file() else path.resolve().name
 
 
 def _open(bundle: Bundle, options: Options) -> _Loaded:

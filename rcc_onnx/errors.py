@@ -5,7 +5,10 @@ inherits the builtin that fits, so that callers who never heard of this module c
 A message says what is wrong, where, and what to do next; it never holds a patient's data.
 """
 
+from collections.abc import Sequence
 from typing import ClassVar
+
+from rcc_onnx.intake_record import SeriesRow
 
 
 class RccOnnxError(Exception):
@@ -24,27 +27,88 @@ class IntakeError(RccOnnxError, ValueError):
 
 
 class FolderNotFoundError(IntakeError, FileNotFoundError):
-    """The study folder does not exist, or is no folder."""
+    """The study folder or archive does not exist."""
 
     code = "folder-not-found"
 
 
+class TooManyFilesError(IntakeError):
+    """The folder holds more files than a study can have."""
+
+    code = "too-many-files"
+
+
+class ArchiveError(IntakeError):
+    """A zip archive cannot be used as it is."""
+
+    code = "archive"
+
+
+class ArchiveDamagedError(ArchiveError):
+    """The archive is damaged, or is none."""
+
+    code = "archive-damaged"
+
+
+class ArchiveTooLargeError(ArchiveError):
+    """Unpacked, the archive would break a limit on size, number or ratio."""
+
+    code = "archive-too-large"
+
+
+class ArchiveUnsafeNameError(ArchiveError):
+    """A name in the archive leads outside of it."""
+
+    code = "archive-unsafe-name"
+
+
+class ArchiveEncryptedError(ArchiveError):
+    """The archive is encrypted."""
+
+    code = "archive-encrypted"
+
+
 class NoDicomError(IntakeError):
-    """The folder holds no DICOM file."""
+    """No DICOM file was found."""
 
     code = "no-dicom"
 
 
 class NoCtError(IntakeError):
-    """The folder holds DICOM files, but no CT slice that could be used."""
+    """There are DICOM files, but no CT slice that could be used."""
 
     code = "no-ct"
 
 
 class SeveralSeriesError(IntakeError):
-    """The folder holds more than one CT series."""
+    """More than one series is suitable, and nothing says which is meant.
+
+    `series`: the candidates, as in the table of `rcc-onnx series`.
+    """
 
     code = "several-series"
+
+    def __init__(self, message: str, series: Sequence[SeriesRow] = ()) -> None:
+        super().__init__(message)
+        self.series = tuple(series)
+
+
+class SeveralStudiesError(SeveralSeriesError):
+    """The suitable series belong to more than one study, where a policy must not choose."""
+
+    code = "several-studies"
+
+
+class NoSuitableSeriesError(SeveralSeriesError):
+    """There are several series, and each was refused for a reason of its own."""
+
+    code = "no-suitable-series"
+
+
+class UnknownSeriesError(SeveralSeriesError, LookupError):
+    """The series that was asked for is not there."""
+
+    code = "unknown-series"
 
 
 class MissingAttributeError(IntakeError):
@@ -60,15 +124,39 @@ class InvalidAttributeError(IntakeError):
 
 
 class MixedSeriesError(IntakeError):
-    """Slices of one series differ in matrix, pixel spacing or orientation."""
+    """Slices of one stack differ in what they must share."""
 
     code = "mixed-series"
+
+
+class MixedMatrixError(MixedSeriesError):
+    """Slices of one stack differ in rows or columns."""
+
+    code = "mixed-matrix"
+
+
+class MixedSpacingError(MixedSeriesError):
+    """Slices of one stack differ in PixelSpacing."""
+
+    code = "mixed-spacing"
+
+
+class MixedOrientationError(MixedSeriesError):
+    """Slices of one stack differ in ImageOrientationPatient."""
+
+    code = "mixed-orientation"
 
 
 class NotAxialError(IntakeError):
     """The slices are coronal, sagittal or oblique."""
 
     code = "not-axial"
+
+
+class GantryTiltError(NotAxialError):
+    """The slices are tilted about the patient's left-right axis, as by a tilted gantry."""
+
+    code = "gantry-tilt"
 
 
 class ShearedSeriesError(IntakeError):
@@ -84,7 +172,7 @@ class TooFewSlicesError(IntakeError):
 
 
 class DuplicatePositionsError(IntakeError):
-    """Two slices of a series lie at the same place."""
+    """Two different slices of a series lie at the same place."""
 
     code = "duplicate-positions"
 
@@ -113,6 +201,12 @@ class PixelsError(IntakeError):
     code = "pixels-undecodable"
 
 
+class StoredBitsError(PixelsError):
+    """Stored values do not fit the bits and the sign that the header names."""
+
+    code = "stored-bits"
+
+
 class TransferSyntaxError(PixelsError, NotImplementedError):
     """No decoder exists for the transfer syntax of a slice."""
 
@@ -123,6 +217,12 @@ class PixelPluginError(PixelsError, RuntimeError):
     """The package that decodes this transfer syntax is not installed."""
 
     code = "pixel-plugin-missing"
+
+
+class ValuesNotHuError(IntakeError):
+    """Air, fat and soft tissue are not where Hounsfield units put them."""
+
+    code = "values-not-hu"
 
 
 class NotebookStopsError(IntakeError):
@@ -311,6 +411,12 @@ class InputFolderError(RccOnnxError, FileNotFoundError):
     """What was given as input is no study folder and no folder of study folders."""
 
     code = "input-folder"
+
+
+class AmbiguousInputError(RccOnnxError, ValueError):
+    """An input folder may be one study or a folder of studies, and nothing tells which."""
+
+    code = "ambiguous-input"
 
 
 class OutputError(RccOnnxError, OSError):

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rcc_onnx.errors import RccOnnxError
+from rcc_onnx.intake_record import IntakeRecord, Note
 from rcc_onnx.manifest import StudyKind
 from rcc_onnx.providers import ProviderRecord
 from rcc_onnx.values import Centre, LesionBox, Outcome, Profile, Side, Thresholds
@@ -39,11 +40,17 @@ class LesionFinding:
 
 @dataclass(frozen=True)
 class SideFinding:
-    """Everything about one side. `lesion` is None unless the lesion network ran."""
+    """Everything about one side. `lesion` is None unless the lesion network ran.
+
+    Attributes:
+        flags: why the answer may say nothing about this side, which is another thing than a side
+            without a finding.
+    """
 
     outcome: Outcome
     kidney: KidneyFinding
     lesion: LesionFinding | None = None
+    flags: tuple[Note, ...] = ()
 
     def __post_init__(self) -> None:
         looked = self.outcome not in (Outcome.KIDNEY_NOT_FOUND, Outcome.KIDNEY_NOT_LOCATED)
@@ -96,6 +103,8 @@ class CaseResult:
     Attributes:
         timings_s: seconds by stage, `total` among them.
         warnings: sentences that a person should read next to the result.
+        flags: why the answer may say nothing about either side.
+        intake: how the analysed slices were chosen.
     """
 
     case: str
@@ -107,6 +116,12 @@ class CaseResult:
     provider: ProviderRecord
     timings_s: Mapping[str, float]
     warnings: tuple[str, ...] = ()
+    flags: tuple[Note, ...] = ()
+    intake: IntakeRecord | None = None
+
+    def flags_of(self, side: Side) -> tuple[Note, ...]:
+        """Every flag that touches a side: the study's and its own."""
+        return (*self.flags, *self.sides[side].flags)
 
 
 @dataclass(frozen=True)

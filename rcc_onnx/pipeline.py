@@ -1,8 +1,11 @@
 """The computation, from slices to findings, to be read from top to bottom (docs/pipeline.md)."""
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
+from rcc_onnx.assessable import side_flags
 from rcc_onnx.findings import KidneyFinding, LesionFinding, SideFinding
 from rcc_onnx.intake import Study
 from rcc_onnx.kidneys import crop_around, locate_kidney, split_sides
@@ -37,9 +40,13 @@ def analyse_volume(
     with watch.stage("kidney_network"):
         kidneys = split_sides(_kidney_probability(volume.values, networks, watch))
     halves = split_sides(volume.values)
-    return {
+    found = {
         side: _analyse_side(halves[side], kidneys[side], networks, thresholds, watch)
         for side in SIDES
+    }
+    return {
+        side: replace(finding, flags=side_flags(side, volume, kidneys[side]))
+        for side, finding in found.items()
     }
 
 

@@ -3,15 +3,19 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from rcc_onnx.body import FOREGROUND_ABOVE, body_mask
+from rcc_onnx.body import FOREGROUND_ABOVE, Mask, body_mask
 from rcc_onnx.errors import NotebookStopsError, SpacingRangeError
 from rcc_onnx.grid import AxisMap, axis_map, resized_length
+from rcc_onnx.hu_check import HuEvidence
 from rcc_onnx.intake import Study, StudySlice
-from rcc_onnx.values import GRID_SIZE, MIN_SLICES, NetworkVolume, Profile
+from rcc_onnx.values import GRID_SIZE, MIN_SLICES, Edge, NetworkVolume, Profile
 
 WINDOW_LOW_HU = -160
 WINDOW_HIGH_HU = 240
 WINDOW_STEPS = 255
+BEYOND_MM = 20.0
+"""How far the body may reach over the grid's edge unnoticed: skin and the fat below it. Every
+second adult is wider than 320 mm, and what is always said is not read."""
 NOTEBOOK_MATRIX = 512
 """Rows and columns that the notebook takes every image to have."""
 
@@ -21,16 +25,28 @@ def network_volume(study: Study) -> NetworkVolume:
 
     Raises:
         PixelsError: a slice cannot be decoded.
+        ValuesNotHuError: in the standard profile, values that cannot be Hounsfield units.
         NotebookStopsError: in the notebook profile, a slice without foreground.
     """
-    grey = _notebook_slice if study.profile is Profile.NOTEBOOK else _standard_slice
+    notebook = study.profile is Profile.NOTEBOOK
+    evidence, beyond = HuEvidence(), set[Edge]()
     needed = study.needed_slices
     padding_before = max(MIN_SLICES - len(needed), 0) // 2
     values = np.zeros((max(len(needed), MIN_SLICES), GRID_SIZE, GRID_SIZE), dtype=np.uint8)
     for place, one in enumerate(needed, start=padding_before):
         rows, columns = _axis_maps(one, study.profile)
-        values[place, rows.places, columns.places] = grey(one, rows, columns)
-    return NetworkVolume(values=values, padding_before=padding_before, real_slices=len(needed))
+        grey, body = (
+            _notebook_slice(one, rows, columns)
+            if notebook
+            else _standard_slice(one, rows, columns, evidence)
+        )
+        values[place, rows.places, columns.places] = grey
+        # Where the notebook's mask is made of values that are no HU, it shows no body.
+        if body is not None and not (notebook and (one.slope, one.intercept) != (1, 0)):
+            beyond |= _edges_beyond(body, one, rows, columns)
+    if not notebook:
+        evidence.check(study.folder.name)
+    return NetworkVolume(values, padding_before, len(needed), frozenset(beyond))
 
 
 def network_input(values: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -66,18 +82,23 @@ def _axis_maps(one: StudySlice, profile: Profile) -> tuple[AxisMap, AxisMap]:
     return axis_map(one.shape[0], lengths[0]), axis_map(one.shape[1], lengths[1])
 
 
-def _standard_slice(one: StudySlice, rows: AxisMap, columns: AxisMap) -> NDArray[np.uint8]:
+def _standard_slice(
+    one: StudySlice, rows: AxisMap, columns: AxisMap, evidence: HuEvidence
+) -> tuple[NDArray[np.uint8], Mask | None]:
     """Body masked in HU. A slice without a body is blank, which is 0, whatever its HU."""
-    hu = one.rescale(one.stored_values())
+    hu, padded = one.hounsfield()
     body = body_mask(hu > FOREGROUND_ABOVE)
+    evidence.add(hu, body, padded)
     if body is None:
-        return np.zeros((rows.sources.size, columns.sources.size), dtype=np.uint8)
+        return np.zeros((rows.sources.size, columns.sources.size), dtype=np.uint8), None
     # The few pixels that the grid shows are gathered first: same numbers, a tenth of the work.
     shown = np.ix_(rows.sources, columns.sources)
-    return window(np.where(body[shown], hu[shown], hu.min()))
+    return window(np.where(body[shown], hu[shown], hu.min())), body
 
 
-def _notebook_slice(one: StudySlice, rows: AxisMap, columns: AxisMap) -> NDArray[np.uint8]:
+def _notebook_slice(
+    one: StudySlice, rows: AxisMap, columns: AxisMap
+) -> tuple[NDArray[np.uint8], Mask]:
     """Body masked in stored values, whatever they mean in HU, as the notebook does."""
     stored = one.stored_values()
     body = body_mask(stored > FOREGROUND_ABOVE)
@@ -87,4 +108,16 @@ def _notebook_slice(one: StudySlice, rows: AxisMap, columns: AxisMap) -> NDArray
             "ends with an error; the standard profile takes such a slice as blank"
         )
     shown = np.ix_(rows.sources, columns.sources)
-    return window(one.rescale(np.where(body[shown], stored[shown], stored.min())))
+    return window(one.rescale(np.where(body[shown], stored[shown], stored.min()))), body
+
+
+def _edges_beyond(body: Mask, one: StudySlice, rows: AxisMap, columns: AxisMap) -> set[Edge]:
+    """The edges of the grid that the body goes beyond by more than `BEYOND_MM`."""
+    spare_rows, spare_columns = (round(BEYOND_MM / mm) for mm in one.spacing_yx_mm)
+    edges: dict[Edge, Mask] = {
+        "right": body[:, : max(int(columns.sources[0]) - spare_columns, 0)],
+        "left": body[:, int(columns.sources[-1]) + 1 + spare_columns :],
+        "front": body[: max(int(rows.sources[0]) - spare_rows, 0)],
+        "back": body[int(rows.sources[-1]) + 1 + spare_rows :],
+    }
+    return {edge for edge, outside in edges.items() if outside.any()}

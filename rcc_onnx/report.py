@@ -6,13 +6,15 @@ suspected lesion. Files are written under a temporary name and renamed, the JSON
 
 import json
 import os
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from rcc_onnx._version import __version__
-from rcc_onnx.errors import OutputError
-from rcc_onnx.findings import CaseResult, FailedCase, LesionFinding, SideFinding
+from rcc_onnx.errors import OutputError, SeveralSeriesError
+from rcc_onnx.findings import CaseResult, FailedCase, LesionFinding, SideFinding, StudyFacts
+from rcc_onnx.intake_record import IntakeRecord, Note, SeriesRow
 from rcc_onnx.pictures import lesion_picture, picture_notes
 from rcc_onnx.values import SIDES, Side
 
@@ -62,10 +64,14 @@ def case_json(result: CaseResult | FailedCase) -> Json:
     }
     if isinstance(result, FailedCase):
         document["error"] = {"code": result.error.code, "message": str(result.error)}
+        if isinstance(result.error, SeveralSeriesError):
+            document["error"]["series"] = [series_json(row) for row in result.error.series]
         return document
     study, models, provider = result.study, result.models, result.provider
     return document | {
         "warnings": list(result.warnings),
+        "flags": _notes_json(result.flags),
+        "intake": None if result.intake is None else _intake_json(result.intake, result.study),
         "study": {
             "kind": study.kind,
             "files_found": study.files_found,
@@ -100,6 +106,8 @@ def _side_json(result: CaseResult, side: Side) -> Json:
     centre = finding.kidney.centre
     return {
         "outcome": str(finding.outcome),
+        "assessable": not result.flags_of(side),
+        "flags": _notes_json(finding.flags),
         "kidney": {
             "probability_sum": finding.kidney.probability_sum,
             "centre_zyx": None if centre is None else list(centre),
@@ -108,6 +116,58 @@ def _side_json(result: CaseResult, side: Side) -> Json:
         if finding.lesion is None
         else _lesion_json(finding.lesion, picture_name(result.case, side)),
     }
+
+
+def series_json(row: SeriesRow) -> Json:
+    """One candidate series with its verdict."""
+    return {
+        "label": row.label,
+        "series_instance_uid": row.uid,
+        "study_instance_uid": row.study_uid,
+        "number": row.number,
+        "description": row.description,
+        "image_type": row.image_type,
+        "contrast": row.contrast,
+        "kernel": row.kernel,
+        "slices": row.slices,
+        "matrix": [row.rows, row.columns],
+        "thickness_mm": row.thickness_mm,
+        "spacing_mm": row.spacing_mm,
+        "extent_mm": row.extent_mm,
+        "verdict": row.verdict,
+        "reason": row.reason,
+    }
+
+
+def _intake_json(record: IntakeRecord, study: StudyFacts) -> Json:
+    reasons = Counter(reason for _, reason in study.left_out)
+    return {
+        "chosen": None if record.chosen is None else series_json(record.chosen),
+        "chosen_because": record.chosen_because,
+        "other_series": [series_json(row) for row in record.others],
+        "files_found": study.files_found,
+        "files_used": record.files_used,
+        "files_left_out": len(study.left_out),
+        "left_out_reasons": [
+            {"reason": reason, "count": count} for reason, count in reasons.most_common()
+        ],
+        "order": record.order,
+        "first": record.first,
+        "last": record.last,
+        "spacing_zyx_mm": list(study.spacing_zyx_mm),
+        "orientation": list(record.orientation),
+        "transpose": record.transpose,
+        "flip_rows": record.flip_rows,
+        "flip_columns": record.flip_columns,
+        "patient_position": record.patient_position,
+        "transfer_syntax": record.transfer_syntax,
+        "lossy": record.lossy,
+        "warnings": _notes_json(record.warnings),
+    }
+
+
+def _notes_json(notes: Sequence[Note]) -> list[Json]:
+    return [{"code": note.code, "text": note.text} for note in notes]
 
 
 def _lesion_json(lesion: LesionFinding, picture: str) -> Json:

@@ -15,6 +15,9 @@ from numpy.typing import NDArray
 Side = Literal["right", "left"]
 SIDES: tuple[Side, Side] = ("right", "left")
 
+Edge = Literal["right", "left", "front", "back"]
+"""Edges of the grid, named as the patient's sides."""
+
 GRID_SIZE = 160
 """Rows and columns of the network grid."""
 HALF_WIDTH = 80
@@ -35,6 +38,22 @@ class Profile(StrEnum):
 
     STANDARD = "standard"
     NOTEBOOK = "notebook"
+
+
+class InputIs(StrEnum):
+    """What the user says the input is; auto looks."""
+
+    AUTO = "auto"
+    STUDY = "study"
+    STUDIES = "studies"
+
+
+class SeriesPolicy(StrEnum):
+    """How to choose among several suitable series of one study."""
+
+    THINNEST = "thinnest"
+    MOST_SLICES = "most-slices"
+    CONTRAST = "contrast"
 
 
 class Outcome(StrEnum):
@@ -87,11 +106,13 @@ class NetworkVolume:
         values: uint8, shape (slices, 160, 160); -160 HU is 0 and 240 HU is 255. At least 40 slices.
         padding_before: slices of zeros that were put before the first real slice.
         real_slices: how many slices of `values` come from the study.
+        body_beyond: edges of the grid that the body reaches over.
     """
 
     values: NDArray[np.uint8]
     padding_before: int
     real_slices: int
+    body_beyond: frozenset[Edge] = frozenset()
 
     def __post_init__(self) -> None:
         shape = self.values.shape

@@ -7,7 +7,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
+from pydicom.uid import (
+    CTImageStorage,
+    EnhancedCTImageStorage,
+    ExplicitVRLittleEndian,
+    LegacyConvertedEnhancedCTImageStorage,
+    generate_uid,
+)
 
 
 @dataclass(frozen=True)
@@ -96,12 +102,42 @@ def _empty_slice(series: str, index: int) -> Dataset:
     dataset.SeriesNumber = series
     dataset.InstanceNumber = str(index + 1)
     dataset.Modality = "CT"
+    dataset.PatientPosition = "HFS"
     dataset.ImageType = ["ORIGINAL", "PRIMARY", "AXIAL"]
     dataset.SamplesPerPixel = 1
     dataset.PhotometricInterpretation = "MONOCHROME2"
     dataset.BitsAllocated = dataset.BitsStored = 16
     dataset.HighBit = 15
     return dataset
+
+
+def enhanced_ct(series: list[Dataset], legacy: bool = False) -> Dataset:
+    """One multi-frame object of single-frame slices, with functional groups (PS3.3 A.38, A.70)."""
+    first = series[0]
+    dataset = _empty_slice("1", 0)
+    sop_class = LegacyConvertedEnhancedCTImageStorage if legacy else EnhancedCTImageStorage
+    dataset.SOPClassUID = dataset.file_meta.MediaStorageSOPClassUID = sop_class
+    for keyword in ("SeriesInstanceUID", "Rows", "Columns", "PixelRepresentation"):
+        setattr(dataset, keyword, getattr(first, keyword))
+    dataset.NumberOfFrames = len(series)
+    shared, dataset.PerFrameFunctionalGroupsSequence = Dataset(), []
+    shared.PlaneOrientationSequence = [_part(first, "ImageOrientationPatient")]
+    shared.PixelMeasuresSequence = [_part(first, "PixelSpacing", "SliceThickness")]
+    dataset.SharedFunctionalGroupsSequence = [shared]
+    for slice_ in series:
+        frame = Dataset()
+        frame.PlanePositionSequence = [_part(slice_, "ImagePositionPatient")]
+        frame.PixelValueTransformationSequence = [_part(slice_, "RescaleSlope", "RescaleIntercept")]
+        dataset.PerFrameFunctionalGroupsSequence.append(frame)
+    dataset.PixelData = b"".join(slice_.PixelData for slice_ in series)
+    return dataset
+
+
+def _part(source: Dataset, *keywords: str) -> Dataset:
+    item = Dataset()
+    for keyword in keywords:
+        setattr(item, keyword, getattr(source, keyword))
+    return item
 
 
 def write_series(folder: Path, slices: list[Dataset], names: list[str] | None = None) -> Path:

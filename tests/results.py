@@ -14,6 +14,7 @@ from rcc_onnx.findings import (
     SideFinding,
     StudyFacts,
 )
+from rcc_onnx.intake_record import IntakeRecord, Note, SeriesRow
 from rcc_onnx.providers import ProviderName, ProviderRecord
 from rcc_onnx.values import Centre, LesionBox, Outcome, Profile, Thresholds
 
@@ -31,6 +32,43 @@ WITHOUT_LESION = SideFinding(
 NO_KIDNEY = SideFinding(Outcome.KIDNEY_NOT_FOUND, KidneyFinding(3.0, None))
 
 
+SERIES = SeriesRow(
+    label="2",
+    uid="1.2.3",
+    study_uid="1.2",
+    number="2",
+    description="venous",
+    image_type="ORIGINAL\\PRIMARY\\AXIAL",
+    contrast="Iohexol",
+    kernel="B30f",
+    slices=44,
+    rows=512,
+    columns=512,
+    thickness_mm=5.0,
+    spacing_mm=5.0,
+    extent_mm=215.0,
+    verdict="suitable",
+    reason="",
+)
+INTAKE = IntakeRecord(
+    chosen=SERIES,
+    chosen_because="it is the only suitable series",
+    others=(replace(SERIES, label="3", number="3", verdict="not-axial", reason="coronal"),),
+    files_used=44,
+    order="by position along the slice normal, head first",
+    first="001.dcm",
+    last="044.dcm",
+    orientation=(1.0, 0.0, 0.0, 0.0, 1.0, 0.0),
+    transpose=False,
+    flip_rows=False,
+    flip_columns=False,
+    patient_position="HFS",
+    transfer_syntax="1.2.840.10008.1.2.1",
+    lossy=False,
+    warnings=(Note("thick-slices", "Slices are thick."),),
+)
+
+
 def case_result(case: str = "case", **changes: object) -> CaseResult:
     """A case with a suspected lesion on the right; `changes` replace fields."""
     result = CaseResult(
@@ -44,6 +82,7 @@ def case_result(case: str = "case", **changes: object) -> CaseResult:
         ),
         provider=ProviderRecord(ProviderName.AUTO, ProviderName.CPU, "took cpu", 2, "1.32.0"),
         timings_s={"preprocessing": 0.5, "total": 1.25},
+        intake=INTAKE,
     )
     return replace(result, **changes)  # type: ignore[arg-type]
 

@@ -217,3 +217,69 @@ def test_ctrl_c_ends_with_130(
     assert result.exit_code == 130
     assert "interrupted" in result.output
     assert not (tmp_path / "out").exists()
+
+
+@pytest.fixture
+def two_series(tmp_path: Path) -> Path:
+    """One study: a thick series with contrast, a thin one without."""
+    hu = body_volume((40, 30, 30))
+    for number, (spacing, agent) in enumerate(((5.0, "Iohexol"), (2.5, "")), start=1):
+        series = ct_series(hu, (spacing, 4.0, 4.0), series=str(number))
+        for dataset in series:
+            dataset.StudyInstanceUID, dataset.ContrastBolusAgent = "1.2.3", agent
+            dataset.SeriesDescription = "[venous]"
+        write_series(tmp_path / "study" / f"SE{number}", series)
+    return tmp_path / "study"
+
+
+def test_series_lists_what_can_be_done_with_each(two_series: Path) -> None:
+    (two_series / "SE1" / "004.dcm").unlink()
+    result = run("series", two_series)
+    assert result.exit_code == 0
+    # Square brackets in a description are no markup.
+    assert "[venous]" in result.output
+    assert "series 1 [missing-slices]: SE1/003.dcm and SE1/005.dcm" in result.output
+    rows = json.loads(run("series", two_series, "--json").output)
+    assert [row["verdict"] for row in rows] == ["missing-slices", "suitable"]
+
+
+def test_several_series_are_refused_until_one_is_chosen(
+    two_series: Path, tiny_bundle: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "results"
+    command = ("infer", two_series, "--out", out, "--models", tiny_bundle, "--provider", "cpu")
+    result = run(*command)
+    assert result.exit_code == 1
+    document = json.loads((out / "study.json").read_text())
+    assert document["error"]["code"] == "several-series"
+    assert [row["label"] for row in document["error"]["series"]] == ["1", "2"]
+    for wish, number in (
+        (("--series", "1"), "1"),
+        (("--series-policy", "thinnest"), "2"),
+        (("--series-policy", "contrast"), "1"),
+    ):
+        result = run(*command, *wish)
+        assert result.exit_code == 0
+        document = json.loads((out / "study.json").read_text())
+        assert document["intake"]["chosen"]["number"] == number
+        assert document["intake"]["files_left_out"] == 40
+        flags = [flag["code"] for flag in document["flags"]]
+        assert flags == ([] if number == "1" else ["few-slices", "no-contrast-recorded"])
+        assert all(f"! {flag}" in result.output for flag in flags)
+
+
+def test_input_is(two_series: Path, tiny_bundle: Path, tmp_path: Path) -> None:
+    out = tmp_path / "results"
+    options = ("--out", out, "--models", tiny_bundle, "--provider", "cpu")
+    assert run("infer", two_series, *options, "--input-is", "studies").exit_code == 0
+    assert {one.name for one in out.glob("*.json")} == {"SE1.json", "SE2.json"}
+
+
+def test_the_verdict_is_in_the_log(two_series: Path, caplog: pytest.LogCaptureFixture) -> None:
+    from rcc_onnx.intake import SeriesWish, read_study  # noqa: PLC0415
+    from rcc_onnx.values import Profile  # noqa: PLC0415
+
+    with caplog.at_level("INFO"):
+        read_study(two_series, Profile.STANDARD, SeriesWish(series="2"))
+    for said in ("asked for as '2'", "series 1 (40 slices): not used", "flip rows False"):
+        assert said in caplog.text

@@ -97,9 +97,10 @@ def test_other_files_are_left_out_with_a_reason(tmp_path, series):
         "b": "secondary capture",
         "c": "colour image",
         "d": "modality MR",
-        "e": "multi-frame image",
+        "e": "multi-frame image without functional groups",
     }
     assert (study.files_found, study.files_used) == (14, 7)
+    assert study.record.files_used == 7
 
 
 def test_scout_in_the_same_series_does_not_touch_the_spacing(tmp_path, series):
@@ -120,8 +121,9 @@ def test_ct_without_modality_is_known_by_its_sop_class(tmp_path, series):
 
 
 def test_short_series_is_warned_of(tmp_path, series):
-    (said,) = read_study(write_series(tmp_path, series), STANDARD).warnings
-    assert "covers 15 mm" in said
+    (said,) = read_study(write_series(tmp_path / "short", series), STANDARD).warnings
+    assert said.code == "short-extent"
+    assert "covers 15 mm" in said.text
     long = ct_series(np.zeros((21, 4, 4), np.int16), (5.0, 1.0, 1.0))
     assert read_study(write_series(tmp_path / "long", long), STANDARD).warnings == ()
 
@@ -129,9 +131,20 @@ def test_short_series_is_warned_of(tmp_path, series):
 def test_other_warnings(tmp_path, series):
     thick = ct_series(np.zeros((20, 4, 4), np.int16), (7.5, 1.0, 1.0))
     thick[3].RescaleType = "US"
-    said = " ".join(read_study(write_series(tmp_path, thick), STANDARD).warnings)
-    assert "7.50 mm apart" in said
-    assert "RescaleType" in said
+    del thick[3].PatientPosition
+    del thick[4].SliceThickness
+    del thick[5].Modality
+    thick[6].LossyImageCompression = "01"
+    said = dict(read_study(write_series(tmp_path, thick), STANDARD).warnings)
+    assert "7.50 mm apart" in said["thick-slices"]
+    assert set(said) == {
+        "thick-slices",
+        "rescale-type",
+        "no-patient-position",
+        "no-slice-thickness",
+        "no-modality",
+        "lossy",
+    }
 
 
 @pytest.mark.parametrize("profile", Profile)
@@ -229,7 +242,16 @@ def removed(*indices):
     return spoil
 
 
-TILT = np.radians(18)
+def doubled():
+    """The last slice where the one before it is, with other pixels."""
+
+    def spoil(series):
+        moved([0, 0, 2.5], first=6)(series)
+        series[6].PixelData = np.ones((8, 10), np.int16).tobytes()
+
+    return spoil
+
+
 REFUSALS = {
     "no position": (without("ImagePositionPatient"), errors.MissingAttributeError),
     "no orientation": (without("ImageOrientationPatient"), errors.MissingAttributeError),
@@ -264,20 +286,20 @@ REFUSALS = {
     ),
     "tilted": (
         all_changed("ImageOrientationPatient", [1, 0, 0, 0, 0.951057, -0.309017]),
-        errors.NotAxialError,
+        errors.GantryTiltError,
     ),
     "rotated in its plane": (
         all_changed("ImageOrientationPatient", [0.951057, 0.309017, 0, -0.309017, 0.951057, 0]),
         errors.NotAxialError,
     ),
     "sheared": (moved([0, 0.6, 0]), errors.ShearedSeriesError),
-    "mixed matrix": (changed("Rows", 10), errors.MixedSeriesError),
-    "mixed pixel spacing": (changed("PixelSpacing", [0.75, 0.6]), errors.MixedSeriesError),
+    "mixed matrix": (changed("Rows", 10), errors.MixedMatrixError),
+    "mixed pixel spacing": (changed("PixelSpacing", [0.75, 0.6]), errors.MixedSpacingError),
     "mixed orientation": (
         changed("ImageOrientationPatient", [-1, 0, 0, 0, -1, 0]),
-        errors.MixedSeriesError,
+        errors.MixedOrientationError,
     ),
-    "duplicate position": (moved([0, 0, 2.5], first=6), errors.DuplicatePositionsError),
+    "duplicate position": (doubled(), errors.DuplicatePositionsError),
     "one slice missing": (removed(3), errors.MissingSlicesError),
     "two slices missing": (removed(2, 3), errors.MissingSlicesError),
     "one of three gaps": (removed(0, 1, 2, 5), errors.MissingSlicesError),
@@ -310,8 +332,9 @@ def test_several_series_are_listed(tmp_path, series):
     write_series(tmp_path, ct_series(FLAT[:3], series="12"), ["x1", "x2", "x3"])
     caught = refusal(tmp_path)
     assert type(caught) is errors.SeveralSeriesError
-    assert "series 1 (7 slices, such as 001.dcm)" in str(caught)
-    assert "series 12 (3 slices, such as x1)" in str(caught)
+    assert "series 1 (7 slices, every 2.5 mm over 15 mm" in str(caught)
+    assert "series 12 (3 slices" in str(caught)
+    assert [row.label for row in caught.series] == ["1", "12"]
 
 
 def test_no_such_folder(tmp_path):

@@ -85,9 +85,9 @@ def test_missing_plug_in(tmp_path, series, monkeypatch):
 
 def test_only_needed_slices_are_decoded(tmp_path, series, monkeypatch):
     decoded = []
-    read = pixels.read_stored_values
+    read = pixels.read_hu
     monkeypatch.setattr(
-        "rcc_onnx.intake.study.read_stored_values",
+        "rcc_onnx.intake.study.read_hu",
         lambda header: decoded.append(header.file_name) or read(header),
     )
     folder = write_series(tmp_path, series)

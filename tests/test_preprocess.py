@@ -212,15 +212,18 @@ def test_image_smaller_than_a_pixel_of_the_grid(tmp_path):
 def test_minus_300_is_no_foreground(tmp_path):
     hu = np.full((3, 80, 80), -1000, np.int16)
     hu[:, 30:40, 30:40] = 100
+    hu[:, 30:33, 30:40] = -100  # fat, without which values are no HU
     hu[:, 50:78, 2:78] = -300  # the larger piece, if it were one
+    hu[:, 78:] = hu[:, :, 78:] = hu[:, :, :2] = -1000
     folder = write_series(tmp_path, ct_series(hu, (5.0, 2.0, 2.0)))
     for profile in Profile:
         assert network_volume(read_study(folder, profile)).values.any()
 
 
 def test_pixels_that_are_no_body_take_the_slices_smallest_value(tmp_path):
-    hu = np.full((3, 80, 80), 100, np.int16)
+    hu = np.full((4, 80, 80), 100, np.int16)
     hu[1, 40, 40] = -100
+    hu[3, 20:60, 20:60], hu[3, 40:45, 40:45] = -100, -900  # fat and air, as HU of a body have
     folder = write_series(tmp_path, ct_series(hu, (5.0, 2.0, 2.0)))
     found = standard_volume(folder)
     # The outermost pixels are never body; 100 HU is 165.75, -100 HU is 38.25.

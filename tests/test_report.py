@@ -25,6 +25,8 @@ def test_json_and_picture_of_a_case(tmp_path: Path) -> None:
     right, left = document["sides"]["right"], document["sides"]["left"]
     assert right == {
         "outcome": "lesion",
+        "assessable": True,
+        "flags": [],
         "kidney": {"probability_sum": 4000.5, "centre_zyx": [20, 90, 41]},
         "lesion": {
             "probability_sum": 120.25,

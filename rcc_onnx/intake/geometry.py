@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from rcc_onnx.errors import (
     DuplicatePositionsError,
+    GantryTiltError,
     InvalidAttributeError,
     MissingSlicesError,
     NotAxialError,
@@ -28,6 +29,8 @@ COSINE_TOLERANCE = 1e-3
 MAX_TILT_DEGREES = 1.0
 """Largest angle to the patient's axes. Across half a body (200 mm) it is 3.5 mm, less than one
 slice of the network volume."""
+MIN_COSINE_OF_TILT = 0.707
+"""Gantries tilt up to 30 degrees; what is turned by more than 45 is nearer to coronal."""
 MAX_SHIFT_MM = 2.0
 """How far slices may be shifted against each other in their plane: one pixel of the grid."""
 DUPLICATE_MM = 0.01
@@ -60,6 +63,7 @@ def axis_turn(header: SliceHeader) -> AxisTurn:
 
     Raises:
         MissingAttributeError, InvalidAttributeError: no orientation, or none that can be meant.
+        GantryTiltError: tilted about the patient's left-right axis, less than half a right angle.
         NotAxialError: coronal, sagittal or oblique.
     """
     along_row, along_column = _directions(header)
@@ -68,10 +72,16 @@ def axis_turn(header: SliceHeader) -> AxisTurn:
         (along_column, along_row) if transpose else (along_row, along_column)
     )
     least = np.cos(np.radians(MAX_TILT_DEGREES))
+    if abs(right_to_left[0]) >= least > abs(front_to_back[1]) > MIN_COSINE_OF_TILT:
+        degrees = np.degrees(np.arccos(abs(front_to_back[1])))
+        raise GantryTiltError(
+            f"{header.file_name}: the slices are tilted by {degrees:.1f} degrees, as by a tilted "
+            "gantry; give a series without tilt, or an axial reformat of it"
+        )
     if abs(right_to_left[0]) < least or abs(front_to_back[1]) < least:
         raise NotAxialError(
             f"{header.file_name}: the slice is not axial (ImageOrientationPatient "
-            f"{_listed((*along_row, *along_column))}); give an axial series without gantry tilt"
+            f"{_listed((*along_row, *along_column))}); give an axial series"
         )
     return AxisTurn(
         transpose=transpose,
@@ -90,12 +100,10 @@ def order_slices(headers: Sequence[SliceHeader]) -> SliceOrder:
     """
     if len(headers) < MIN_SLICES_FOR_SPACING:
         raise TooFewSlicesError(
-            f"{headers[0].path.parent}: {len(headers)} CT slices; the spacing of a series shows "
+            f"{headers[0].file_name}: a series of {len(headers)} slices; the spacing shows "
             f"from {MIN_SLICES_FOR_SPACING} slices on"
         )
-    positions = np.array([header.required("ImagePositionPatient") for header in headers])
-    normal = np.cross(*_directions(headers[0]))
-    to_feet = -normal if normal[2] > 0 else normal
+    positions, to_feet = _positions(headers)
     depths = positions @ to_feet
     order = np.argsort(depths, kind="stable")
     ordered = [headers[index] for index in order]
@@ -112,6 +120,26 @@ def order_slices(headers: Sequence[SliceHeader]) -> SliceOrder:
         spacing_error_mm=error,
         extent_mm=extent,
     )
+
+
+def depths_to_feet(headers: Sequence[SliceHeader]) -> NDArray[np.float64]:
+    """Positions of slices of one orientation along their normal, in mm, larger to the feet.
+
+    Raises:
+        MissingAttributeError, InvalidAttributeError: a slice without position or orientation.
+    """
+    positions, to_feet = _positions(headers)
+    depths: NDArray[np.float64] = positions @ to_feet
+    return depths
+
+
+def _positions(
+    headers: Sequence[SliceHeader],
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Positions, shape (slices, 3), and the unit vector along the normal that leads to the feet."""
+    positions = np.array([header.required("ImagePositionPatient") for header in headers])
+    normal = np.cross(*_directions(headers[0]))
+    return positions, (-normal if normal[2] > 0 else normal)
 
 
 def _directions(header: SliceHeader) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -1,97 +1,177 @@
-"""Which files of a folder are CT slices, and of which series."""
+"""Which slices belong together: by SeriesInstanceUID, and further where one UID hides several
+things, such as a scout, a second matrix or a second phase."""
 
-from collections import Counter
+import math
 from collections.abc import Sequence
-from pathlib import Path
+from dataclasses import dataclass
+from itertools import pairwise
 
-from rcc_onnx.errors import NoCtError, NoDicomError, SeveralSeriesError
-from rcc_onnx.intake.headers import LeftOut, SliceHeader, list_files, read_header
+import numpy as np
 
-CT_IMAGE = "1.2.840.10008.5.1.4.1.1.2"
-MEDIA_DIRECTORY = "1.2.840.10008.1.3.10"
-SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
-"""SOP class UIDs; those of the multi-frame secondary captures start with the last one."""
+from rcc_onnx.errors import (
+    IntakeError,
+    MixedMatrixError,
+    MixedOrientationError,
+    MixedSeriesError,
+    MixedSpacingError,
+)
+from rcc_onnx.intake.geometry import (
+    COSINE_TOLERANCE,
+    DUPLICATE_MM,
+    MIN_SLICES_FOR_SPACING,
+    axis_turn,
+    depths_to_feet,
+)
+from rcc_onnx.intake.headers import SliceHeader, Vector
+
+SPACING_TOLERANCE = 1e-3
+"""Relative difference of PixelSpacing within a series that rounding to three digits explains."""
+NEAR_STACK = 1.5
+"""In slice spacings: an odd slice no further than this from a stack continues it."""
+BESIDE_SLICE = 0.3
+"""In slice spacings: an odd slice closer than this to a slice does not fill a gap."""
 
 
-def find_slices(folder: Path) -> tuple[list[SliceHeader], list[LeftOut]]:
-    """The CT slices of a folder, in no order that means anything, and every other file.
+@dataclass(frozen=True)
+class Group:
+    """Slices that belong together, or a refusal to say which do."""
 
-    Raises:
-        FolderNotFoundError: no such folder.
-        NoDicomError: no DICOM file in it.
-        NoCtError: DICOM files, but none is a CT slice.
-    """
-    slices: list[SliceHeader] = []
-    left_out: list[LeftOut] = []
-    dicom_files = 0
-    for path in list_files(folder):
-        header = read_header(path)
-        if isinstance(header, LeftOut):
-            left_out.append(header)
-            continue
-        dicom_files += 1
-        reason = why_no_slice(header)
-        if reason is None:
-            slices.append(header)
+    headers: tuple[SliceHeader, ...]
+    error: IntakeError | None = None
+
+
+def group_slices(headers: Sequence[SliceHeader]) -> list[Group]:
+    """All slices of a study, grouped. Every slice is in exactly one group."""
+    series: dict[tuple[str, str], list[SliceHeader]] = {}
+    for header in headers:
+        series.setdefault((header.study_uid, header.series_uid), []).append(header)
+    return [group for members in series.values() for group in _split_series(members)]
+
+
+def split_by_marks(headers: Sequence[SliceHeader]) -> list[Group]:
+    """Slices of one stack that lie on one another, parted by the first mark (acquisition, image
+    type, contrast ...) that leaves only stacks without such; one group if none does."""
+    for place in range(min(len(header.marks) for header in headers)):
+        parts: dict[str, list[SliceHeader]] = {}
+        for header in headers:
+            parts.setdefault(header.marks[place][1], []).append(header)
+        if len(parts) > 1 and all(
+            len(part) >= MIN_SLICES_FOR_SPACING and not _lie_on_one_another(part)
+            for part in parts.values()
+        ):
+            return [Group(tuple(part)) for part in parts.values()]
+    return [Group(tuple(headers))]
+
+
+def _lie_on_one_another(headers: Sequence[SliceHeader]) -> bool:
+    try:
+        depths = sorted(depths_to_feet(headers))
+    except IntakeError:
+        return True
+    return any(below - above < DUPLICATE_MM for above, below in pairwise(depths))
+
+
+def _split_series(members: Sequence[SliceHeader]) -> list[Group]:
+    """One SeriesInstanceUID, parted by frame of reference, orientation, matrix and spacing."""
+    parts: list[list[SliceHeader]] = []
+    for header in members:
+        part = next((one for one in parts if _alike(one[0], header)), None)
+        if part is None:
+            parts.append([header])
         else:
-            left_out.append(LeftOut(header.file_name, reason))
-    if not slices:
-        raise _nothing_to_read(folder, dicom_files, left_out)
-    return slices, left_out
+            part.append(header)
+    if len(parts) == 1:
+        return [Group(tuple(members))]
+    axial = [part for part in parts if _is_axial(part[0])]
+    if not axial:
+        return [Group(tuple(part)) for part in parts]
+    main = max(axial, key=len)
+    for part in parts:
+        if part is not main and (odd := _continues(main, part)) is not None:
+            return [Group(tuple(members), _mixed(main[0], odd))]
+    return [Group(tuple(part)) for part in parts]
 
 
-def why_no_slice(header: SliceHeader) -> str | None:
-    """Why a DICOM file is no CT slice, in a few words; None if it is one.
+def _alike(one: SliceHeader, other: SliceHeader) -> bool:
+    return (
+        one.frame_of_reference_uid == other.frame_of_reference_uid
+        and (one.rows, one.columns) == (other.rows, other.columns)
+        and _close(one.orientation, other.orientation, absolute=COSINE_TOLERANCE)
+        and _close(one.pixel_spacing, other.pixel_spacing, relative=SPACING_TOLERANCE)
+    )
 
-    An absent Modality is made good by the SOP class, and only by that.
+
+def _close(
+    one: Vector | None, other: Vector | None, relative: float = 0.0, absolute: float = 0.0
+) -> bool:
+    if one is None or other is None:
+        return one is other
+    return all(
+        math.isclose(a, b, rel_tol=relative, abs_tol=absolute)
+        for a, b in zip(one, other, strict=True)
+    )
+
+
+def _is_axial(header: SliceHeader) -> bool:
+    try:
+        axis_turn(header)
+    except IntakeError:
+        return False
+    return True
+
+
+def _continues(main: Sequence[SliceHeader], part: Sequence[SliceHeader]) -> SliceHeader | None:
+    """A slice of `part` that fills a gap of the main stack or goes on at its end, so that leaving
+    it out would be a guess; None if the part is a thing of its own.
+
+    A slice that does not say where it lies counts as one, if it is as large as the others.
     """
-    sop_class = header.sop_class_uid
-    modality = header.modality or ("CT" if sop_class == CT_IMAGE else "")
-    reasons = {
-        "DICOMDIR": sop_class == MEDIA_DIRECTORY,
-        "secondary capture": sop_class.startswith(SECONDARY_CAPTURE),
-        f"modality {modality or 'not given'}": modality != "CT",
-        "no image": not (header.rows > 0 and header.columns > 0),
-        "multi-frame image": header.frames > 1,
-        "colour image": header.samples_per_pixel != 1,
-        f"photometric interpretation {header.photometric_interpretation or 'not given'}": (
-            header.photometric_interpretation != "MONOCHROME2"
+    first = main[0]
+    for header in part:
+        if header.position is None or header.orientation is None or header.pixel_spacing is None:
+            if (header.rows, header.columns) == (first.rows, first.columns):
+                return header
+            return None
+    if part[0].frame_of_reference_uid != first.frame_of_reference_uid or not _is_axial(part[0]):
+        return None
+    if len(main) < 2 or any(header.position is None for header in main):
+        return part[0]
+    # The main stack's depths are along z, near enough, whatever the odd slice's orientation is.
+    depths = np.sort([-(header.position or (0, 0, 0))[2] for header in main])
+    spacing = float(np.sort(np.diff(depths))[(len(depths) - 2) // 2])
+    for header in part:
+        depth = -(header.position or (0, 0, 0))[2]
+        near = depths[0] - NEAR_STACK * spacing < depth < depths[-1] + NEAR_STACK * spacing
+        if near and np.abs(depths - depth).min() > BESIDE_SLICE * spacing:
+            return header
+    return None
+
+
+def _mixed(main: SliceHeader, odd: SliceHeader) -> IntakeError:
+    """The refusal of a stack in which `odd` is not like the others."""
+    for keyword in ("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing"):
+        try:
+            odd.required(keyword)
+        except IntakeError as error:
+            return error
+    kinds: dict[type[MixedSeriesError], tuple[str, bool]] = {
+        MixedMatrixError: (
+            "Rows and Columns",
+            (odd.rows, odd.columns) != (main.rows, main.columns),
         ),
-        "localizer": "LOCALIZER" in header.image_type,
+        MixedOrientationError: (
+            "ImageOrientationPatient",
+            not _close(odd.orientation, main.orientation, absolute=COSINE_TOLERANCE),
+        ),
+        MixedSpacingError: (
+            "PixelSpacing",
+            not _close(odd.pixel_spacing, main.pixel_spacing, relative=SPACING_TOLERANCE),
+        ),
     }
-    return next((reason for reason, applies in reasons.items() if applies), None)
-
-
-def one_series(slices: Sequence[SliceHeader]) -> list[SliceHeader]:
-    """The slices, if all are of one SeriesInstanceUID.
-
-    Raises:
-        SeveralSeriesError: they are not; the message lists the series.
-    """
-    series: dict[str, list[SliceHeader]] = {}
-    for header in slices:
-        series.setdefault(header.series_uid, []).append(header)
-    if len(series) > 1:
-        listed = "; ".join(
-            f"series {members[0].series_number or 'without number'} ({len(members)} slices, "
-            f"such as {min(member.file_name for member in members)})"
-            for members in series.values()
-        )
-        raise SeveralSeriesError(
-            f"{slices[0].path.parent}: {len(series)} CT series in one folder: {listed}; put the "
-            "one to be analysed into a folder of its own"
-        )
-    return list(slices)
-
-
-def _nothing_to_read(
-    folder: Path, dicom_files: int, left_out: Sequence[LeftOut]
-) -> NoDicomError | NoCtError:
-    counts = Counter(file.reason for file in left_out)
-    listed = ", ".join(f"{count} x {reason}" for reason, count in counts.most_common())
-    if dicom_files:
-        return NoCtError(f"{folder}: none of its DICOM files is a CT slice ({listed})")
-    return NoDicomError(
-        f"{folder}: no DICOM file in it ({listed or 'no files at all'}); give the folder that "
-        "holds the slices themselves, folders inside it are not searched"
+    kind = next((kind for kind, (_, differs) in kinds.items() if differs), MixedSeriesError)
+    names = " and ".join(name for name, differs in kinds.values() if differs)
+    return kind(
+        f"{main.file_name} and {odd.file_name}: slices of one stack differ in "
+        f"{names or 'what they must share'}; export the series again from its source, or put the "
+        "slices that belong together into a folder of their own"
     )

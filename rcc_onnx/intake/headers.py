@@ -1,48 +1,56 @@
-"""The header of each file of a folder, without its pixels."""
+"""What DICOM files say about each image, without pixels: the values that all later steps use."""
 
-import logging
-import math
-import warnings
-from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
-import pydicom
-from pydicom.dataset import Dataset
-from pydicom.errors import InvalidDicomError
-from pydicom.multival import MultiValue
-
-from rcc_onnx.errors import FolderNotFoundError, InvalidAttributeError, MissingAttributeError
-
-log = logging.getLogger(__name__)
+from rcc_onnx.errors import InvalidAttributeError, MissingAttributeError
+from rcc_onnx.intake.sources import Source
 
 Vector = tuple[float, ...]
 
+CT_IMAGE = "1.2.840.10008.5.1.4.1.1.2"
+ENHANCED_CT = "1.2.840.10008.5.1.4.1.1.2.1"
+LEGACY_ENHANCED_CT = "1.2.840.10008.5.1.4.1.1.2.2"
+CT_CLASSES = (CT_IMAGE, ENHANCED_CT, LEGACY_ENHANCED_CT)
+"""SOP classes whose images are CT, whatever Modality says or does not say."""
 
-class LeftOut(NamedTuple):
-    """A file of the study folder that is not used, and why, in a few words."""
 
-    file_name: str
-    reason: str
+@dataclass(frozen=True)
+class Bits:
+    """How stored values lie in their words (PS3.5 section 8.1). 0: the file does not say."""
+
+    allocated: int = 0
+    stored: int = 0
+    high: int = 0
+    signed: bool = False
 
 
 @dataclass(frozen=True)
 class SliceHeader:
-    """What one DICOM file says about its image. None: the file does not say it, or says nonsense.
+    """What one image of one file says. None: it does not say it, or says nonsense.
 
     Attributes:
+        frame: index of the image in a multi-frame file; None in a single-frame file.
         position: ImagePositionPatient in mm.
         orientation: ImageOrientationPatient, six cosines.
         pixel_spacing: PixelSpacing in mm: between rows, then between columns.
+        padding: stored values that are padding, lowest and highest, ends included.
+        contrast: ContrastBolusAgent, or another sign of contrast; "" if none is recorded.
+        lossy: whether the file says, or its transfer syntax shows, lossy compression.
+        modality_lut: whether a Modality LUT takes the place of slope and intercept.
+        marks: what may tell apart several stacks under one SeriesInstanceUID, by name.
         unusable: keywords of attributes that are there, but hold no number that can be meant.
     """
 
-    path: Path
+    source: Source
+    frame: int | None = None
     sop_class_uid: str = ""
     sop_instance_uid: str = ""
+    study_uid: str = ""
     series_uid: str = ""
     series_number: str = ""
+    series_description: str = ""
+    frame_of_reference_uid: str = ""
     transfer_syntax_uid: str = ""
     modality: str = ""
     image_type: tuple[str, ...] = ()
@@ -51,6 +59,7 @@ class SliceHeader:
     frames: int = 1
     rows: int = 0
     columns: int = 0
+    bits: Bits = field(default_factory=Bits)
     position: Vector | None = None
     orientation: Vector | None = None
     pixel_spacing: Vector | None = None
@@ -58,15 +67,21 @@ class SliceHeader:
     rescale_slope: Vector | None = None
     rescale_intercept: Vector | None = None
     rescale_type: str = ""
+    modality_lut: bool = False
+    padding: tuple[int, int] | None = None
+    lossy: bool = False
+    contrast: str = ""
+    kernel: str = ""
     patient_position: str = ""
     manufacturer: str = ""
     quality_control_subject: str = ""
+    marks: tuple[tuple[str, str], ...] = ()
     unusable: frozenset[str] = frozenset()
 
     @property
     def file_name(self) -> str:
-        """The name alone: what messages show."""
-        return self.path.name
+        """What messages show: the path below the study's folder, and the frame if there are any."""
+        return self.source.name if self.frame is None else f"{self.source.name}[{self.frame}]"
 
     def required(self, keyword: str) -> Vector:
         """The numbers of an attribute that the analysis cannot do without.
@@ -88,117 +103,18 @@ class SliceHeader:
         )
 
 
-class _Numbers(NamedTuple):
+class Numbers(NamedTuple):
+    """The field of `SliceHeader` that holds an attribute of numbers, and how many there are."""
+
     field: str
     length: int
 
 
 NUMBERS = {
-    "ImagePositionPatient": _Numbers("position", 3),
-    "ImageOrientationPatient": _Numbers("orientation", 6),
-    "PixelSpacing": _Numbers("pixel_spacing", 2),
-    "SliceThickness": _Numbers("slice_thickness", 1),
-    "RescaleSlope": _Numbers("rescale_slope", 1),
-    "RescaleIntercept": _Numbers("rescale_intercept", 1),
+    "ImagePositionPatient": Numbers("position", 3),
+    "ImageOrientationPatient": Numbers("orientation", 6),
+    "PixelSpacing": Numbers("pixel_spacing", 2),
+    "SliceThickness": Numbers("slice_thickness", 1),
+    "RescaleSlope": Numbers("rescale_slope", 1),
+    "RescaleIntercept": Numbers("rescale_intercept", 1),
 }
-"""Attributes of numbers: the field of `SliceHeader` that holds them, and how many there are."""
-
-_TEXTS = {
-    "SOPClassUID": "sop_class_uid",
-    "SOPInstanceUID": "sop_instance_uid",
-    "SeriesInstanceUID": "series_uid",
-    "SeriesNumber": "series_number",
-    "Modality": "modality",
-    "PhotometricInterpretation": "photometric_interpretation",
-    "RescaleType": "rescale_type",
-    "PatientPosition": "patient_position",
-    "Manufacturer": "manufacturer",
-    "QualityControlSubject": "quality_control_subject",
-}
-_COUNTS = {
-    "SamplesPerPixel": ("samples_per_pixel", 1),
-    "NumberOfFrames": ("frames", 1),
-    "Rows": ("rows", 0),
-    "Columns": ("columns", 0),
-}
-
-
-def list_files(folder: Path) -> list[Path]:
-    """The files of the folder itself, not of folders in it, sorted by name as text.
-
-    Raises:
-        FolderNotFoundError: no such folder.
-    """
-    if not folder.is_dir():
-        raise FolderNotFoundError(f"{folder}: no such folder; give the folder of one CT study")
-    return sorted((path for path in folder.iterdir() if path.is_file()), key=lambda p: p.name)
-
-
-def read_header(path: Path) -> SliceHeader | LeftOut:
-    """The header of a file, or why the file is passed over: not DICOM, or damaged."""
-    try:
-        # pydicom warns about values that break their VR, and quotes them. Nothing here hangs on
-        # such a value without a check of its own, and quotes may be about the patient.
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            dataset = pydicom.dcmread(
-                path,
-                stop_before_pixels=True,
-                specific_tags=[*NUMBERS, *_TEXTS, *_COUNTS, "ImageType"],
-            )
-            return _header(path, dataset)
-    except InvalidDicomError:
-        return LeftOut(path.name, "not a DICOM file")
-    except OSError as error:
-        return LeftOut(path.name, f"cannot be read ({error.strerror or type(error).__name__})")
-    except Exception as error:  # whatever a damaged file makes pydicom raise
-        log.debug("%s: header not read: %s", path.name, type(error).__name__)
-        return LeftOut(path.name, "damaged DICOM header")
-
-
-def _header(path: Path, dataset: Dataset) -> SliceHeader:
-    numbers = {
-        keyword: _numbers(dataset, keyword, spec.length) for keyword, spec in NUMBERS.items()
-    }
-    file_meta = getattr(dataset, "file_meta", Dataset())
-    texts = {field: _text(dataset, keyword) for keyword, field in _TEXTS.items()}
-    texts["sop_class_uid"] = texts["sop_class_uid"] or _text(file_meta, "MediaStorageSOPClassUID")
-    counts = {
-        field: _count(dataset, keyword, default) for keyword, (field, default) in _COUNTS.items()
-    }
-    return SliceHeader(
-        path=path,
-        transfer_syntax_uid=_text(file_meta, "TransferSyntaxUID"),
-        image_type=tuple(str(word) for word in _many(dataset.get("ImageType"))),
-        unusable=frozenset(k for k, value in numbers.items() if value == ()),
-        **{NUMBERS[keyword].field: value or None for keyword, value in numbers.items()},  # type: ignore[arg-type]
-        **texts,  # type: ignore[arg-type]
-        **counts,  # type: ignore[arg-type]
-    )
-
-
-def _many(value: object) -> Sequence[object]:
-    """The values of an attribute as a sequence; absent or empty is no value."""
-    if value is None or value == "":
-        return ()
-    return list(value) if isinstance(value, MultiValue | list | tuple) else (value,)
-
-
-def _text(dataset: Dataset, keyword: str) -> str:
-    return "\\".join(str(value) for value in _many(dataset.get(keyword))).strip()
-
-
-def _count(dataset: Dataset, keyword: str, default: int) -> int:
-    values = _many(dataset.get(keyword))
-    return int(str(values[0])) if values else default
-
-
-def _numbers(dataset: Dataset, keyword: str, count: int) -> Vector | None:
-    """Exactly `count` finite numbers; None: absent or empty; (): there, but not that."""
-    try:
-        values = tuple(float(str(value)) for value in _many(dataset.get(keyword)))
-    except ValueError:
-        return ()
-    if not values:
-        return None
-    return values if len(values) == count and all(map(math.isfinite, values)) else ()

@@ -5,11 +5,15 @@ does this, with one that says why.
 """
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 
 from rcc_onnx.errors import InvalidAttributeError, NoDicomError, NotebookStopsError
-from rcc_onnx.intake.headers import LeftOut, SliceHeader, list_files, read_header
+from rcc_onnx.intake.headers import SliceHeader
+from rcc_onnx.intake.reading import read_headers
+from rcc_onnx.intake.sources import LeftOut, Source, list_files
 from rcc_onnx.intake.study import NETWORK_SLICE_MM, AxisTurn, Study, StudySlice
+from rcc_onnx.intake_record import IntakeRecord
 from rcc_onnx.values import Profile
 
 
@@ -26,7 +30,15 @@ def read_notebook_study(folder: Path) -> Study:
             f"{folder}: no file named *.dcm, and the notebook profile reads no other; use the "
             "standard profile, which takes DICOM files of any name"
         )
-    headers = [_header(path) for path in chosen]
+    headers, unread = read_headers(
+        [Source(path.name, path, path.stat().st_size) for path in chosen]
+    )
+    unusable = [*unread, *(LeftOut(h.file_name, "multi-frame image") for h in headers if _many(h))]
+    if unusable:
+        raise NotebookStopsError(
+            f"{unusable[0].file_name}: {unusable[0].reason}; the notebook profile takes every "
+            "*.dcm file for a slice, so remove this one or use the standard profile"
+        )
     thickness = _positive(headers[0], "SliceThickness")
     slices = tuple(_slice(header) for header in headers)
     return Study(
@@ -39,17 +51,33 @@ def read_notebook_study(folder: Path) -> Study:
         left_out=tuple(
             LeftOut(path.name, "not named *.dcm") for path in files if path not in set(chosen)
         ),
+        record=_record(headers),
     )
 
 
-def _header(path: Path) -> SliceHeader:
-    header = read_header(path)
-    if isinstance(header, LeftOut):
-        raise NotebookStopsError(
-            f"{header.file_name}: {header.reason}; the notebook profile takes every *.dcm file "
-            "for a slice, so remove this one or use the standard profile"
-        )
-    return header
+def _many(header: SliceHeader) -> bool:
+    return header.frame is not None or header.frames > 1
+
+
+def _record(headers: Sequence[SliceHeader]) -> IntakeRecord:
+    first = headers[0]
+    return IntakeRecord(
+        chosen=None,
+        chosen_because="the notebook profile takes every *.dcm file of the folder",
+        others=(),
+        files_used=len(headers),
+        order="by file name as text",
+        first=first.file_name,
+        last=headers[-1].file_name,
+        orientation=first.orientation or (),
+        transpose=False,
+        flip_rows=False,
+        flip_columns=False,
+        patient_position=first.patient_position,
+        transfer_syntax=first.transfer_syntax_uid,
+        lossy=any(header.lossy for header in headers),
+        warnings=(),
+    )
 
 
 def _positive(header: SliceHeader, keyword: str) -> float:

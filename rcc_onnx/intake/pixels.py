@@ -1,15 +1,43 @@
-"""The stored pixel values of one file."""
+"""The pixel values of one image: stored ones, and Hounsfield units."""
 
 import warnings
-from typing import Any
+from typing import Any, BinaryIO, NamedTuple
 
+import numpy as np
 import pydicom
 from numpy.typing import NDArray
+from pydicom.dataset import Dataset
 from pydicom.pixels.decoders.base import get_decoder
+from pydicom.pixels.processing import apply_modality_lut
+from pydicom.pixels.utils import pixel_array
 from pydicom.uid import UID
+from scipy import ndimage
 
-from rcc_onnx.errors import PixelPluginError, PixelsError, TransferSyntaxError
+from rcc_onnx.errors import (
+    IntakeError,
+    PixelPluginError,
+    PixelsError,
+    StoredBitsError,
+    TransferSyntaxError,
+)
+from rcc_onnx.intake.codestream import check_size
+from rcc_onnx.intake.deflated import DeflatedTooLargeError, open_dataset
 from rcc_onnx.intake.headers import SliceHeader
+
+AIR_HU = -1000.0
+"""What padding becomes: nothing was measured there, and nothing of the patient is there."""
+LUT_NEGATIVE_FROM = 0x8000
+UNSUPPORTED = "does not support"
+"""In the words of pydicom's decoders: as JPEG with 12 bits is not supported."""
+TISSUE_ABOVE_HU = -300
+"""Padding below this is air already. Above, the same value may also occur inside the patient."""
+
+
+class HuImage(NamedTuple):
+    """HU, float64, with padding as air; and where padding is, or None if there is none."""
+
+    hu: NDArray[np.float64]
+    padded: NDArray[np.bool_] | None
 
 
 def read_stored_values(header: SliceHeader) -> NDArray[Any]:
@@ -18,25 +46,177 @@ def read_stored_values(header: SliceHeader) -> NDArray[Any]:
     Raises:
         TransferSyntaxError: nothing decodes this transfer syntax.
         PixelPluginError: the package that would decode it is missing.
+        StoredBitsError: they do not fit the bits that the header names.
         PixelsError: no pixels, cut short, damaged, or another shape than the header says.
     """
+    return _read(header)[0]
+
+
+def read_hu(header: SliceHeader) -> HuImage:
+    """HU of a header that passed the intake, as the file has them (not turned).
+
+    Slope and intercept, or the Modality LUT in their place; padding becomes air.
+
+    Raises:
+        PixelsError: as `read_stored_values` does.
+    """
+    stored, dataset = _read(header)
+    if header.modality_lut:
+        try:
+            hu = np.asarray(apply_modality_lut(stored, dataset), np.float64)
+        except Exception as error:
+            raise PixelsError(
+                f"{header.file_name}: the Modality LUT cannot be used ({_first_line(error)}); "
+                "export the series again with rescale slope and intercept"
+            ) from error
+        # LUTs hold unsigned words (PS3.3 C.11.1.1); in HU, what is beyond 15 bits is below zero.
+        hu[hu >= LUT_NEGATIVE_FROM] -= 2 * LUT_NEGATIVE_FROM
+    else:
+        slope, intercept = (
+            header.required("RescaleSlope")[0],
+            header.required("RescaleIntercept")[0],
+        )
+        hu = stored.astype(np.float64) * slope + intercept
+    padded = _padded(header, stored, hu)
+    if padded is not None:
+        hu[padded] = AIR_HU
+    return HuImage(hu, padded)
+
+
+def _padded(
+    header: SliceHeader, stored: NDArray[Any], hu: NDArray[np.float64]
+) -> NDArray[np.bool_] | None:
+    if header.padding is None:
+        return None
+    low, high = header.padding
+    padded: NDArray[np.bool_] = (stored >= low) & (stored <= high)
+    if not padded.any():
+        return None
+    if hu[padded].max() > TISSUE_ABOVE_HU:
+        # A value that tissue has too: padding is what surrounds the picture, so only what reaches
+        # the border is.
+        pieces, _ = ndimage.label(padded)
+        frame = np.concatenate([pieces[0], pieces[-1], pieces[:, 0], pieces[:, -1]])
+        padded = np.isin(pieces, np.unique(frame[frame > 0]))
+    return padded
+
+
+def _read(header: SliceHeader) -> tuple[NDArray[Any], Dataset]:
+    """Stored values, checked, and the data set without them."""
     _check_decodable(header)
     name = header.file_name
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            stored = pydicom.dcmread(header.path).pixel_array
-    except Exception as error:  # decoders are many, and so are their exceptions
+            stored, dataset = _load(header)
+    except IntakeError:
+        raise
+    except (MemoryError, DeflatedTooLargeError) as error:
+        raise PixelsError(f"{name}: the pixels need more memory than any CT image") from error
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    # Decoders are many, and so are their exceptions: one that is written in Rust has a panic that
+    # is no Exception.
+    except BaseException as error:
+        if UNSUPPORTED in str(error):
+            raise TransferSyntaxError(
+                f"{name}: no decoder that is installed can do this kind of "
+                f"{UID(header.transfer_syntax_uid).name}; export the series uncompressed (Explicit "
+                "VR Little Endian)"
+            ) from error
         raise PixelsError(
             f"{name}: the pixels cannot be decoded ({_first_line(error)}); the file is cut short "
             "or damaged, so copy it again from its source"
         ) from error
-    if stored.shape != (header.rows, header.columns):
+    if stored.shape != (header.rows, header.columns) or stored.dtype.kind not in "iu":
         raise PixelsError(
             f"{name}: the pixels have the shape {stored.shape}, not one grey image of "
             f"{header.rows} rows and {header.columns} columns"
         )
-    return stored
+    return stored, dataset
+
+
+def _load(header: SliceHeader) -> tuple[NDArray[Any], Dataset]:
+    if _is_plain_frame(header):
+        # Only the frame's own bytes are read: files of many frames are large.
+        with header.source.open() as file:
+            return _decode(file, header), Dataset()
+    with header.source.open() as file:
+        dataset = open_dataset(file)
+    _name_syntax(dataset, header)
+    check_size(dataset, header.rows, header.columns)
+    return _decode(dataset, header), dataset
+
+
+def _is_plain_frame(header: SliceHeader) -> bool:
+    """Whether pydicom can pick the frame out of the open file without reading the rest."""
+    syntax = UID(header.transfer_syntax_uid)
+    return (
+        header.frame is not None
+        and not header.modality_lut
+        and not syntax.is_encapsulated
+        and not syntax.is_deflated
+    )
+
+
+def _name_syntax(dataset: Dataset, header: SliceHeader) -> None:
+    """A file without meta information gets the transfer syntax that it was read in."""
+    if not hasattr(dataset, "file_meta"):
+        dataset.file_meta = pydicom.dataset.FileMetaDataset()
+    if "TransferSyntaxUID" not in dataset.file_meta:
+        dataset.file_meta.TransferSyntaxUID = UID(header.transfer_syntax_uid)
+
+
+def _decode(source: Dataset | BinaryIO, header: SliceHeader) -> NDArray[Any]:
+    """Values with the sign that the header names, from a data set or an open file.
+
+    Raises:
+        StoredBitsError: bits above BitsStored are in use and mean nothing that is known.
+    """
+    index = 0 if header.frame is None else header.frame
+    syntax, bits = UID(header.transfer_syntax_uid), header.bits
+    if bits.stored and bits.high != bits.stored - 1:
+        raise StoredBitsError(
+            f"{header.file_name}: HighBit {bits.high} does not go with BitsStored {bits.stored}; "
+            "export the series again from its source"
+        )
+    if syntax.is_compressed or bits.stored in (0, bits.allocated):
+        values: NDArray[Any] = pixel_array(source, index=index)
+        return values
+    # Uncompressed, with bits to spare. Scanners put padding there that needs them all.
+    words: NDArray[Any] = pixel_array(source, index=index, raw=True, correct_unused_bits=False)
+    words = words.astype(np.int32)
+    spare = words >> bits.stored
+    if bits.signed:
+        # Sign extended (-1), or the sign bit alone with zeros above it (0).
+        proper = (spare == 0) | (spare == -1)
+        corrected = _signed(words, bits.stored)
+    else:
+        proper, corrected = spare == 0, words
+    if header.padding is not None:
+        low, high = header.padding
+        is_padding = _same_bits(words, low, high)
+        corrected = np.where(is_padding, low, corrected)
+        proper |= is_padding
+    if not proper.all():
+        raise StoredBitsError(
+            f"{header.file_name}: values need more than the {bits.stored} bits that BitsStored "
+            "names, or another sign than PixelRepresentation says; export the series again from "
+            "its source"
+        )
+    return corrected
+
+
+def _signed(words: NDArray[np.int32], stored: int) -> NDArray[np.int32]:
+    half = 1 << (stored - 1)
+    return ((words + half) & ((1 << stored) - 1)) - half
+
+
+def _same_bits(words: NDArray[np.int32], low: int, high: int) -> NDArray[np.bool_]:
+    """Words within a range, both taken as 16 bits of either sign."""
+    span = high - low
+    found: NDArray[np.bool_] = ((words - low) & 0xFFFF) <= span
+    return found
 
 
 def _check_decodable(header: SliceHeader) -> None:
@@ -45,7 +225,7 @@ def _check_decodable(header: SliceHeader) -> None:
         decoder = get_decoder(uid)
     except NotImplementedError as error:
         raise TransferSyntaxError(
-            f"{name}: images in the transfer syntax {uid.name or 'that is not named'} cannot be "
+            f"{name}: images in the transfer syntax {_shown(uid)} cannot be "
             "decoded; export the series uncompressed (Explicit VR Little Endian)"
         ) from error
     if not decoder.is_available:
@@ -56,7 +236,12 @@ def _check_decodable(header: SliceHeader) -> None:
         )
 
 
-def _first_line(error: Exception) -> str:
+def _shown(uid: UID) -> str:
+    """The syntax's name; a UID that is not known may hold anything and is not shown."""
+    return uid.name if uid.is_transfer_syntax and not uid.is_private else "that is not known"
+
+
+def _first_line(error: BaseException) -> str:
     """Enough of a decoder's message to tell what broke."""
     lines = str(error).splitlines()
     return lines[0][:200] if lines else type(error).__name__

@@ -1,21 +1,18 @@
-"""The intake of the standard profile: one series, in order (docs/pipeline.md section 1)."""
+"""One group of slices judged: a stack that can be analysed, or the refusal that says why."""
 
 import math
 from collections.abc import Sequence
-from pathlib import Path
+from dataclasses import dataclass
 
-from rcc_onnx.errors import InvalidAttributeError, MixedSeriesError, SpacingRangeError
-from rcc_onnx.intake.geometry import COSINE_TOLERANCE, SliceOrder, axis_turn, order_slices
-from rcc_onnx.intake.grouping import find_slices, one_series
-from rcc_onnx.intake.headers import LeftOut, SliceHeader
-from rcc_onnx.intake.study import NETWORK_SLICE_MM, AxisTurn, Study, StudySlice
-from rcc_onnx.values import Profile
+from rcc_onnx.errors import InvalidAttributeError, SpacingRangeError
+from rcc_onnx.intake.geometry import SliceOrder, axis_turn, order_slices
+from rcc_onnx.intake.headers import SliceHeader
+from rcc_onnx.intake.study import NETWORK_SLICE_MM, AxisTurn, StudySlice
+from rcc_onnx.intake_record import Note
 
 STRIDE_TOLERANCE = 1e-4
 """Relative. Spacings are written with four decimals or more, so 2.4999 mm is 2.5 mm; what differs
 by more is another spacing, and its stride then is the notebook's."""
-SPACING_TOLERANCE = 1e-3
-"""Relative difference of PixelSpacing within a series that rounding to three digits explains."""
 SLICE_SPACING_MM = (0.2, 10.0)
 """Thinner than any body CT, or so thick that a kidney is on too few slices to be judged."""
 PIXEL_SPACING_MM = (0.1, 4.0)
@@ -24,30 +21,41 @@ SHORT_EXTENT_MM = 100.0
 """Kidneys are about 110 mm long: a shorter series cannot show them whole."""
 
 
-def read_standard_study(folder: Path) -> Study:
-    """The one axial CT series of a folder, whatever its files are named, head first.
+@dataclass(frozen=True)
+class Stack:
+    """Slices head first, evenly spaced, all turned alike.
+
+    Attributes:
+        order: `order.order` are indices into what was judged.
+    """
+
+    slices: tuple[StudySlice, ...]
+    turn: AxisTurn
+    order: SliceOrder
+
+    @property
+    def spacing_zyx_mm(self) -> tuple[float, float, float]:
+        return (self.order.spacing_mm, *self.slices[0].spacing_yx_mm)
+
+    @property
+    def stride(self) -> int:
+        return slice_stride(self.order.spacing_mm, self.order.spacing_error_mm)
+
+
+def judge(headers: Sequence[SliceHeader]) -> Stack:
+    """The stack that slices of one group form.
 
     Raises:
         IntakeError: one of its leaves, for anything that would have to be guessed.
     """
-    found, left_out = find_slices(folder)
-    headers = one_series(found)
-    _check_alike(headers)
+    for header in headers:
+        for keyword in ("ImageOrientationPatient", "ImagePositionPatient", "PixelSpacing"):
+            header.required(keyword)
     turn = axis_turn(headers[0])
     order = order_slices(headers)
-    slices = tuple(_slice(headers[index], turn) for index in order.order)
-    spacing = (order.spacing_mm, *slices[0].spacing_yx_mm)
-    _check_range(headers[0], spacing)
-    return Study(
-        folder=folder,
-        profile=Profile.STANDARD,
-        slices=slices,
-        spacing_zyx_mm=spacing,
-        stride=slice_stride(order.spacing_mm, order.spacing_error_mm),
-        files_found=len(found) + len(left_out),
-        left_out=tuple(left_out),
-        warnings=tuple(_warnings(headers, order, left_out)),
-    )
+    stack = Stack(tuple(_slice(headers[index], turn) for index in order.order), turn, order)
+    _check_range(headers[0], stack.spacing_zyx_mm)
+    return stack
 
 
 def slice_stride(spacing_mm: float, error_mm: float = 0.0) -> int:
@@ -61,13 +69,42 @@ def slice_stride(spacing_mm: float, error_mm: float = 0.0) -> int:
     return math.ceil(NETWORK_SLICE_MM / longest)
 
 
+def warnings_of(stack: Stack) -> list[Note]:
+    """What does not stop the analysis, but should be read next to its result."""
+    headers = [one.header for one in stack.slices]
+    order = stack.order
+    said = {
+        "short-extent": order.extent_mm < SHORT_EXTENT_MM
+        and f"The series covers {order.extent_mm:.0f} mm from head to feet; a kidney may be "
+        "missing or cut off.",
+        "thick-slices": order.spacing_mm > NETWORK_SLICE_MM * (1 + STRIDE_TOLERANCE)
+        and f"Slices are {order.spacing_mm:.2f} mm apart; the networks expect "
+        f"{NETWORK_SLICE_MM:.0f} mm.",
+        "rescale-type": any(one.rescale_type not in ("", "HU") for one in headers)
+        and "RescaleType is not HU; the values are taken for Hounsfield units all the same.",
+        "modality-lut": any(one.modality_lut for one in headers)
+        and "A Modality LUT takes the place of rescale slope and intercept.",
+        "no-slice-thickness": any(one.slice_thickness is None for one in headers)
+        and "SliceThickness is missing; only positions are used, so nothing hangs on it.",
+        "no-patient-position": not all(one.patient_position for one in headers)
+        and "PatientPosition is missing; only direction cosines are used, so nothing hangs on it.",
+        "no-modality": not all(one.modality for one in headers)
+        and "Modality is missing; the SOP class says that it is CT.",
+        "lossy": any(one.lossy for one in headers) and "The pixels went through lossy compression.",
+    }
+    return [Note(code, sentence) for code, sentence in said.items() if sentence]
+
+
 def _slice(header: SliceHeader, turn: AxisTurn) -> StudySlice:
     """A slice with what is needed to decode it.
 
     Raises:
-        MissingAttributeError, InvalidAttributeError: no rescale, or a slope of zero.
+        MissingAttributeError, InvalidAttributeError: no rescale and no LUT, or a slope of zero.
     """
-    slope = header.required("RescaleSlope")[0]
+    slope, intercept = 1.0, 0.0
+    if not header.modality_lut:
+        slope = header.required("RescaleSlope")[0]
+        intercept = header.required("RescaleIntercept")[0]
     if slope == 0:
         raise InvalidAttributeError(
             f"{header.file_name}: RescaleSlope is 0, which makes every pixel the same; "
@@ -81,39 +118,8 @@ def _slice(header: SliceHeader, turn: AxisTurn) -> StudySlice:
         shape=shape[::-1] if turn.transpose else shape,
         spacing_yx_mm=spacing[::-1] if turn.transpose else spacing,
         slope=slope,
-        intercept=header.required("RescaleIntercept")[0],
+        intercept=intercept,
     )
-
-
-def _check_alike(headers: Sequence[SliceHeader]) -> None:
-    """Raise unless all slices have the first one's matrix, orientation and pixel spacing."""
-    first = headers[0]
-    for other in headers[1:]:
-        differs = {
-            "Rows and Columns": (other.rows, other.columns) != (first.rows, first.columns),
-            "ImageOrientationPatient": _differ(
-                first, other, "ImageOrientationPatient", absolute=COSINE_TOLERANCE
-            ),
-            "PixelSpacing": _differ(first, other, "PixelSpacing", relative=SPACING_TOLERANCE),
-        }
-        names = [name for name, yes in differs.items() if yes]
-        if names:
-            raise MixedSeriesError(
-                f"{first.file_name} and {other.file_name}: slices of one series differ in "
-                f"{' and '.join(names)}; put those that belong together into a folder of their own"
-            )
-
-
-def _differ(
-    one: SliceHeader,
-    other: SliceHeader,
-    keyword: str,
-    relative: float = 0.0,
-    absolute: float = 0.0,
-) -> bool:
-    """Whether a number of the attribute differs by more than the tolerance."""
-    pairs = zip(one.required(keyword), other.required(keyword), strict=True)
-    return not all(math.isclose(a, b, rel_tol=relative, abs_tol=absolute) for a, b in pairs)
 
 
 def _check_range(header: SliceHeader, spacing_zyx_mm: tuple[float, float, float]) -> None:
@@ -123,31 +129,6 @@ def _check_range(header: SliceHeader, spacing_zyx_mm: tuple[float, float, float]
     for name, value, (low, high) in zip(names, spacing_zyx_mm, limits, strict=True):
         if not low <= value <= high:
             raise SpacingRangeError(
-                f"{header.path.parent}: {name} are {value:.4g} mm apart; {low} to {high} mm can "
+                f"{header.file_name}: {name} are {value:.4g} mm apart; {low} to {high} mm can "
                 "be analysed"
             )
-
-
-def _warnings(
-    headers: Sequence[SliceHeader], order: SliceOrder, left_out: Sequence[LeftOut]
-) -> list[str]:
-    """What does not stop the analysis, but should be read next to its result."""
-    said = []
-    if order.extent_mm < SHORT_EXTENT_MM:
-        said.append(
-            f"The series covers {order.extent_mm:.0f} mm from head to feet; a kidney may be "
-            "missing or cut off."
-        )
-    if order.spacing_mm > NETWORK_SLICE_MM * (1 + STRIDE_TOLERANCE):
-        said.append(
-            f"Slices are {order.spacing_mm:.2f} mm apart; the networks expect "
-            f"{NETWORK_SLICE_MM:.0f} mm."
-        )
-    if any(header.rescale_type not in ("", "HU") for header in headers):
-        said.append(
-            "RescaleType is not HU; the values are taken for Hounsfield units all the same."
-        )
-    unread = sum(file.reason == "damaged DICOM header" for file in left_out)
-    if unread:
-        said.append(f"{unread} DICOM files could not be read and were left out.")
-    return said

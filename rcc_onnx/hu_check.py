@@ -1,0 +1,101 @@
+"""Whether values are Hounsfield units: air, fat and soft tissue must be where HU put them.
+
+A missing or doubled intercept, a wrong sign or an 8-bit export passes every check of geometry and
+then gives pictures that a network answers with confidence. Shares are taken over all slices that go
+to the networks, on every fourth pixel of both axes.
+"""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rcc_onnx.body import FOREGROUND_ABOVE, Mask
+from rcc_onnx.errors import ValuesNotHuError
+
+SAMPLE = 4
+"""Every how many rows and columns a pixel is looked at."""
+AIR_HU = (-1100.0, -800.0)
+"""Air is -1000; scanners are off by some tens, and clothes and noise raise it."""
+MIN_AIR = 0.0005
+"""Share of all pixels: gas in the bowel, where the field of view shows nothing but the body."""
+FAT_HU = (-160.0, -30.0)
+MIN_FAT = 0.01
+"""Share of the body's tissue. Lean patients have several times that."""
+SOFT_HU = (-30.0, 300.0)
+"""Muscle and organs, with contrast and noise."""
+MIN_SOFT = 0.15
+"""Share of the body's tissue: the fattest abdomen has twice that."""
+DENSE_HU = 600.0
+MAX_DENSE = 0.2
+"""Share of the body's tissue above it: cortical bone is a few hundredths of a trunk."""
+AIR_BY_PADDING_BELOW = -1100.0
+"""Padding that no attribute names: nothing real is below air."""
+
+
+@dataclass
+class HuEvidence:
+    """Counts, slice by slice."""
+
+    _pixels: int = 0
+    _air: int = 0
+    _tissue: int = 0
+    _fat: int = 0
+    _soft: int = 0
+    _dense: int = 0
+    _outside: list[float] = field(default_factory=list)
+
+    def add(self, hu: NDArray[np.float64], body: Mask | None, padded: Mask | None) -> None:
+        """Take one slice's word. `body` and `padded` are None where there is none."""
+        few = (slice(None, None, SAMPLE), slice(None, None, SAMPLE))
+        values = hu[few]
+        real = values >= AIR_BY_PADDING_BELOW
+        if padded is not None:
+            real &= ~padded[few]
+        self._pixels += int(real.sum())
+        self._air += int((real & (values < AIR_HU[1])).sum())
+        if body is None:
+            self._outside += _median(values[real])
+            return
+        inside = body[few]
+        tissue = values[inside & real & (values > FOREGROUND_ABOVE)]
+        self._tissue += tissue.size
+        self._fat += _between(tissue, FAT_HU)
+        self._soft += _between(tissue, SOFT_HU)
+        self._dense += int((tissue > DENSE_HU).sum())
+        self._outside += _median(values[~inside & real & (values <= FOREGROUND_ABOVE)])
+
+    def check(self, name: str) -> None:
+        """Raise unless the slices, all together, can be HU of a body.
+
+        Raises:
+            ValuesNotHuError: saying what is not where it should be.
+        """
+        tissue = max(self._tissue, 1)
+        outside = float(np.median(self._outside)) if self._outside else None
+        wrong = {
+            "there is no body": self._tissue == 0,
+            "there is no air": self._air < MIN_AIR * max(self._pixels, 1),
+            f"what surrounds the body is at {outside or 0:.0f}, not near -1000": (
+                outside is not None and not AIR_HU[0] <= outside <= AIR_HU[1]
+            ),
+            "there is no fat": self._fat < MIN_FAT * tissue,
+            "there is hardly any soft tissue": self._soft < MIN_SOFT * tissue,
+            f"{self._dense / tissue:.0%} of the body would be bone": (
+                self._dense > MAX_DENSE * tissue
+            ),
+        }
+        said = [sentence for sentence, is_so in wrong.items() if is_so]
+        if said:
+            raise ValuesNotHuError(
+                f"{name}: the values are no Hounsfield units of a body: {'; '.join(said)}; export "
+                "the series again from its source, with its rescale attributes"
+            )
+
+
+def _between(values: NDArray[np.float64], limits: tuple[float, float]) -> int:
+    return int(((values >= limits[0]) & (values <= limits[1])).sum())
+
+
+def _median(values: NDArray[np.float64]) -> list[float]:
+    return [float(np.median(values))] if values.size else []

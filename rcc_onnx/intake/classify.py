@@ -1,0 +1,45 @@
+"""Which images could be CT slices at all, told from their headers alone."""
+
+from rcc_onnx.intake.headers import CT_CLASSES, SliceHeader
+
+MEDIA_DIRECTORY = "1.2.840.10008.1.3.10"
+SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
+STRUCTURED_REPORT = "1.2.840.10008.5.1.4.1.1.88"
+"""SOP class UIDs, or what those of a family start with. Dose reports are structured reports."""
+PROJECTIONS = {"MIP", "MINIP", "MAX_IP", "MIN_IP", "PROJECTION IMAGE", "VRT", "VOLUME RENDERING"}
+"""Words of ImageType for pictures computed along a ray: their values are no slice's."""
+MAX_MATRIX = 4096
+"""Rows or columns; CT has up to 2048."""
+
+
+def why_no_slice(header: SliceHeader) -> str | None:
+    """Why an image is no CT slice, in a few words; None if it may be one.
+
+    An absent Modality is made good by the SOP class, and only by that.
+    """
+    sop_class = header.sop_class_uid
+    modality = header.modality or ("CT" if sop_class in CT_CLASSES else "")
+    words = {word.upper() for word in header.image_type}
+    reasons = {
+        "DICOMDIR": sop_class == MEDIA_DIRECTORY,
+        "secondary capture": sop_class.startswith(SECONDARY_CAPTURE) or "SCREEN SAVE" in words,
+        "structured report": sop_class.startswith(STRUCTURED_REPORT),
+        f"modality {_word(modality)}": modality != "CT",
+        "no image": not (header.rows > 0 and header.columns > 0),
+        "matrix too large": max(header.rows, header.columns) > MAX_MATRIX,
+        "multi-frame image without functional groups": header.frames > 1,
+        "colour image": header.samples_per_pixel != 1,
+        f"photometric interpretation {_word(header.photometric_interpretation)}": (
+            header.photometric_interpretation != "MONOCHROME2"
+        ),
+        "localizer": "LOCALIZER" in words,
+        "projection": bool(words & PROJECTIONS),
+    }
+    return next((reason for reason, applies in reasons.items() if applies), None)
+
+
+def _word(said: str) -> str:
+    """A code string as it may be shown: what is no code string is not (it may be anything)."""
+    if not said:
+        return "not given"
+    return said if len(said) <= 16 and said.replace("_", "").replace(" ", "").isalnum() else "?"

@@ -1,0 +1,144 @@
+"""Where a study's bytes lie: files at any depth of a folder, or members of a zip archive.
+
+Nothing is ever unpacked to disk, so no name in an archive can lead outside of anything.
+"""
+
+import io
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import BinaryIO, NamedTuple
+
+from rcc_onnx.errors import FolderNotFoundError, TooManyFilesError
+from rcc_onnx.intake.archives import Archive, open_archive
+
+MAX_FILES = 100_000
+"""More files than any study has; a whole disk given by mistake ends here, not in an hour."""
+HEADER_BYTES = 64 * 1024
+"""Headers of CT slices are shorter than this; so much is read before more is asked for."""
+
+
+class LeftOut(NamedTuple):
+    """A file that is not used, and why, in a few words."""
+
+    file_name: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Source:
+    """One file, on disk or in an archive.
+
+    Attributes:
+        name: path below the study's folder, with `/`; for a member of an archive, the archive's
+            name comes first.
+        path: the file on disk: the archive, for a member.
+        size: bytes, unpacked.
+    """
+
+    name: str
+    path: Path
+    size: int
+    archive: Archive | None = field(default=None, compare=False, repr=False)
+    member: str = ""
+
+    def start(self) -> bytes:
+        """The first bytes: as a rule, the whole header.
+
+        Raises:
+            OSError: the file cannot be read, or the archive is damaged here.
+        """
+        if self.archive is not None:
+            return self.archive.read(self.member, HEADER_BYTES)
+        with self.path.open("rb") as file:
+            return file.read(HEADER_BYTES)
+
+    def open(self) -> BinaryIO:
+        """All of it, for reading; the caller closes it. Raises OSError as `start` does."""
+        if self.archive is not None:
+            return io.BytesIO(self.archive.read(self.member))
+        return self.path.open("rb")
+
+
+def list_files(folder: Path) -> list[Path]:
+    """The files of the folder itself, not of folders in it, sorted by name as text.
+
+    Raises:
+        FolderNotFoundError: no such folder.
+    """
+    if not folder.is_dir():
+        raise FolderNotFoundError(f"{folder}: no such folder; give the folder of one CT study")
+    return sorted((path for path in folder.iterdir() if path.is_file()), key=lambda p: p.name)
+
+
+def find_sources(root: Path) -> tuple[list[Source], list[LeftOut]]:
+    """Every file of a study, at any depth and inside zip archives, sorted by name; and what is no
+    file to be read. Links to folders are not followed, hidden folders are searched.
+
+    Args:
+        root: a folder or a zip archive.
+
+    Raises:
+        FolderNotFoundError: neither.
+        ArchiveError: an archive breaks a limit, or is no archive.
+        TooManyFilesError: more than a study can have.
+    """
+    if root.is_file():
+        return _members(root, "")
+    if not root.is_dir():
+        raise FolderNotFoundError(f"{root}: no such folder; give the folder of one CT study")
+    sources: list[Source] = []
+    left_out: list[LeftOut] = []
+    for path in _walk(root):
+        name = path.relative_to(root).as_posix()
+        try:
+            size = path.stat().st_size
+        except OSError as error:
+            left_out.append(LeftOut(name, f"cannot be read ({error.strerror})"))
+            continue
+        if not path.is_file():
+            left_out.append(LeftOut(name, "not a plain file"))
+        elif is_archive(path):
+            inside, passed_over = _members(path, f"{name}/")
+            sources += inside
+            left_out += passed_over
+        else:
+            sources.append(Source(name, path, size))
+        if len(sources) + len(left_out) > MAX_FILES:
+            raise TooManyFilesError(
+                f"{root}: more than {MAX_FILES} files; give the folder of one study"
+            )
+    return sorted(sources, key=lambda one: one.name), left_out
+
+
+def is_archive(path: Path) -> bool:
+    """Whether the file is named `.zip` and starts as archives do.
+
+    An office document starts so too, and is none of ours.
+    """
+    if path.suffix.lower() != ".zip":
+        return False
+    try:
+        with path.open("rb") as file:
+            return file.read(4) in (b"PK\x03\x04", b"PK\x05\x06")
+    except OSError:
+        return False
+
+
+def _walk(root: Path) -> Iterator[Path]:
+    for folder, _, names in os.walk(root, followlinks=False):
+        for name in names:
+            yield Path(folder, name)
+
+
+def _members(path: Path, prefix: str) -> tuple[list[Source], list[LeftOut]]:
+    archive = open_archive(path, path.name if not prefix else prefix.rstrip("/"))
+    sources, left_out = [], []
+    for info in archive.members:
+        name = prefix + info.filename
+        if info.filename.lower().endswith(".zip"):
+            left_out.append(LeftOut(name, "archive inside an archive, not opened"))
+        else:
+            sources.append(Source(name, path, info.file_size, archive, info.filename))
+    return sources, left_out
