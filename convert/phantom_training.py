@@ -144,8 +144,7 @@ def build_unet(shape: tuple[int, ...], plan: Plan, keras: Any) -> Any:
 
 def train(name: str, data: TrainingSet, plan: Plan, folder: Path) -> Path:
     """Train one network and save it as `folder/name.h5`."""
-    frameworks = import_frameworks()
-    tf, keras = frameworks.tf, frameworks.tf_keras
+    keras = import_frameworks().tf_keras
     keras.utils.set_random_seed(plan.random_seed)
     shape = (*data.inputs.shape[1:], 1)
     network = build_unet(shape, plan, keras)
