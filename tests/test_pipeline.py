@@ -5,7 +5,8 @@ import pytest
 from numpy.typing import NDArray
 
 from rcc_onnx.networks import FakeNetworks
-from rcc_onnx.pipeline import analyse_volume
+from rcc_onnx.pipeline import _kidney_probability, analyse_volume
+from rcc_onnx.preprocess import network_input
 from rcc_onnx.stopwatch import Stopwatch
 from rcc_onnx.values import NetworkVolume, Outcome, Thresholds
 
@@ -117,3 +118,27 @@ def test_stages_are_timed_and_told() -> None:
     assert seconds["total"] >= seconds["kidney_network"] > 0
     assert ("kidney_network", 1.0) in told
     assert told.index(("kidney_network", 0.0)) < told.index(("kidney_network", 1.0))
+
+
+class CountingNetworks(FakeNetworks):
+    """Counts the slices it is given."""
+
+    given: int = 0
+
+    def kidney_probability(self, slices: NDArray[np.float32]) -> NDArray[np.float32]:
+        type(self).given += len(slices)
+        return super().kidney_probability(slices)
+
+
+def test_the_same_slice_is_given_to_the_kidney_network_once(monkeypatch) -> None:
+    monkeypatch.setattr(CountingNetworks, "given", 0)
+    rng = np.random.default_rng(0)
+    distinct = rng.integers(0, 256, (21, 160, 160)).astype(np.uint8)
+    order = rng.permutation([*range(21), *range(5), *[3] * 20])
+    values = np.concatenate([distinct[order], np.zeros((4, 160, 160), np.uint8)])
+    volume = NetworkVolume(values, 0, len(values))
+    found = _kidney_probability(volume.values, CountingNetworks(), Stopwatch())
+    assert CountingNetworks.given == 22
+    assert found.dtype == np.float64
+    expected = FakeNetworks().kidney_probability(network_input(values))
+    np.testing.assert_array_equal(found, expected)
