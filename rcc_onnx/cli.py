@@ -8,6 +8,7 @@ import logging
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -68,6 +69,9 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON for scripts inste
 
 def main() -> None:
     """Entry point: errors become one line on stderr and an exit code, never a traceback."""
+    if isinstance(sys.stdout, TextIOWrapper):
+        # A name that the terminal or log file has no letters for is no reason to lose a batch.
+        sys.stdout.reconfigure(errors="backslashreplace")
     app()
 
 
@@ -181,7 +185,7 @@ def series_command(
 
         rows = read_series_table(study)
         if as_json:
-            print(json.dumps([series_json(row) for row in rows], indent=2, ensure_ascii=False))
+            print(json.dumps([series_json(row) for row in rows], indent=2))
             return
         Console().print(series_table(rows))
         for line in refused_series(rows):

@@ -40,7 +40,10 @@ def write_case(result: CaseResult | FailedCase, out: Path) -> Path:
             _write_picture(result, side, out)
         path = out / f"{result.case}.json"
         text = json.dumps(case_json(result), indent=2, ensure_ascii=False, allow_nan=False)
-        _write_whole(path, lambda to: to.write_text(text + "\n", encoding="utf-8"))
+        # File names are bytes on Linux, and old ones are not UTF-8: Python holds such a byte as a
+        # lone surrogate, which is written as JSON's own escape of it.
+        data = (text + "\n").encode("utf-8", "backslashreplace")
+        _write_whole(path, lambda to: to.write_bytes(data))
     except OSError as error:
         raise OutputError(
             f"cannot write results to {out}: {error.strerror or error}; choose another --out"

@@ -1,8 +1,11 @@
 """The commands as a user runs them: what they print, write, and exit with."""
 
 import json
+import os
 import re
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -56,6 +59,23 @@ def test_infer_writes_results_and_says_what_it_did(
     assert "[1/1] case[1]: right:" in result.output
     assert RESEARCH_ONLY in result.output
     assert json.loads((out / "case[1].json").read_text())["status"] == "analysed"
+
+
+def test_a_name_that_the_terminal_cannot_show_stops_nothing(
+    phantom: Path, tiny_bundle: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(phantom, tmp_path / "\u540d")
+    command = ("infer", tmp_path / "\u540d", "--out", tmp_path / "out", "--models", tiny_bundle)
+    ran = subprocess.run(
+        [sys.executable, "-m", "rcc_onnx", *map(str, command)],
+        env={**os.environ, "PYTHONIOENCODING": "ascii:strict"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (ran.returncode, ran.stderr) == (0, "")
+    assert "[1/1] \\u540d: right:" in ran.stdout
+    assert (tmp_path / "out" / "\u540d.json").is_file()
 
 
 def test_infer_says_when_a_case_failed(phantom: Path, tiny_bundle: Path, tmp_path: Path) -> None:
