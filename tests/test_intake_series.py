@@ -192,6 +192,16 @@ def test_identical_copies_are_dropped(tmp_path, same_uid):
     np.testing.assert_array_equal(network_volume(study).values, clean)
 
 
+@pytest.mark.parametrize(("keyword", "value"), [("RescaleIntercept", -10), ("RescaleSlope", 2)])
+def test_the_same_words_with_another_meaning_are_no_copy(tmp_path, keyword, value):
+    series = ct_series(body_volume(), SPACING)
+    folder = write_series(tmp_path, series)
+    setattr(series[2], keyword, value)
+    write_series(folder / "copy", series[2:3])
+    with pytest.raises(errors.DuplicatePositionsError):
+        read_study(folder, STANDARD)
+
+
 # --- Several series -------------------------------------------------------------------------------
 
 
