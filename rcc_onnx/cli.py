@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from rcc_onnx.batch import Case
     from rcc_onnx.engine import Engine
 
+EXIT_SOME_FAILED = 1
 EXIT_NOT_STARTED = 2
 EXIT_INTERRUPTED = 130
 BUNDLES = "the bundle's"
@@ -299,19 +300,33 @@ def _run(engine: "Engine", cases: "Sequence[Case]", out: Path) -> int:
 
     console = Console(highlight=False, soft_wrap=True)
     results: list[CaseResult | FailedCase] = []
+    broken_off: RccOnnxError | None = None
     with CaseProgress(console, len(cases)) as progress:
-        for result in analyse_cases(engine, cases, out, progress.listener):
-            first_answer = not any(isinstance(one, CaseResult) for one in results)
-            if first_answer and isinstance(result, CaseResult):
-                progress.say(setup_line(result))
-            results.append(result)
-            progress.say(f"[{len(results)}/{len(cases)}] {case_line(result)}")
-            for warning in shown_warnings(result):
-                progress.say(f"    warning: {warning}")
+        try:
+            for result in analyse_cases(engine, cases, out, progress.listener):
+                first_answer = not any(isinstance(one, CaseResult) for one in results)
+                if first_answer and isinstance(result, CaseResult):
+                    progress.say(setup_line(result))
+                results.append(result)
+                progress.say(f"[{len(results)}/{len(cases)}] {case_line(result)}")
+                for warning in shown_warnings(result):
+                    progress.say(f"    warning: {warning}")
+        except RccOnnxError as error:
+            if not results:
+                raise
+            broken_off = error
     console.print(results_table(results))
     console.print(RESEARCH_ONLY, markup=False)
     console.print(f"Results are in {out}", markup=False)
-    return exit_code(results)
+    if broken_off is None:
+        return exit_code(results)
+    _print_error(broken_off)
+    print(f"stopped after {len(results)} of {len(cases)} cases", file=sys.stderr)
+    return EXIT_SOME_FAILED
+
+
+def _print_error(error: RccOnnxError) -> None:
+    print(f"error [{error.code}]: {error}", file=sys.stderr)
 
 
 def _set_up_logging(verbose: bool) -> None:
@@ -330,7 +345,7 @@ def _errors_end_here() -> Iterator[None]:
     try:
         yield
     except RccOnnxError as error:
-        print(f"error [{error.code}]: {error}", file=sys.stderr)
+        _print_error(error)
         raise typer.Exit(EXIT_NOT_STARTED) from None
     except KeyboardInterrupt:
         print("interrupted; cases that were finished are complete", file=sys.stderr)

@@ -12,8 +12,10 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from rcc_onnx import __version__
+from rcc_onnx import __version__, report
 from rcc_onnx.cli import app, models_app
+from rcc_onnx.errors import OutputError
+from rcc_onnx.findings import CaseResult
 from rcc_onnx.phantom import make_study
 from rcc_onnx.report import RESEARCH_ONLY
 from tests.dicom_factory import body_volume, ct_series, write_series
@@ -224,6 +226,28 @@ def test_every_command_has_an_example_and_stands_in_the_readme(name: str, text: 
     group, _, last = name.partition(" ")
     assert f"rcc-onnx {group}" in page
     assert not last or f"`{last}`" in page or f"rcc-onnx {name}`" in page
+
+
+def test_a_disk_that_fills_up_leaves_what_was_done(
+    phantom: Path, tiny_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("a", "b", "c"):
+        shutil.copytree(phantom, tmp_path / "studies" / name)
+    write = report.write_case
+
+    def full(result: CaseResult, out: Path) -> Path:
+        if result.case == "b":
+            raise OutputError("No space left on device")
+        return write(result, out)
+
+    monkeypatch.setattr("rcc_onnx.batch.write_case", full)
+    out = tmp_path / "out"
+    result = run("infer", tmp_path / "studies", "--out", out, "--models", tiny_bundle)
+    # Not 2: something was started, and a script must not take the results for missing.
+    assert result.exit_code == 1
+    assert "error [output]: No space left" in result.output
+    assert "stopped after 1 of 3 cases" in result.output
+    assert [one.name for one in out.glob("*.json")] == ["a.json"]
 
 
 def test_ctrl_c_ends_with_130(

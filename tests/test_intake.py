@@ -260,6 +260,7 @@ REFUSALS = {
     "no slope": (without("RescaleSlope"), errors.MissingAttributeError),
     "no intercept": (without("RescaleIntercept"), errors.MissingAttributeError),
     "empty slope": (changed("RescaleSlope", None), errors.MissingAttributeError),
+    "milligrams": (all_changed("RescaleType", "MGML"), errors.ValuesNotHuError),
     "slope 0": (changed("RescaleSlope", 0), errors.InvalidAttributeError),
     "two numbers of three": (
         changed("ImagePositionPatient", [1, 2]),
@@ -338,6 +339,13 @@ def test_several_series_are_listed(tmp_path, series):
     assert "series 1 (7 slices, every 2.5 mm over 15 mm" in str(caught)
     assert "series 12 (3 slices" in str(caught)
     assert [row.label for row in caught.series] == ["1", "12"]
+
+
+@pytest.mark.parametrize("profile", Profile)
+def test_a_file_is_no_study(tmp_path, series, profile):
+    folder = write_series(tmp_path, series)
+    with pytest.raises(errors.FolderNotFoundError, match="folder"):
+        read_study(folder / "001.dcm", profile)
 
 
 def test_no_such_folder(tmp_path):
