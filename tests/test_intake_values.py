@@ -112,6 +112,17 @@ def test_signed_padding_beyond_the_bits(tmp_path, framed):
     np.testing.assert_array_equal(volume(write_series(tmp_path, series)), framed)
 
 
+@pytest.mark.parametrize("intercept", [-1024, 1024])
+@pytest.mark.parametrize("wrong", [range(1), range(2, 4), range(3)])
+def test_a_few_slices_with_another_intercept(tmp_path, intercept, wrong):
+    """They come out blank or white, and in sums over all slices the others hide them."""
+    series = ct_series(body_volume((44, 90, 110)))
+    for index in wrong:
+        series[2 * index].RescaleIntercept = intercept
+    with pytest.raises(errors.ValuesNotHuError, match=f"{len(wrong)} slices have other"):
+        volume(write_series(tmp_path, series))
+
+
 def test_padding_counts_for_no_air(tmp_path):
     """Lungs and bowel hold gas, and a room holds air; what was never measured holds neither."""
     series = padded(ct_series(np.where(HU < -300, -299, HU)), -2000, -2000)
