@@ -14,7 +14,7 @@ from rcc_onnx.errors import (
 )
 from rcc_onnx.findings import CaseResult, FailedCase
 from rcc_onnx.intake import InputIs, find_studies
-from rcc_onnx.report import write_case
+from rcc_onnx.report import prepare_output, write_case
 from rcc_onnx.stopwatch import StageListener
 
 _log = logging.getLogger(__name__)
@@ -52,8 +52,9 @@ def analyse_cases(
 
     Raises:
         ProviderError: the provider cannot run here, so no case could be analysed.
-        OutputError: results cannot be written.
+        OutputError: results cannot be written; told before the first case where it can be.
     """
+    prepare_output(out)
     for case in cases:
         result = analyse_case(engine, case, listener(case))
         write_case(result, out)

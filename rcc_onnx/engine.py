@@ -49,7 +49,9 @@ class Options:
         for name, value in (("kidney", self.kidney_threshold), ("lesion", self.lesion_threshold)):
             # Written so that a value that is no number fails too.
             if value is not None and not 0 <= value < math.inf:
-                raise OptionError(f"the {name} threshold must be 0 or more, not {value}")
+                raise OptionError(
+                    f"the {name} threshold must be a finite number of 0 or more, not {value}"
+                )
 
 
 @dataclass(frozen=True)

@@ -194,6 +194,28 @@ def test_folders_of_different_studies(tmp_path):
     assert names(tmp_path, skip=tmp_path / "out") == ["case1", "case2"]
 
 
+def test_results_of_an_earlier_run_are_no_study_at_any_depth(tmp_path):
+    study_in(tmp_path / "case1", 1)
+    out = tmp_path / "results" / "monday"
+    out.mkdir(parents=True)
+    (out / "case1.json").write_text("{}")
+    assert names(tmp_path, skip=out) == ["case1"]
+    assert names(tmp_path) == ["case1", "results"]
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [("case1", "CASE1"), ("b\u00e9", "be\u0301"), ("stra\u00dfe", "STRASSE")],
+)
+def test_two_cases_whose_results_would_be_one_file_elsewhere(tmp_path, one, other):
+    study_in(tmp_path / one, 1)
+    study_in(tmp_path / other, 2)
+    if len(list(tmp_path.iterdir())) == 1:
+        pytest.skip("this file system holds them for one already")
+    with pytest.raises(errors.AmbiguousInputError, match="would have one name"):
+        find_studies(tmp_path)
+
+
 def test_an_entry_without_dicom_is_not_dropped(tmp_path):
     study_in(tmp_path / "case1", 1)
     (tmp_path / "case2").mkdir()
@@ -231,7 +253,7 @@ def test_archives_are_entries(tmp_path):
     assert names(tmp_path) == ["a", "b"]
     assert names(tmp_path / "b.zip") == ["b"]
     study_in(tmp_path / "b", 3)
-    with pytest.raises(errors.AmbiguousInputError, match="twice"):
+    with pytest.raises(errors.AmbiguousInputError, match=r"b and b\.zip would have one name"):
         find_studies(tmp_path)
 
 
