@@ -98,7 +98,8 @@ class HuEvidence:
         said = [sentence for sentence, is_so in wrong.items() if is_so]
         if self._odd_slices and not said:
             # A few slices with another intercept, which the others hide in sums over all.
-            said = [f"{self._odd_slices} slices have other values than the rest"]
+            have = "1 slice has" if self._odd_slices == 1 else f"{self._odd_slices} slices have"
+            said = [f"{have} other values than the rest"]
         if said:
             raise ValuesNotHuError(
                 f"{name}: the values are no Hounsfield units of a body: {'; '.join(said)}; export "

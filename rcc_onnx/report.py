@@ -215,7 +215,8 @@ def _write_picture(result: CaseResult | FailedCase, side: Side, out: Path) -> No
 
 def _write_whole(path: Path, write: Callable[[Path], object]) -> None:
     """Write under a temporary name in the same folder, then rename: whole or not at all."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    # Not made from the file's name, which may be as long as names can be.
+    temporary = path.with_name(f".rcc-onnx-{os.getpid()}.part")
     try:
         write(temporary)
         temporary.replace(path)

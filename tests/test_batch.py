@@ -39,6 +39,14 @@ def test_a_folder_with_dicom_files_is_one_case(studies: Path) -> None:
     assert names(find_cases(studies / "b good")) == ["b good"]
 
 
+def test_a_name_that_no_result_could_have_is_refused_before_any_work(tmp_path: Path) -> None:
+    for name in ("a", "x" * 245):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "readme.txt").write_text("no images here")
+    with pytest.raises(InputFolderError, match="too long"):
+        find_cases(tmp_path)
+
+
 def test_dicom_files_need_no_extension(studies: Path, tmp_path: Path) -> None:
     folder = tmp_path / "case"
     shutil.copytree(studies / "b good", folder)

@@ -331,6 +331,11 @@ def test_missing_slices_are_counted_and_placed(tmp_path, series):
     assert "2 slices" in message
 
 
+def test_one_missing_slice_is_one(tmp_path, series):
+    removed(2)(series)
+    assert "1 slice is missing" in str(refusal(write_series(tmp_path, series)))
+
+
 def test_several_series_are_listed(tmp_path, series):
     write_series(tmp_path, series)
     write_series(tmp_path, ct_series(FLAT[:3], series="12"), ["x1", "x2", "x3"])

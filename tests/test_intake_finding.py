@@ -11,6 +11,7 @@ from pydicom.uid import (
     ExplicitVRBigEndian,
     ImplicitVRLittleEndian,
     MediaStorageDirectoryStorage,
+    RTDoseStorage,
 )
 
 from rcc_onnx import errors
@@ -293,6 +294,8 @@ def test_dicomdir_is_passed_over_and_makes_the_folder_a_study(tmp_path, plain):
         (["DERIVED", "SECONDARY", "MIP"], "projection"),
         (["DERIVED", "SECONDARY", "SCREEN SAVE"], "secondary capture"),
         (["ORIGINAL", "PRIMARY", "LOCALIZER"], "localizer"),
+        (["DERIVED", "PRIMARY", "AXIAL", "SUBTRACTION"], "computed values"),
+        (["DERIVED", "PRIMARY", "AXIAL", "MAT_REMOVED"], "computed values"),
     ],
 )
 def test_what_image_type_tells(tmp_path, plain, image_type, reason):
@@ -303,6 +306,16 @@ def test_what_image_type_tells(tmp_path, plain, image_type, reason):
     write_series(tmp_path / "other", others)
     study = same(tmp_path, plain)
     assert {said for _, said in study.left_out} == {reason}
+
+
+def test_an_object_of_another_class_is_no_ct_whatever_its_modality_says(tmp_path, plain):
+    write_series(tmp_path, ct_series(body_volume()))
+    dose = ct_series(FLAT, series="2")
+    for dataset in dose:
+        dataset.SOPClassUID = dataset.file_meta.MediaStorageSOPClassUID = RTDoseStorage
+    write_series(tmp_path / "other", dose)
+    study = same(tmp_path, plain)
+    assert {said for _, said in study.left_out} == {"SOP class of no CT image"}
 
 
 def test_looking_at_an_input_quotes_nothing_of_the_patient(tmp_path, recwarn):

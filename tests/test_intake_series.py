@@ -334,3 +334,23 @@ def test_contrast(tmp_path, said, has):
         for keyword, value in said.items():
             setattr(dataset, keyword, value)
     assert read_study(write_series(tmp_path, series), STANDARD).has_contrast == has
+
+
+@pytest.mark.parametrize("other", ["patient B", None])
+def test_slices_of_two_patients_are_no_series(tmp_path, other):
+    """Under one UID, the one's slices between the other's, they look like one fine stack."""
+    series = ct_series(body_volume((20, 90, 110)), SPACING)
+    for index, dataset in enumerate(series):
+        dataset.PatientID = "patient A" if index % 2 == 0 else other
+    with pytest.raises(errors.MixedSeriesError, match="different patients") as caught:
+        read_study(write_series(tmp_path, series), STANDARD)
+    assert "patient A" not in str(caught.value)
+
+
+def test_one_patient_is_no_reason_to_refuse(tmp_path):
+    series = ct_series(body_volume((20, 90, 110)), SPACING)
+    for dataset in series:
+        dataset.PatientID = "patient A"
+    study = read_study(write_series(tmp_path, series), STANDARD)
+    assert len(study.slices) == 20
+    assert "patient A" not in repr(study)

@@ -92,6 +92,9 @@ def _lie_on_one_another(headers: Sequence[SliceHeader]) -> bool:
 
 def _split_series(members: Sequence[SliceHeader]) -> list[Group]:
     """One SeriesInstanceUID, parted by frame of reference, orientation, matrix and spacing."""
+    other = next((one for one in members if one.patient != members[0].patient), None)
+    if other is not None:
+        return [Group(tuple(members), _several_patients(members[0], other))]
     parts: list[list[SliceHeader]] = []
     for header in members:
         part = next((one for one in parts if _alike(one[0], header)), None)
@@ -166,6 +169,13 @@ def _continues(main: Sequence[SliceHeader], part: Sequence[SliceHeader]) -> Slic
         if near and np.abs(depths - depth).min() > BESIDE_SLICE * spacing:
             return header
     return None
+
+
+def _several_patients(one: SliceHeader, other: SliceHeader) -> IntakeError:
+    return MixedSeriesError(
+        f"{one.file_name} and {other.file_name} belong to one series and name different patients, "
+        "or one names none; put each patient's slices into a folder of their own"
+    )
 
 
 def _mixed(main: SliceHeader, odd: SliceHeader) -> IntakeError:

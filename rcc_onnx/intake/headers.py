@@ -35,6 +35,7 @@ class SliceHeader:
         orientation: ImageOrientationPatient, six cosines.
         pixel_spacing: PixelSpacing in mm: between rows, then between columns.
         padding: stored values that are padding, lowest and highest, ends included.
+        patient: a hash of PatientID, to tell patients apart without keeping it; "" if none.
         contrast: ContrastBolusAgent, or another sign of contrast; "" if none is recorded.
         lossy: whether the file says, or its transfer syntax shows, lossy compression.
         modality_lut: whether a Modality LUT takes the place of slope and intercept.
@@ -48,6 +49,7 @@ class SliceHeader:
     sop_instance_uid: str = ""
     study_uid: str = ""
     series_uid: str = ""
+    patient: str = ""
     series_number: str = ""
     series_description: str = ""
     frame_of_reference_uid: str = ""
