@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from rcc_onnx.body import FOREGROUND_ABOVE, Mask
 from rcc_onnx.errors import ValuesNotHuError
+from rcc_onnx.hu_image import HuImage
 
 SAMPLE = 4
 """Every how many rows and columns a pixel is looked at."""
@@ -48,15 +49,14 @@ class HuEvidence:
     _odd_slices: int = 0
     _outside: list[float] = field(default_factory=list)
 
-    def add(self, hu: NDArray[np.float64], body: Mask | None, padded: Mask | None) -> None:
-        """Take one slice's word. `body` and `padded` are None where there is none."""
+    def add(self, image: HuImage, body: Mask | None) -> None:
+        """Take one slice's word. `body` is None where there is none."""
         few = (slice(None, None, SAMPLE), slice(None, None, SAMPLE))
-        values = hu[few]
+        values = image.every(SAMPLE)
         real = values >= AIR_BY_PADDING_BELOW
         below = float((~real).mean())
-        if padded is not None:
-            below = float((~real & ~padded[few]).mean())
-            real &= ~padded[few]
+        if image.padded is not None:
+            real &= ~image.padded[few]
         self._pixels += int(real.sum())
         self._air += int((real & (values < AIR_HU[1])).sum())
         if body is None:

@@ -34,6 +34,8 @@ class SliceHeader:
         position: ImagePositionPatient in mm.
         orientation: ImageOrientationPatient, six cosines.
         pixel_spacing: PixelSpacing in mm: between rows, then between columns.
+        pixels_at: where in the file the element after the header starts, as a rule the pixels; None
+            where they are packed, or the file does not say all that it must about them.
         padding: stored values that are padding, lowest and highest, ends included.
         patient: a hash of PatientID, to tell patients apart without keeping it; "" if none.
         contrast: ContrastBolusAgent, or another sign of contrast; "" if none is recorded.
@@ -62,6 +64,7 @@ class SliceHeader:
     rows: int = 0
     columns: int = 0
     bits: Bits = field(default_factory=Bits)
+    pixels_at: int | None = None
     position: Vector | None = None
     orientation: Vector | None = None
     pixel_spacing: Vector | None = None

@@ -6,6 +6,7 @@ import secrets
 import warnings
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import cache
 from hashlib import blake2b
 from io import BytesIO
@@ -95,8 +96,8 @@ def read_headers(sources: Sequence[Source]) -> tuple[list[SliceHeader], list[Lef
 def read_file(source: Source) -> list[SliceHeader] | LeftOut:
     """The images of one file, or why it is passed over: not DICOM, damaged, unreadable."""
     try:
-        dataset = _header_dataset(source)
-        return LeftOut(source.name, NOT_DICOM) if dataset is None else _images(source, dataset)
+        found = _header_dataset(source)
+        return LeftOut(source.name, NOT_DICOM) if found is None else _images(source, *found)
     except InvalidDicomError:
         return LeftOut(source.name, NOT_DICOM)
     except OSError as error:
@@ -116,20 +117,24 @@ def starts_as_dicom(start: bytes) -> bool:
     )
 
 
-def _header_dataset(source: Source) -> Dataset | None:
-    """Everything before the pixels; None if it cannot be DICOM."""
+def _header_dataset(source: Source) -> tuple[Dataset, int | None] | None:
+    """Everything before the pixels, and where in the file it ends, None if it is packed; or None
+    if it cannot be DICOM."""
     start = source.start()
     if not starts_as_dicom(start):
         return None
-    if transfer_syntax(start) != DeflatedExplicitVRLittleEndian:
+    is_packed = transfer_syntax(start) == DeflatedExplicitVRLittleEndian
+    if not is_packed:
         file = BytesIO(start)
         dataset: Dataset = pydicom.dcmread(file, stop_before_pixels=True, force=True)
-        if len(start) < HEADER_BYTES or file.tell() < HEADER_BYTES:
-            return dataset if _says_something(dataset) else None
+        end = file.tell()
+        if len(start) < HEADER_BYTES or end < HEADER_BYTES:
+            return (dataset, end) if _says_something(dataset) else None
     # The header is longer than the first bytes, or packed as a whole.
     with source.open() as whole:
         dataset = open_dataset(whole, stop_before_pixels=True)
-    return dataset if _says_something(dataset) else None
+        end = whole.tell()
+    return (dataset, None if is_packed else end) if _says_something(dataset) else None
 
 
 def _says_something(dataset: Dataset) -> bool:
@@ -140,11 +145,16 @@ def _says_something(dataset: Dataset) -> bool:
     )
 
 
-def _images(source: Source, dataset: Dataset) -> list[SliceHeader]:
-    header = _header(source, dataset)
+def _images(source: Source, dataset: Dataset, end: int | None) -> list[SliceHeader]:
+    header = replace(_header(source, dataset), pixels_at=end if _says_pixels(dataset) else None)
     if header.sop_class_uid in CT_CLASSES[1:] or header.frames > 1:
         return expand_frames(header, dataset)
     return [header]
+
+
+def _says_pixels(dataset: Dataset) -> bool:
+    """Whether the attributes are there that a header takes a usual value for and pixels need."""
+    return has(dataset, "SamplesPerPixel") and text(dataset, "PixelRepresentation") in ("0", "1")
 
 
 def _header(source: Source, dataset: Dataset) -> SliceHeader:
