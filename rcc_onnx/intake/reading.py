@@ -2,10 +2,13 @@
 
 import logging
 import re
+import secrets
 import warnings
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import cache
+from hashlib import blake2b
 from io import BytesIO
 
 import pydicom
@@ -164,6 +167,7 @@ def _header(source: Source, dataset: Dataset) -> SliceHeader:
     return SliceHeader(
         source=source,
         transfer_syntax_uid=syntax,
+        patient=_patient(dataset),
         series_description=human_text(dataset, "SeriesDescription"),
         image_type=tuple(values(dataset, "ImageType")),
         samples_per_pixel=count(dataset, "SamplesPerPixel", 1),
@@ -180,6 +184,17 @@ def _header(source: Source, dataset: Dataset) -> SliceHeader:
         **{NUMBERS[key].field: value or None for key, value in found.items()},  # type: ignore[arg-type]
         **texts,  # type: ignore[arg-type]
     )
+
+
+def _patient(dataset: Dataset) -> str:
+    """A hash of PatientID, good for comparing within this process and for nothing else."""
+    said = text(dataset, "PatientID")
+    return blake2b(said.encode(), key=_process_key(), digest_size=16).hexdigest() if said else ""
+
+
+@cache
+def _process_key() -> bytes:
+    return secrets.token_bytes(16)
 
 
 def _syntax_as_read(dataset: Dataset) -> str:
