@@ -1,15 +1,11 @@
 """Which series is taken: one UID that hides several things, several series, wishes."""
 
-import os
-import time
-
 import numpy as np
 import pytest
 from pydicom.dataset import Dataset
 
 from rcc_onnx import errors
-from rcc_onnx.intake import SeriesWish, read_study, reading, series_table
-from rcc_onnx.intake.sources import Source
+from rcc_onnx.intake import SeriesWish, read_study, series_table
 from rcc_onnx.preprocess import network_volume
 from rcc_onnx.values import Profile, SeriesPolicy
 from tests.dicom_factory import body_volume, ct_series, write_series
@@ -358,22 +354,3 @@ def test_one_patient_is_no_reason_to_refuse(tmp_path):
     study = read_study(write_series(tmp_path, series), STANDARD)
     assert len(study.slices) == 20
     assert "patient A" not in repr(study)
-
-
-def test_threads_agree_on_the_key_that_hides_patients(tmp_path, monkeypatch):
-    """The first headers are read at once, and whichever comes first makes the key for all."""
-
-    def slow_key(size):
-        time.sleep(0.05)
-        return os.urandom(size)
-
-    monkeypatch.setattr(reading.secrets, "token_bytes", slow_key)
-    reading._process_key.cache_clear()
-    series = ct_series(body_volume())
-    for dataset in series:
-        dataset.PatientID = "patient A"
-    folder = write_series(tmp_path, series)
-    headers, _ = reading.read_headers(
-        [Source(path.name, path, 0) for path in sorted(folder.iterdir())]
-    )
-    assert len({header.patient for header in headers}) == 1

@@ -10,7 +10,6 @@ from dataclasses import replace
 from functools import cache
 from hashlib import blake2b
 from io import BytesIO
-from threading import Lock
 
 import pydicom
 from pydicom.dataset import Dataset
@@ -72,7 +71,6 @@ _MARKS = (
 _LOSSY = ("1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.4.51", "1.2.840.10008.1.2.4.81")
 _PERHAPS_LOSSY = ("1.2.840.10008.1.2.4.91", "1.2.840.10008.1.2.4.203")
 """JPEG 2000 and its fast kin: lossy, unless the file says that it was not."""
-_KEY_LOCK = Lock()
 _NO_CONTRAST = re.compile(r"(no|none|non|without|w/?o|n|0|nil|off)\b.*", re.IGNORECASE)
 _BY_MOUTH = re.compile(r"oral|rectal|mouth", re.IGNORECASE)
 _BY_VESSEL = re.compile(r"iv|i\.v|intrav|art|vein|venous", re.IGNORECASE)
@@ -193,12 +191,7 @@ def _header(source: Source, dataset: Dataset) -> SliceHeader:
 def _patient(dataset: Dataset) -> str:
     """A hash of PatientID, good for comparing within this process and for nothing else."""
     said = text(dataset, "PatientID")
-    if not said:
-        return ""
-    # Threads that ask at once would be given keys of their own: a cache alone does not stop that.
-    with _KEY_LOCK:
-        key = _process_key()
-    return blake2b(said.encode(), key=key, digest_size=16).hexdigest()
+    return blake2b(said.encode(), key=_process_key(), digest_size=16).hexdigest() if said else ""
 
 
 @cache
