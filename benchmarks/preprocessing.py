@@ -1,0 +1,229 @@
+"""Milliseconds a slice from file to network volume, stage by stage, beside the plain way.
+
+python -m benchmarks.preprocessing [--slices 80] [--rounds 7] [--json FILE]
+
+The plain way is docs/pipeline.md section 1 in its own order: pydicom's pixel array, HU of every
+pixel, SciPy's morphology, Pillow's resizing of the whole windowed slice. Both run in turn, slice by
+slice, on phantom studies of 512x512; the answers must be equal. One thread; files in the disk's
+cache.
+"""
+
+import argparse
+import json
+import platform
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from importlib.metadata import version
+from pathlib import Path
+from statistics import median
+from typing import Any, TypeVar
+
+import numpy as np
+import pydicom
+from numpy.typing import NDArray
+from PIL import Image
+from scipy import ndimage
+
+from rcc_onnx.body import FOREGROUND_ABOVE, body_mask
+from rcc_onnx.cpus import usable_cpus
+from rcc_onnx.grid import axis_map, resized_length
+from rcc_onnx.hu_image import HuImage, gathered
+from rcc_onnx.intake import Study, StudySlice, read_study
+from rcc_onnx.phantom.anatomy import draw_anatomy
+from rcc_onnx.phantom.scan import Storage, draw_scan
+from rcc_onnx.phantom.study import write_study
+from rcc_onnx.preprocess import network_volume, window
+from rcc_onnx.values import GRID_SIZE, Profile
+
+TARGET_MS = 2.0
+"""A slice, from file to network volume, on two cores."""
+STAGES = ("read and decode", "mask", "grid and window")
+SPACING_MM = 5.0
+
+_Answer = TypeVar("_Answer")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--slices", type=int, default=80)
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--json", type=Path)
+    options = parser.parse_args()
+    document: dict[str, Any] = {
+        "environment": _environment(),
+        "slices": options.slices,
+        "rounds": options.rounds,
+        "ms_a_slice": {},
+    }
+    with tempfile.TemporaryDirectory() as name:
+        for seed, storage in enumerate(Storage):
+            folder = _write(Path(name) / storage, seed, storage, options.slices)
+            document["ms_a_slice"][str(storage)] = _measure(folder, options.rounds)
+    _show(document)
+    if options.json is not None:
+        options.json.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+
+
+def _write(folder: Path, seed: int, storage: Storage, slices: int) -> Path:
+    """A phantom as long as is asked for, its kidneys in the middle."""
+    anatomy = draw_anatomy(seed)
+    half_mm = SPACING_MM * (slices - 1) / 2
+    scan = replace(
+        draw_scan(seed, anatomy.body),
+        spacing_mm=SPACING_MM,
+        thickness_mm=SPACING_MM,
+        top_mm=half_mm,
+        bottom_mm=-half_mm,
+        storage=storage,
+    )
+    return write_study(anatomy, scan, folder).folder
+
+
+def _measure(folder: Path, rounds: int) -> dict[str, dict[str, float]]:
+    """Medians over the rounds of the mean over the slices."""
+    study = read_study(folder, Profile.STANDARD)
+    seconds: dict[str, list[list[float]]] = {name: [[], []] for name in (*STAGES, "all three")}
+    whole: dict[Profile, list[float]] = {profile: [] for profile in Profile}
+    headers = []
+    for _ in range(rounds):
+        spent = np.array([_both_ways(one) for one in study.needed_slices])
+        for way in (0, 1):
+            means = spent[:, :, way].mean(axis=0)
+            for name, mean in zip(STAGES, means, strict=True):
+                seconds[name][way].append(float(mean))
+            seconds["all three"][way].append(float(means.sum()))
+        for profile, times in whole.items():
+            taken, same = _timed(lambda profile=profile: read_study(folder, profile))  # type: ignore[misc]
+            if profile is Profile.STANDARD:
+                headers.append(taken / len(same.slices))
+            times.append(_timed(lambda same=same: network_volume(same))[0] / _needed(same))  # type: ignore[misc]
+    found = {
+        name: {"plain": _ms(plain), "ours": _ms(ours), "times_faster": _ratio(plain, ours)}
+        for name, (plain, ours) in seconds.items()
+    }
+    for profile, times in whole.items():
+        found[f"network volume, {profile}"] = {"ours": _ms(times)}
+    found["headers"] = {"ours": _ms(headers)}
+    return found
+
+
+def _needed(study: Study) -> int:
+    return len(study.needed_slices)
+
+
+def _both_ways(one: StudySlice) -> list[tuple[float, float]]:
+    """Seconds of each stage, plain and ours, in turn."""
+    read_plain, plain = _timed(lambda: _plain_read(one.header.source.path))
+    read_ours, image = _timed(one.hounsfield)
+    _same(plain, image.hu)
+    mask_plain, plain_body = _timed(lambda: _plain_mask(plain > FOREGROUND_ABOVE))
+    mask_ours, body = _timed(lambda: body_mask(image.above(FOREGROUND_ABOVE)))
+    if body is None:
+        raise SystemExit("a phantom's slice without a body")
+    _same(plain_body, body)
+    grid_plain, plain_grey = _timed(lambda: _plain_grid(plain, plain_body, one))
+    grid_ours, grey = _timed(lambda: _grid(image, body, one))
+    _same(plain_grey, grey)
+    return [(read_plain, read_ours), (mask_plain, mask_ours), (grid_plain, grid_ours)]
+
+
+def _plain_read(path: Path) -> NDArray[np.float64]:
+    dataset = pydicom.dcmread(path)
+    stored = dataset.pixel_array
+    hu = stored * float(dataset.RescaleSlope) + float(dataset.RescaleIntercept)
+    if "PixelPaddingValue" in dataset:
+        hu[stored == dataset.PixelPaddingValue] = -1000
+    return np.asarray(hu)
+
+
+def _plain_mask(foreground: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    opened = ndimage.binary_dilation(ndimage.binary_erosion(foreground))
+    filled = ndimage.binary_fill_holes(ndimage.binary_closing(opened))
+    pieces, _ = ndimage.label(filled, structure=np.ones((3, 3)))
+    return np.asarray(pieces == np.argmax(np.bincount(pieces.ravel())[1:]) + 1)
+
+
+def _plain_grid(
+    hu: NDArray[np.float64], body: NDArray[np.bool_], one: StudySlice
+) -> NDArray[np.uint8]:
+    grey = Image.fromarray(window(np.where(body, hu, hu.min())))
+    rows, columns = _resized(one)
+    small = np.asarray(grey.resize((columns, rows), Image.Resampling.NEAREST))
+    top, left = (max((size - GRID_SIZE) // 2, 0) for size in small.shape)
+    return small[top : top + GRID_SIZE, left : left + GRID_SIZE]
+
+
+def _grid(image: HuImage, body: NDArray[np.bool_], one: StudySlice) -> NDArray[np.uint8]:
+    """As `rcc_onnx.preprocess` does it."""
+    resized = _resized(one)
+    rows, columns = (
+        axis_map(size, length).sources for size, length in zip(one.shape, resized, strict=True)
+    )
+    shown, inside = image.at(rows, columns), gathered(body, rows, columns)
+    return window(np.where(inside, shown, image.lowest()))
+
+
+def _resized(one: StudySlice) -> tuple[int, int]:
+    rows, columns = zip(one.shape, one.spacing_yx_mm, strict=True)
+    return resized_length(*rows), resized_length(*columns)
+
+
+def _same(plain: NDArray[Any], ours: NDArray[Any]) -> None:
+    if not np.array_equal(plain, ours):
+        raise SystemExit("the two ways differ")
+
+
+def _timed(call: Callable[[], _Answer]) -> tuple[float, _Answer]:
+    start = time.perf_counter()
+    answer = call()
+    return time.perf_counter() - start, answer
+
+
+def _ms(seconds: list[float]) -> float:
+    return round(median(seconds) * 1000, 3)
+
+
+def _ratio(plain: list[float], ours: list[float]) -> float:
+    return round(median(a / b for a, b in zip(plain, ours, strict=True)), 1)
+
+
+def _environment() -> dict[str, Any]:
+    packages = ("numpy", "scipy", "Pillow", "pydicom")
+    return {
+        "python": platform.python_version(),
+        "system": f"{platform.system()} {platform.machine()}",
+        "processor": _processor(),
+        "usable_cpus": usable_cpus(),
+        "threads": 1,
+        "packages": {name: version(name) for name in packages},
+    }
+
+
+def _processor() -> str:
+    """The processor's model, where the system tells it."""
+    listed = Path("/proc/cpuinfo")
+    lines = listed.read_text(encoding="utf-8").splitlines() if listed.is_file() else []
+    named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(named, platform.processor())
+
+
+def _show(document: dict[str, Any]) -> None:
+    for storage, rows in document["ms_a_slice"].items():
+        print(f"{storage}: ms a slice of {document['slices']}, medians of {document['rounds']}")
+        for name, row in rows.items():
+            plain = f"{row['plain']:8.2f} plain" if "plain" in row else " " * 14
+            ratio = f"{row['times_faster']:6.1f} times" if "plain" in row else ""
+            print(f"  {name:28}{plain}{row['ours']:8.2f} ours{ratio}")
+    worst = max(
+        row["ours"]
+        for rows in document["ms_a_slice"].values()
+        for name, row in rows.items()
+        if name.startswith("network volume")
+    )
+    print(f"slowest network volume {worst:.2f} ms a slice, target {TARGET_MS:.0f} ms")
+
+
+if __name__ == "__main__":
+    main()
