@@ -1,8 +1,8 @@
 """Erosion and dilation of a mask with the 3x3 cross, 64 pixels at a time.
 
 The mask is packed into one string of bits, row after row, so that a step to the next column is a
-shift by one bit and a step to the next row a shift by whole words. Between two rows lie at least
-two spare bits that start as background.
+shift by one bit and a step to the next row a shift by whole words. Between two rows lies at least
+one spare bit that starts as background.
 """
 
 import numpy as np
@@ -12,8 +12,8 @@ Mask = NDArray[np.bool_]
 Words = NDArray[np.uint64]
 
 _WORD = 64
-_SPARE = 2
-"""Columns that two dilations in a row may spill into without reaching the next row."""
+_SPARE = 1
+"""Columns between a row and the next: what spills into them is not to reach the next row."""
 _ONE, _LAST = np.uint64(1), np.uint64(_WORD - 1)
 
 
@@ -22,11 +22,11 @@ def opened_and_closed(mask: Mask) -> Mask:
 
     Equal to SciPy's `binary_closing(binary_opening(mask))` with its default cross:
 
-    - What a dilation spills over the image's left or right border lies in spare bits, at most two
-      columns deep, and comes back only to pixels it came from. So two dilations in the larger frame
-      are two dilations in the image. Above and below, it falls out of the string.
-    - An erosion takes the outermost pixels, because their outer neighbours are background. In the
-      last one those spare bits may be set, so the outermost columns are cleared by hand.
+    - The first erosion takes the outermost pixels, because their outer neighbours are background.
+    - So the first dilation stays in the image, and the second spills over its border by one pixel:
+      left and right into spare bits, above and below out of the string.
+    - The last erosion must take those for background. It does so above and below; the outermost
+      columns, whose outer neighbours may be spare bits that are set, are cleared by hand.
 
     Args:
         mask: shape (rows, columns). Not changed.

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pydicom.uid import ExplicitVRBigEndian, ImplicitVRLittleEndian
+from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, ImplicitVRLittleEndian
 
 from rcc_onnx import errors
 from rcc_onnx.intake import pixels, read_study
@@ -145,6 +145,7 @@ LEFT_TO_PYDICOM = {
     "no Rows": without("Rows"),
     "no pixels": without("PixelData"),
     "8 bits": spoil("BitsAllocated", 8),
+    "32 bits": spoil("BitsAllocated", 32),
     "other frames": spoil("NumberOfFrames", 2),
 }
 
@@ -155,6 +156,14 @@ def test_all_else_is_left_to_pydicom(tmp_path, what):
     dataset["PixelData"].VR = "OW"
     LEFT_TO_PYDICOM[what](dataset)
     (header,) = headers_of(written(dataset, tmp_path))
+    assert read_native(header) is None
+
+
+def test_packed_files_have_no_place_of_the_pixels(tmp_path):
+    dataset = one_slice()
+    dataset.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
+    (header,) = headers_of(written(dataset, tmp_path))
+    assert header.pixels_at is None
     assert read_native(header) is None
 
 
