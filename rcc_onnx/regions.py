@@ -100,8 +100,8 @@ class _Runs:
         run = np.arange(starts.size)
         is_mask = run & 1
         # As many edges lie at or before an index as runs lie before the one it is in. Foreground
-        # looks one pixel further to both sides: that is what 8 neighbours have more than 4. A run of
-        # the other kind at the left is skipped; one at the right is lost in the halving.
+        # looks one pixel further to both sides: that is what 8 neighbours have more than 4.
+        # A run of the other kind at the left is skipped; one at the right is lost in the halving.
         first = np.searchsorted(self.edges, starts + self.columns - is_mask, "right")
         last = np.searchsorted(self.edges, ends + self.columns - 1 + is_mask, "right")
         first += (first ^ run) & 1

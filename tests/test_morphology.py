@@ -38,6 +38,16 @@ def test_full_masks_at_the_edges_of_words(rows, columns):
     assert_plain(np.ones((rows, columns), bool))
 
 
+def test_what_spills_over_one_border_does_not_come_in_at_the_other():
+    """With no spare bit, what grows over the right border would close the gap on the left."""
+    mask = np.zeros((9, 64), bool)
+    for row, column in ((2, 1), (6, 1), (4, 4), (3, 62)):
+        mask[row - 1 : row + 2, column] = mask[row, column - 1 : column + 2] = True
+    assert not plain_opened_and_closed(mask)[4, 1]
+    assert_plain(mask)
+    assert_plain(mask[:, ::-1])
+
+
 def test_masks_that_are_no_plain_arrays():
     mask = np.random.default_rng(0).random((90, 70)) < 0.9
     for view in (mask.T, mask[::-1], mask[:, ::-1], mask[::2, ::3]):
