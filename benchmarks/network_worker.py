@@ -1,9 +1,9 @@
 """One network by itself in a process of its own, for the benchmarks.
 
-Started as `python -m benchmarks.network_worker VARIANT FOLDER THREADS`. Each line of input, `kidney`
-or `lesion`, is answered with the seconds that one run took, and with the sum of its answer. VARIANT
-is `as-converted` (the plain ONNX file in ONNX Runtime), `float32` or `int8` (as this engine runs
-them), or `openvino`.
+Started as `python -m benchmarks.network_worker VARIANT FOLDER THREADS`. Each line of input,
+`kidney` or `lesion`, is answered with the seconds that one run took, and with the sum of its
+answer. VARIANT is `as-converted` (the plain ONNX file in ONNX Runtime), `float32` or `int8` (as
+this engine runs them), or `openvino`.
 """
 
 import inspect
@@ -22,6 +22,7 @@ from rcc_onnx.bench_worker import Json, serve
 from rcc_onnx.errors import OptionError
 from rcc_onnx.networks import Networks
 from rcc_onnx.phantom import network_samples
+from rcc_onnx.providers import ProviderName
 
 SLICES = 16
 """Slices a run of the 2D network is timed on."""
@@ -68,7 +69,7 @@ def networks_of(variant: str, folder: Path, threads: int) -> Networks:
         if "precision" not in inspect.signature(open_networks).parameters:
             raise OptionError(f"this version has no {variant}")
         more["precision"] = variant
-    return open_networks(find_bundle(str(folder / "bundle")), "cpu", threads, **more)
+    return open_networks(find_bundle(str(folder / "bundle")), ProviderName.CPU, threads, **more)
 
 
 def start(variant: str, folder: Path, threads: int) -> Callable[[str], Json]:
