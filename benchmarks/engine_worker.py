@@ -46,6 +46,7 @@ def start(engine: str, folder: Path, threads: int) -> Callable[[str], Json]:
         answer = Answer(
             seconds=seconds,
             stages_s=stages | {"total": seconds},
+            loading_s=0.0,
             slices=slices,
             outcomes=outcomes,
             sums=sums,

@@ -5,8 +5,6 @@ falls on all of them alike.
 """
 
 import json
-import logging
-import platform
 import subprocess
 import sys
 import tempfile
@@ -18,17 +16,15 @@ from pathlib import Path
 from statistics import median, quantiles
 from typing import IO, Any
 
-from rcc_onnx._version import __version__
 from rcc_onnx.bench_worker import Answer, Setup
-from rcc_onnx.cpus import usable_cpus
 from rcc_onnx.errors import BenchError
+from rcc_onnx.providers import AUTO_ORDER, ProviderName
+from rcc_onnx.sessions import listed_providers
+from rcc_onnx.values import Precision
 
-_log = logging.getLogger(__name__)
-
-SCHEMA_VERSION = 1
-NEARLY_EQUAL = 1.05
-"""Setups whose medians differ by less are as fast as one another: repeated runs differ as much."""
 STAGE_ORDER = ("reading_headers", "preprocessing", "kidney_network", "lesion_network")
+
+Reply = dict[str, Any]
 
 
 @dataclass
@@ -39,7 +35,7 @@ class Worker:
     _said: IO[str]
     started: float
 
-    def ask(self, line: str) -> dict[str, Any]:
+    def ask(self, line: str) -> Reply:
         """Send it a line, such as a study's path; its answer as JSON, or `error` and `code`."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
@@ -137,6 +133,18 @@ class Measurement:
         return median(one.stages_s.get(stage, 0.0) for one in self.answers)
 
     @property
+    def rest_s(self) -> float:
+        """Median warm seconds in no stage."""
+        return median(
+            max(one.seconds - sum(one.stages_s.get(stage, 0.0) for stage in self.stages), 0.0)
+            for one in self.answers
+        )
+
+    def case_p50_s(self, study: int) -> float:
+        """Median warm seconds of a study."""
+        return median(one.seconds for one in self.warm[study])
+
+    @property
     def stages(self) -> tuple[str, ...]:
         """Stages that took part in a warm case, in the order of the computation."""
         found = {stage for one in self.answers for stage in one.stages_s} - {"total"}
@@ -145,6 +153,26 @@ class Measurement:
             *(stage for stage in STAGE_ORDER if stage in found),
             *sorted(found - set(STAGE_ORDER)),
         )
+
+
+def default_setups(
+    models: str | None,
+    threads: int | None,
+    providers: Sequence[ProviderName] | None = None,
+    precisions: Sequence[Precision] | None = None,
+) -> tuple[Setup, ...]:
+    """The setups to compare: what is named, or what makes sense with this onnxruntime.
+
+    int8 is for CPUs: unless it is named, only the provider `cpu` is tried with it.
+    """
+    listed = listed_providers()
+    chosen = providers or [name for name in AUTO_ORDER[::-1] if name in listed]
+    return tuple(
+        Setup(str(provider), str(precision), threads, models)
+        for provider in chosen
+        for precision in precisions or Precision
+        if precisions or precision is Precision.FLOAT32 or provider is ProviderName.CPU
+    )
 
 
 def measure(
@@ -197,104 +225,3 @@ def _again(worker: Worker, one: Measurement, index: int, study: Path) -> None:
         one.refused = f"{study.name}: {reply['error']}"
         return
     one.warm.setdefault(index, []).append(Answer(**reply))
-
-
-@dataclass(frozen=True)
-class Recommendation:
-    setup: Setup
-    reason: str
-
-
-def recommend(measurements: Sequence[Measurement]) -> Recommendation:
-    """The fastest setup that answered as the reference did; of nearly equal ones the leanest.
-
-    The reference is the first setup in float32 that ran, or else the first that ran.
-    """
-    ran = [one for one in measurements if one.refused is None and one.answers]
-    exact = [one for one in ran if one.setup.precision == "float32"]
-    reference = (exact or ran)[0]
-    agreeing = [one for one in ran if outcomes(one) == outcomes(reference)]
-    fastest = min(one.p50_s for one in agreeing)
-    close = [one for one in agreeing if one.p50_s <= fastest * NEARLY_EQUAL]
-    best = min(close, key=lambda one: (one.peak_memory_bytes or 0, one.p50_s))
-    reason = (
-        "the only one that ran"
-        if len(ran) == 1
-        else f"{best.p50_s:.2f} s a case; the same outcomes as {reference.setup.label}"
-        if best is not reference
-        else f"{best.p50_s:.2f} s a case, and exact"
-    )
-    different = [one.setup.label for one in ran if one not in agreeing]
-    if different:
-        reason += f"; passed over for different outcomes: {', '.join(different)}"
-    return Recommendation(best.setup, reason)
-
-
-def outcomes(one: Measurement) -> dict[int, dict[str, str]]:
-    """Outcomes by study's number and side."""
-    return {index: answers[-1].outcomes for index, answers in one.warm.items()}
-
-
-def bench_json(
-    measurements: Sequence[Measurement], studies: Sequence[str], notice: str
-) -> dict[str, Any]:
-    """The document of `rcc-onnx bench --json`; every field is in docs/benchmarks.md."""
-    choice = recommend(measurements)
-    return {
-        "schema_version": SCHEMA_VERSION,
-        "notice": notice,
-        "environment": machine(),
-        "studies": list(studies),
-        "setups": [_setup_json(one) for one in measurements],
-        "recommended": {**asdict(choice.setup), "reason": choice.reason},
-    }
-
-
-def _setup_json(one: Measurement) -> dict[str, Any]:
-    document: dict[str, Any] = {**asdict(one.setup), "refused": one.refused}
-    if not one.answers or one.cold is None:
-        return document
-    last = one.answers[-1]
-    return document | {
-        "ran": last.ran,
-        "runtime": last.runtime,
-        "threads": last.threads,
-        "bundle": last.bundle,
-        "cold_s": one.cold_s,
-        "loading_networks_s": one.cold.stages_s.get("loading_networks"),
-        "warm_p50_s": one.p50_s,
-        "warm_p95_s": one.p95_s,
-        "slices_per_s": one.slices_per_s,
-        "stages_p50_s": {stage: one.stage_s(stage) for stage in one.stages},
-        "peak_memory_bytes": one.peak_memory_bytes,
-        "cases": [
-            {
-                "slices": answers[-1].slices,
-                "outcomes": answers[-1].outcomes,
-                "warm_s": [answer.seconds for answer in answers],
-            }
-            for answers in one.warm.values()
-        ],
-    }
-
-
-def machine() -> dict[str, Any]:
-    """What the figures depend on, without a name of the machine or of its user."""
-    return {
-        "rcc_onnx": __version__,
-        "python": platform.python_version(),
-        "system": platform.system(),
-        "processor": processor(),
-        "usable_cpus": usable_cpus(),
-    }
-
-
-def processor() -> str:
-    """The processor's model, as the system names it."""
-    try:
-        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    except OSError:
-        pass
-    return platform.processor() or platform.machine()

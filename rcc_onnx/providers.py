@@ -6,7 +6,6 @@ Knows onnxruntime's names, but does not import it. docs/providers.md explains th
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from importlib import metadata
 
 from rcc_onnx.errors import (
     ProviderConflictError,
@@ -117,6 +116,9 @@ RUNTIME_PACKAGES = tuple(dict.fromkeys(spec.package for spec in SPECS.values()))
 
 def installed_runtimes() -> tuple[str, ...]:
     """The onnxruntime packages that pip knows to be installed; more than one is trouble."""
+    # Only for messages, and not for free: `--version` does without.
+    from importlib import metadata  # noqa: PLC0415
+
     found = []
     for package in RUNTIME_PACKAGES:
         try:
