@@ -22,8 +22,11 @@ def peak_memory_bytes() -> int | None:
     """
     if sys.platform == "win32":
         return _windows("PeakWorkingSetSize")
-    peak = _from_proc("VmHWM")
-    return _from_getrusage() if peak is None else peak
+    peak, now = _from_proc("VmHWM"), _from_proc("VmRSS")
+    if peak is None or now is None:
+        return _from_getrusage()
+    # Linux counts in batches, and not both at the same moment.
+    return max(peak, now)
 
 
 def _from_proc(field: str, status: Path = _STATUS) -> int | None:
