@@ -24,7 +24,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import numpy_helper
 
-from convert.frameworks import import_frameworks
+from convert.frameworks import import_frameworks, third_party
 from convert.phantom_training import KIDNEY_PLAN, LESION_PLAN, Plan, build_unet
 from rcc_onnx.bundles import find_bundle
 from rcc_onnx.manifest import KIDNEY_SHAPE, LESION_SHAPE, NETWORK_NAMES, NetworkName
@@ -80,7 +80,8 @@ def widen(name: NetworkName, trained: Path, out: Path) -> None:
             continue
         kernel = _wide_kernel(shapes[0], narrow[0], rng, _Role.of(layer, layers[-1]))
         layer.set_weights([kernel, *(_padded(bias, shapes[1]) for bias in narrow[1:])])
-    network.save(str(out), save_format="h5")
+    with third_party():
+        network.save(str(out), save_format="h5")
 
 
 def _trained_weights(model: Any) -> Iterator[list[Floats]]:
