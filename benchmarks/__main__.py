@@ -10,11 +10,12 @@ import time
 
 from benchmarks import common
 
-SCRIPTS = ("networks", "engines", "memory", "scaling")
+SCRIPTS = ("networks", "engines", "startup", "memory", "scaling")
 WITH_OPENVINO = ("networks", "engines")
 QUICK = {
     "networks": ["--repeats", "4"],
     "engines": ["--repeats", "2", "--whole", "1"],
+    "startup": ["--repeats", "2"],
     "memory": ["--cases", "10"],
     "scaling": ["--repeats", "1"],
 }

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks import common, engines, memory, networks, scaling
+from benchmarks import common, engines, memory, networks, scaling, startup
 from benchmarks.plain_notebook import notebook_volume
 from benchmarks.studies import long_study
 from rcc_onnx.bench import started_worker
@@ -95,6 +95,29 @@ def test_the_networks_section() -> None:
     )
     assert "| float32 | 12.5 | 1.50 | 200.0 | 1.50 |" in text
     assert "float32 against openvino: not measured" in text
+
+
+def test_the_start_section() -> None:
+    text = startup.markdown(
+        {
+            "command": "c",
+            "settings": {"threads": 2, "environment": ENVIRONMENT},
+            "rounds": [{"version": 0.1, "whole": 4.0, "warm": 2.0}] * 3,
+        }
+    )
+    assert "| demo study, whole process | 4.00 | at most 2 times warm + 1 s: 5.00 |" in text
+
+
+def test_the_commit_does_not_change_with_the_tables(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[str, ...]] = []
+
+    def git(*arguments: str) -> str:
+        asked.append(arguments)
+        return "abc" if arguments[0] == "rev-parse" else " M x.py"
+
+    monkeypatch.setattr(common, "_git", git)
+    assert common.environment()["commit"] == "abc-changed"
+    assert asked[1][-1] == "*.py"
 
 
 @pytest.mark.parametrize(
