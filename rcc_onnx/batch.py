@@ -1,6 +1,7 @@
 """Many cases, one after another; a bad one does not stop the others."""
 
 import logging
+import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,16 +9,20 @@ from pathlib import Path
 from rcc_onnx.engine import Engine
 from rcc_onnx.errors import (
     BundleError,
+    InputFolderError,
     ProviderError,
     RccOnnxError,
     UnexpectedError,
 )
 from rcc_onnx.findings import CaseResult, FailedCase
 from rcc_onnx.intake import InputIs, find_studies
-from rcc_onnx.report import write_case
+from rcc_onnx.report import prepare_output, write_case
 from rcc_onnx.stopwatch import StageListener
 
 _log = logging.getLogger(__name__)
+
+MAX_NAME_BYTES = 200
+"""Of a case's name. File systems allow 255 for the names that are made from it."""
 
 
 @dataclass(frozen=True)
@@ -36,10 +41,18 @@ def find_cases(
     Cases come sorted by name; hidden entries, those without any file and `out` are passed over.
 
     Raises:
-        InputFolderError: there is no such folder, or nothing in it could be a case.
+        InputFolderError: there is no such folder, nothing in it could be a case, or a name is too
+            long for result files.
         AmbiguousInputError: it may be one study or several.
     """
-    return tuple(Case(name, path) for name, path in find_studies(folder, out, input_is))
+    cases = tuple(Case(name, path) for name, path in find_studies(folder, out, input_is))
+    for case in cases:
+        if len(os.fsencode(case.name)) > MAX_NAME_BYTES:
+            raise InputFolderError(
+                f"{folder}: the name {case.name[:40]}... is too long for the results to be named "
+                f"after it; rename it to at most {MAX_NAME_BYTES} bytes"
+            )
+    return cases
 
 
 def analyse_cases(
@@ -52,8 +65,9 @@ def analyse_cases(
 
     Raises:
         ProviderError: the provider cannot run here, so no case could be analysed.
-        OutputError: results cannot be written.
+        OutputError: results cannot be written; told before the first case where it can be.
     """
+    prepare_output(out)
     for case in cases:
         result = analyse_case(engine, case, listener(case))
         write_case(result, out)

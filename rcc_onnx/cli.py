@@ -9,6 +9,7 @@ import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from rcc_onnx.batch import Case
     from rcc_onnx.engine import Engine
 
+EXIT_SOME_FAILED = 1
 EXIT_NOT_STARTED = 2
 EXIT_INTERRUPTED = 130
 BUNDLES = "the bundle's"
@@ -70,6 +72,9 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON for scripts inste
 
 def main() -> None:
     """Entry point: errors become one line on stderr and an exit code, never a traceback."""
+    if isinstance(sys.stdout, TextIOWrapper):
+        # A name that the terminal or log file has no letters for is no reason to lose a batch.
+        sys.stdout.reconfigure(errors="backslashreplace")
     app()
 
 
@@ -183,7 +188,7 @@ def series_command(
 
         rows = read_series_table(study)
         if as_json:
-            print(json.dumps([series_json(row) for row in rows], indent=2, ensure_ascii=False))
+            print(json.dumps([series_json(row) for row in rows], indent=2))
             return
         _console(soft_wrap=False).print(series_table(rows))
         for line in refused_series(rows):
@@ -357,19 +362,33 @@ def _run(engine: "Engine", cases: "Sequence[Case]", out: Path) -> int:
 
     console = _console()
     results: list[CaseResult | FailedCase] = []
+    broken_off: RccOnnxError | None = None
     with CaseProgress(console, len(cases)) as progress:
-        for result in analyse_cases(engine, cases, out, progress.listener):
-            first_answer = not any(isinstance(one, CaseResult) for one in results)
-            if first_answer and isinstance(result, CaseResult):
-                progress.say(setup_line(result))
-            results.append(result)
-            progress.say(f"[{len(results)}/{len(cases)}] {case_line(result)}")
-            for warning in shown_warnings(result):
-                progress.say(f"    warning: {warning}")
+        try:
+            for result in analyse_cases(engine, cases, out, progress.listener):
+                first_answer = not any(isinstance(one, CaseResult) for one in results)
+                if first_answer and isinstance(result, CaseResult):
+                    progress.say(setup_line(result))
+                results.append(result)
+                progress.say(f"[{len(results)}/{len(cases)}] {case_line(result)}")
+                for warning in shown_warnings(result):
+                    progress.say(f"    warning: {warning}")
+        except RccOnnxError as error:
+            if not results:
+                raise
+            broken_off = error
     console.print(results_table(results))
     console.print(RESEARCH_ONLY, markup=False)
     console.print(f"Results are in {out}", markup=False)
-    return exit_code(results)
+    if broken_off is None:
+        return exit_code(results)
+    _print_error(broken_off)
+    print(f"stopped after {len(results)} of {len(cases)} cases", file=sys.stderr)
+    return EXIT_SOME_FAILED
+
+
+def _print_error(error: RccOnnxError) -> None:
+    print(f"error [{error.code}]: {error}", file=sys.stderr)
 
 
 def _console(*, soft_wrap: bool = True) -> "Console":
@@ -394,7 +413,7 @@ def _errors_end_here() -> Iterator[None]:
     try:
         yield
     except RccOnnxError as error:
-        print(f"error [{error.code}]: {error}", file=sys.stderr)
+        _print_error(error)
         raise typer.Exit(EXIT_NOT_STARTED) from None
     except KeyboardInterrupt:
         print("interrupted; cases that were finished are complete", file=sys.stderr)

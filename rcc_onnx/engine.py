@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from rcc_onnx.assessable import study_flags
-from rcc_onnx.bundles import Bundle, choose_bundle, find_bundle
+from rcc_onnx.bundles import Bundle, choose_bundle, find_bundle, search_folders
 from rcc_onnx.errors import OptionError, ThreadsError
 from rcc_onnx.findings import CaseResult, ModelsUsed, StudyFacts
-from rcc_onnx.intake import SeriesPolicy, SeriesWish, Study, read_study
+from rcc_onnx.intake import SeriesPolicy, SeriesWish, Study, check_wish, read_study
 from rcc_onnx.manifest import NETWORK_NAMES, StudyKind
 from rcc_onnx.networks import Networks
 from rcc_onnx.pipeline import analyse_study
@@ -49,7 +49,10 @@ class Options:
         for name, value in (("kidney", self.kidney_threshold), ("lesion", self.lesion_threshold)):
             # Written so that a value that is no number fails too.
             if value is not None and not 0 <= value < math.inf:
-                raise OptionError(f"the {name} threshold must be 0 or more, not {value}")
+                raise OptionError(
+                    f"the {name} threshold must be a finite number of 0 or more, not {value}"
+                )
+        check_wish(self.profile, self.wish)
 
 
 @dataclass(frozen=True)
@@ -108,6 +111,7 @@ class Engine:
             lesion_threshold,
             SeriesWish(series, _policy(series_policy)),
         )
+        search_folders()  # a wrong RCC_ONNX_MODELS is told now, not with every study
         named = None if models is None else _open(find_bundle(str(models)), options)
         return cls(options, named)
 

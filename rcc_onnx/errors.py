@@ -27,7 +27,7 @@ class IntakeError(RccOnnxError, ValueError):
 
 
 class FolderNotFoundError(IntakeError, FileNotFoundError):
-    """The study folder or archive does not exist."""
+    """The study folder or archive does not exist, or is something else."""
 
     code = "folder-not-found"
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from rcc_onnx.body import FOREGROUND_ABOVE, Mask
 from rcc_onnx.errors import ValuesNotHuError
+from rcc_onnx.hu_image import HuImage
 
 SAMPLE = 4
 """Every how many rows and columns a pixel is looked at."""
@@ -31,6 +32,8 @@ MAX_DENSE = 0.2
 """Share of the body's tissue above it: cortical bone is a few hundredths of a trunk."""
 AIR_BY_PADDING_BELOW = -1100.0
 """Padding that no attribute names: nothing real is below air."""
+MAX_BELOW_AIR = 0.3
+"""Share of a slice without a body: unnamed padding round a circular field of view is 21 %."""
 
 
 @dataclass
@@ -43,26 +46,33 @@ class HuEvidence:
     _fat: int = 0
     _soft: int = 0
     _dense: int = 0
+    _odd_slices: int = 0
     _outside: list[float] = field(default_factory=list)
 
-    def add(self, hu: NDArray[np.float64], body: Mask | None, padded: Mask | None) -> None:
-        """Take one slice's word. `body` and `padded` are None where there is none."""
+    def add(self, image: HuImage, body: Mask | None) -> None:
+        """Take one slice's word. `body` is None where there is none."""
         few = (slice(None, None, SAMPLE), slice(None, None, SAMPLE))
-        values = hu[few]
+        values = image.every(SAMPLE)
         real = values >= AIR_BY_PADDING_BELOW
-        if padded is not None:
-            real &= ~padded[few]
+        below = float((~real).mean())
+        if image.padded is not None:
+            real &= ~image.padded[few]
         self._pixels += int(real.sum())
         self._air += int((real & (values < AIR_HU[1])).sum())
         if body is None:
             self._outside += _median(values[real])
+            self._odd_slices += below > MAX_BELOW_AIR
             return
         inside = body[few]
         tissue = values[inside & real & (values > FOREGROUND_ABOVE)]
         self._tissue += tissue.size
         self._fat += _between(tissue, FAT_HU)
         self._soft += _between(tissue, SOFT_HU)
-        self._dense += int((tissue > DENSE_HU).sum())
+        dense = int((tissue > DENSE_HU).sum())
+        self._dense += dense
+        # Bone without any air: the top of a skull has much bone too, but air round it.
+        airless = not (real & (values <= FOREGROUND_ABOVE)).any()
+        self._odd_slices += airless and dense > MAX_DENSE * tissue.size
         self._outside += _median(values[~inside & real & (values <= FOREGROUND_ABOVE)])
 
     def check(self, name: str) -> None:
@@ -86,6 +96,10 @@ class HuEvidence:
             ),
         }
         said = [sentence for sentence, is_so in wrong.items() if is_so]
+        if self._odd_slices and not said:
+            # A few slices with another intercept, which the others hide in sums over all.
+            have = "1 slice has" if self._odd_slices == 1 else f"{self._odd_slices} slices have"
+            said = [f"{have} other values than the rest"]
         if said:
             raise ValuesNotHuError(
                 f"{name}: the values are no Hounsfield units of a body: {'; '.join(said)}; export "

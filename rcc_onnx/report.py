@@ -25,6 +25,20 @@ RESEARCH_ONLY = "Research software, not for diagnosis. A suspected lesion is not
 Json = dict[str, Any]
 
 
+def prepare_output(out: Path) -> None:
+    """Make the folder for results, and see that files can be written there, before hours of work.
+
+    Raises:
+        OutputError: they cannot.
+    """
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        _write_whole(out / ".rcc-onnx", lambda to: to.write_bytes(b""))
+        (out / ".rcc-onnx").unlink()
+    except OSError as error:
+        raise _cannot_write(out, error) from error
+
+
 def write_case(result: CaseResult | FailedCase, out: Path) -> Path:
     """Write the files of a case into `out` and give back the JSON's path.
 
@@ -40,12 +54,19 @@ def write_case(result: CaseResult | FailedCase, out: Path) -> Path:
             _write_picture(result, side, out)
         path = out / f"{result.case}.json"
         text = json.dumps(case_json(result), indent=2, ensure_ascii=False, allow_nan=False)
-        _write_whole(path, lambda to: to.write_text(text + "\n", encoding="utf-8"))
+        # File names are bytes on Linux, and old ones are not UTF-8: Python holds such a byte as a
+        # lone surrogate, which is written as JSON's own escape of it.
+        data = (text + "\n").encode("utf-8", "backslashreplace")
+        _write_whole(path, lambda to: to.write_bytes(data))
     except OSError as error:
-        raise OutputError(
-            f"cannot write results to {out}: {error.strerror or error}; choose another --out"
-        ) from error
+        raise _cannot_write(out, error) from error
     return path
+
+
+def _cannot_write(out: Path, error: OSError) -> OutputError:
+    return OutputError(
+        f"cannot write results to {out}: {error.strerror or error}; choose another --out"
+    )
 
 
 def picture_name(case: str, side: Side) -> str:
@@ -194,7 +215,8 @@ def _write_picture(result: CaseResult | FailedCase, side: Side, out: Path) -> No
 
 def _write_whole(path: Path, write: Callable[[Path], object]) -> None:
     """Write under a temporary name in the same folder, then rename: whole or not at all."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    # Not made from the file's name, which may be as long as names can be.
+    temporary = path.with_name(f".rcc-onnx-{os.getpid()}.part")
     try:
         write(temporary)
         temporary.replace(path)

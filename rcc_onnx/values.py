@@ -30,9 +30,6 @@ MIN_SLICES = 40
 CROP_SHAPE_ZYX = (40, 64, 64)
 """Shape of the crop round a kidney that the 3D network sees."""
 PHANTOM_MANUFACTURER = "rcc-onnx digital phantom"
-"""Manufacturer in every file of a digital phantom, along with QualityControlSubject YES."""
-
-PHANTOM_MANUFACTURER = "rcc-onnx digital phantom"
 """Manufacturer (0008,0070) of every phantom file; with QualityControlSubject YES it marks one."""
 
 

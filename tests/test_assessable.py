@@ -11,6 +11,7 @@ from rcc_onnx.intake import read_study
 from rcc_onnx.intake_record import Note
 from rcc_onnx.networks import FakeNetworks
 from rcc_onnx.pipeline import analyse_study
+from rcc_onnx.preprocess import network_volume
 from rcc_onnx.report import case_json
 from rcc_onnx.stopwatch import Stopwatch
 from rcc_onnx.values import NetworkVolume, Profile, Thresholds
@@ -62,6 +63,26 @@ def test_body_beyond_the_grid_belongs_to_a_side(beyond, right, left):
     for side, flagged in (("right", right), ("left", left)):
         found = side_flags(side, volume(body_beyond=frozenset(beyond)), kidney([]))
         assert codes(found) == ["body-outside-grid"] * flagged
+
+
+@pytest.mark.parametrize("edge", ["right", "left", "front", "back"])
+@pytest.mark.parametrize(("beyond_mm", "flagged"), [(16, False), (28, True)])
+def test_body_beyond_the_grid_is_measured_on_each_edge(tmp_path, edge, beyond_mm, flagged):
+    """Pixels of 4 by 2 mm, a field of 400 mm, so that 40 mm on each edge lie beyond the grid; on
+    the first slice only the body reaches over one of them."""
+    hu = np.full((4, 100, 200), -1000, np.int16)
+    hu[:, 30:70, 60:140] = 40
+    hu[:, 30:70, 60:70] = -100
+    rows, columns = (beyond_mm + 120) // 4, (beyond_mm + 120) // 2
+    reach = {
+        "right": np.s_[0, 40:60, 100 - 20 - columns : 100],
+        "left": np.s_[0, 40:60, 100 : 100 + 20 + columns],
+        "front": np.s_[0, 50 - 10 - rows : 50, 80:120],
+        "back": np.s_[0, 50 : 50 + 10 + rows, 80:120],
+    }
+    hu[reach[edge]] = 40
+    study = read_study(write_series(tmp_path, ct_series(hu, (5.0, 4.0, 2.0))), Profile.STANDARD)
+    assert network_volume(study).body_beyond == ({edge} if flagged else set())
 
 
 @pytest.mark.parametrize(

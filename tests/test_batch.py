@@ -6,7 +6,7 @@ import pytest
 
 from rcc_onnx import Engine
 from rcc_onnx.batch import Case, analyse_case, analyse_cases, exit_code, find_cases
-from rcc_onnx.errors import InputFolderError, NoPatientBundleError, ProviderError
+from rcc_onnx.errors import InputFolderError, NoPatientBundleError, OutputError, ProviderError
 from rcc_onnx.findings import CaseResult, FailedCase
 from rcc_onnx.phantom import make_study
 from rcc_onnx.values import Profile
@@ -37,6 +37,14 @@ def names(cases: tuple[Case, ...]) -> list[str]:
 
 def test_a_folder_with_dicom_files_is_one_case(studies: Path) -> None:
     assert names(find_cases(studies / "b good")) == ["b good"]
+
+
+def test_a_name_that_no_result_could_have_is_refused_before_any_work(tmp_path: Path) -> None:
+    for name in ("a", "x" * 245):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "readme.txt").write_text("no images here")
+    with pytest.raises(InputFolderError, match="too long"):
+        find_cases(tmp_path)
 
 
 def test_dicom_files_need_no_extension(studies: Path, tmp_path: Path) -> None:
@@ -120,3 +128,20 @@ def test_exit_codes() -> None:
     assert exit_code([no_models, no_models]) == 2
     assert exit_code([no_models, failed_case()]) == 1
     assert exit_code([no_models, case_result()]) == 1
+
+
+def test_an_output_folder_that_cannot_be_is_said_before_any_work(
+    engine: Engine, studies: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def analysed(*_: object) -> None:
+        raise AssertionError("a case was analysed for nothing")
+
+    monkeypatch.setattr("rcc_onnx.batch.analyse_case", analysed)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OutputError, match="choose another --out"):
+        list(analyse_cases(engine, find_cases(studies), tmp_path / "file"))
+
+
+def test_checking_the_output_folder_leaves_nothing_in_it(engine: Engine, tmp_path: Path) -> None:
+    assert list(analyse_cases(engine, (), tmp_path / "new" / "out")) == []
+    assert list((tmp_path / "new" / "out").iterdir()) == []

@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
-from rcc_onnx.body import body_mask, body_mask_reference
+from rcc_onnx.body import body_mask
+from tests.plain_body import plain_body_mask
 
 MASKS = arrays(bool, array_shapes(min_dims=2, max_dims=2, min_side=1, max_side=24))
 
@@ -36,26 +37,26 @@ def assert_equal(found, expected):
 @given(MASKS)
 def test_equals_the_reference_on_any_mask(mask):
     before = mask.copy()
-    assert_equal(body_mask(mask), body_mask_reference(mask))
+    assert_equal(body_mask(mask), plain_body_mask(mask))
     np.testing.assert_array_equal(mask, before)
 
 
 @given(st.integers(0, 2**32))
 def test_equals_the_reference_on_blocks(seed):
     mask = blocks(seed)
-    assert_equal(body_mask(mask), body_mask_reference(mask))
+    assert_equal(body_mask(mask), plain_body_mask(mask))
 
 
 @given(st.integers(0, 2**32), st.integers(50, 95))
 def test_equals_the_reference_on_dense_noise(seed, percent):
     mask = np.random.default_rng(seed).integers(0, 100, (60, 45)) < percent
-    assert_equal(body_mask(mask), body_mask_reference(mask))
+    assert_equal(body_mask(mask), plain_body_mask(mask))
 
 
 @pytest.mark.parametrize("mask", [np.zeros((9, 9), bool), np.zeros((1, 5), bool), np.eye(9) > 0])
 def test_no_body(mask):
     assert body_mask(mask) is None
-    assert body_mask_reference(mask) is None
+    assert plain_body_mask(mask) is None
 
 
 def test_full_image_loses_its_frame():
@@ -76,7 +77,7 @@ def test_of_equal_pieces_the_first_in_raster_order():
     found = body_mask(mask)
     assert found[1, 10]
     assert not found[3, 2]
-    assert_equal(found, body_mask_reference(mask))
+    assert_equal(found, plain_body_mask(mask))
 
 
 def test_first_in_raster_order_is_its_first_pixel_not_its_first_column():
@@ -145,4 +146,4 @@ def test_hole_is_filled_and_open_bay_is_not():
     found = body_mask(mask)
     assert found[7, 7]
     assert not found[11, 16]
-    assert_equal(found, body_mask_reference(mask))
+    assert_equal(found, plain_body_mask(mask))

@@ -1,6 +1,7 @@
 """The commands as a user runs them: what they print, write, and exit with."""
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -11,8 +12,10 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from rcc_onnx import __version__
+from rcc_onnx import __version__, report
 from rcc_onnx.cli import app, models_app
+from rcc_onnx.errors import OutputError
+from rcc_onnx.findings import CaseResult
 from rcc_onnx.phantom import make_study
 from rcc_onnx.report import RESEARCH_ONLY
 from tests.dicom_factory import body_volume, ct_series, write_series
@@ -94,6 +97,23 @@ def test_infer_writes_results_and_says_what_it_did(
     assert "[1/1] case[1]: right:" in result.output
     assert RESEARCH_ONLY in result.output
     assert json.loads((out / "case[1].json").read_text())["status"] == "analysed"
+
+
+def test_a_name_that_the_terminal_cannot_show_stops_nothing(
+    phantom: Path, tiny_bundle: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(phantom, tmp_path / "\u540d")
+    command = ("infer", tmp_path / "\u540d", "--out", tmp_path / "out", "--models", tiny_bundle)
+    ran = subprocess.run(
+        [sys.executable, "-m", "rcc_onnx", *map(str, command)],
+        env={**os.environ, "PYTHONIOENCODING": "ascii:strict"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (ran.returncode, ran.stderr) == (0, "")
+    assert "[1/1] \\u540d: right:" in ran.stdout
+    assert (tmp_path / "out" / "\u540d.json").is_file()
 
 
 def test_infer_says_when_a_case_failed(phantom: Path, tiny_bundle: Path, tmp_path: Path) -> None:
@@ -244,6 +264,28 @@ def test_every_command_has_an_example_and_stands_in_the_readme(name: str, text: 
     assert not last or f"`{last}`" in page or f"rcc-onnx {name}`" in page
 
 
+def test_a_disk_that_fills_up_leaves_what_was_done(
+    phantom: Path, tiny_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("a", "b", "c"):
+        shutil.copytree(phantom, tmp_path / "studies" / name)
+    write = report.write_case
+
+    def full(result: CaseResult, out: Path) -> Path:
+        if result.case == "b":
+            raise OutputError("No space left on device")
+        return write(result, out)
+
+    monkeypatch.setattr("rcc_onnx.batch.write_case", full)
+    out = tmp_path / "out"
+    result = run("infer", tmp_path / "studies", "--out", out, "--models", tiny_bundle)
+    # Not 2: something was started, and a script must not take the results for missing.
+    assert result.exit_code == 1
+    assert "error [output]: No space left" in result.output
+    assert "stopped after 1 of 3 cases" in result.output
+    assert [one.name for one in out.glob("*.json")] == ["a.json"]
+
+
 def test_ctrl_c_ends_with_130(
     phantom: Path, tiny_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -254,7 +296,7 @@ def test_ctrl_c_ends_with_130(
     result = run("infer", phantom, "--out", tmp_path / "out", "--models", tiny_bundle)
     assert result.exit_code == 130
     assert "interrupted" in result.output
-    assert not (tmp_path / "out").exists()
+    assert list((tmp_path / "out").iterdir()) == []
 
 
 @pytest.fixture

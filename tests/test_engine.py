@@ -6,6 +6,7 @@ import pytest
 
 from rcc_onnx import CaseResult, Engine
 from rcc_onnx.errors import (
+    BundleFolderError,
     NoBundleError,
     NoPatientBundleError,
     OptionError,
@@ -68,6 +69,7 @@ def test_thresholds_are_the_bundles_unless_given(phantom: Path, tiny_bundle: Pat
         ({"threads": 0}, ThreadsError),
         ({"kidney_threshold": -1.0}, OptionError),
         ({"lesion_threshold": float("nan")}, OptionError),
+        ({"profile": Profile.NOTEBOOK, "series": "2"}, OptionError),
         (
             {"provider": "coreml" if sys.platform != "darwin" else "directml"},
             ProviderNotInstalledError,
@@ -79,6 +81,12 @@ def test_options_that_cannot_be_are_refused_at_once(
 ) -> None:
     with pytest.raises(error):
         Engine.load(tiny_bundle, **({"provider": "cpu"} | options))  # type: ignore[arg-type]
+
+
+def test_a_wrong_folder_of_bundles_is_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RCC_ONNX_MODELS", "/no/such/folder")
+    with pytest.raises(BundleFolderError, match="RCC_ONNX_MODELS"):
+        Engine.load()
 
 
 def test_the_only_suitable_bundle_is_used(phantom: Path, shelf: Path, tmp_path: Path) -> None:

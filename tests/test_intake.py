@@ -178,12 +178,13 @@ def test_stride(spacing, error, stride):
 
 
 def test_positions_in_tenths_of_a_millimetre_do_not_change_the_stride(tmp_path):
-    rounded = ct_series(np.zeros((24, 4, 4), np.int16), (1.25, 1.0, 1.0))
+    # 22, so that the last one's rounding makes the stack shorter: 5 / 1.248 alone would be 5.
+    rounded = ct_series(np.zeros((22, 4, 4), np.int16), (1.25, 1.0, 1.0))
     for dataset in rounded:
         x, y, z = dataset.ImagePositionPatient
         dataset.ImagePositionPatient = [x, y, float(f"{z:.1f}")]
     study = read_study(write_series(tmp_path, rounded), STANDARD)
-    assert study.spacing_zyx_mm[0] != 1.25
+    assert study.spacing_zyx_mm[0] < 1.249
     assert study.stride == 4
 
 
@@ -259,6 +260,7 @@ REFUSALS = {
     "no slope": (without("RescaleSlope"), errors.MissingAttributeError),
     "no intercept": (without("RescaleIntercept"), errors.MissingAttributeError),
     "empty slope": (changed("RescaleSlope", None), errors.MissingAttributeError),
+    "milligrams": (all_changed("RescaleType", "MGML"), errors.ValuesNotHuError),
     "slope 0": (changed("RescaleSlope", 0), errors.InvalidAttributeError),
     "two numbers of three": (
         changed("ImagePositionPatient", [1, 2]),
@@ -304,6 +306,8 @@ REFUSALS = {
     "two slices missing": (removed(2, 3), errors.MissingSlicesError),
     "one of three gaps": (removed(0, 1, 2, 5), errors.MissingSlicesError),
     "uneven": (moved([0, 0, -1.0], first=6), errors.UnevenSpacingError),
+    "a little uneven": (moved([0, 0, -0.2], first=6), errors.UnevenSpacingError),
+    "almost at one place": (moved([0, 0, 2.495], first=6), errors.DuplicatePositionsError),
     "too few slices": (removed(0, 1, 2, 3, 4), errors.TooFewSlicesError),
     "too thin": (moved([0, 0, 2.35]), errors.SpacingRangeError),
     "too thick": (moved([0, 0, -9.0]), errors.SpacingRangeError),
@@ -327,6 +331,11 @@ def test_missing_slices_are_counted_and_placed(tmp_path, series):
     assert "2 slices" in message
 
 
+def test_one_missing_slice_is_one(tmp_path, series):
+    removed(2)(series)
+    assert "1 slice is missing" in str(refusal(write_series(tmp_path, series)))
+
+
 def test_several_series_are_listed(tmp_path, series):
     write_series(tmp_path, series)
     write_series(tmp_path, ct_series(FLAT[:3], series="12"), ["x1", "x2", "x3"])
@@ -335,6 +344,13 @@ def test_several_series_are_listed(tmp_path, series):
     assert "series 1 (7 slices, every 2.5 mm over 15 mm" in str(caught)
     assert "series 12 (3 slices" in str(caught)
     assert [row.label for row in caught.series] == ["1", "12"]
+
+
+@pytest.mark.parametrize("profile", Profile)
+def test_a_file_is_no_study(tmp_path, series, profile):
+    folder = write_series(tmp_path, series)
+    with pytest.raises(errors.FolderNotFoundError, match="folder"):
+        read_study(folder / "001.dcm", profile)
 
 
 def test_no_such_folder(tmp_path):
@@ -364,6 +380,9 @@ NOTEBOOK_REFUSALS = {
     "thickness 0": (changed("SliceThickness", 0, 0), errors.InvalidAttributeError),
     "no pixel spacing": (without("PixelSpacing"), errors.MissingAttributeError),
     "pixel spacing 0": (changed("PixelSpacing", [0, 0]), errors.InvalidAttributeError),
+    "second pixel spacing 0": (changed("PixelSpacing", [1, 0]), errors.InvalidAttributeError),
+    "pixel spacing too large": (changed("PixelSpacing", [1e9, 1]), errors.SpacingRangeError),
+    "thickness too small": (changed("SliceThickness", 1e-320, 0), errors.SpacingRangeError),
     "no slope": (without("RescaleSlope"), errors.MissingAttributeError),
     "no intercept": (without("RescaleIntercept"), errors.MissingAttributeError),
 }

@@ -216,7 +216,10 @@ def test_decoder_that_cannot_do_it_is_no_damage(tmp_path, monkeypatch):
     def cannot(*_, **__):
         raise RuntimeError("all failed:\n  gdcm: GDCM does not support 12-bit JPEG Extended")
 
-    folder = write_series(tmp_path, ct_series(HU))
+    series = ct_series(HU)
+    for dataset in series:
+        LOSSLESS["RLE"](dataset)
+    folder = write_series(tmp_path, series)
     monkeypatch.setattr("rcc_onnx.intake.pixels.pixel_array", cannot)
     with pytest.raises(errors.TransferSyntaxError, match="uncompressed"):
         volume(folder)

@@ -11,6 +11,7 @@ from pydicom.uid import (
     ExplicitVRBigEndian,
     ImplicitVRLittleEndian,
     MediaStorageDirectoryStorage,
+    RTDoseStorage,
 )
 
 from rcc_onnx import errors
@@ -194,6 +195,28 @@ def test_folders_of_different_studies(tmp_path):
     assert names(tmp_path, skip=tmp_path / "out") == ["case1", "case2"]
 
 
+def test_results_of_an_earlier_run_are_no_study_at_any_depth(tmp_path):
+    study_in(tmp_path / "case1", 1)
+    out = tmp_path / "results" / "monday"
+    out.mkdir(parents=True)
+    (out / "case1.json").write_text("{}")
+    assert names(tmp_path, skip=out) == ["case1"]
+    assert names(tmp_path) == ["case1", "results"]
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [("case1", "CASE1"), ("b\u00e9", "be\u0301"), ("stra\u00dfe", "STRASSE")],
+)
+def test_two_cases_whose_results_would_be_one_file_elsewhere(tmp_path, one, other):
+    study_in(tmp_path / one, 1)
+    study_in(tmp_path / other, 2)
+    if len(list(tmp_path.iterdir())) == 1:
+        pytest.skip("this file system holds them for one already")
+    with pytest.raises(errors.AmbiguousInputError, match="would have one name"):
+        find_studies(tmp_path)
+
+
 def test_an_entry_without_dicom_is_not_dropped(tmp_path):
     study_in(tmp_path / "case1", 1)
     (tmp_path / "case2").mkdir()
@@ -231,7 +254,7 @@ def test_archives_are_entries(tmp_path):
     assert names(tmp_path) == ["a", "b"]
     assert names(tmp_path / "b.zip") == ["b"]
     study_in(tmp_path / "b", 3)
-    with pytest.raises(errors.AmbiguousInputError, match="twice"):
+    with pytest.raises(errors.AmbiguousInputError, match=r"b and b\.zip would have one name"):
         find_studies(tmp_path)
 
 
@@ -271,6 +294,8 @@ def test_dicomdir_is_passed_over_and_makes_the_folder_a_study(tmp_path, plain):
         (["DERIVED", "SECONDARY", "MIP"], "projection"),
         (["DERIVED", "SECONDARY", "SCREEN SAVE"], "secondary capture"),
         (["ORIGINAL", "PRIMARY", "LOCALIZER"], "localizer"),
+        (["DERIVED", "PRIMARY", "AXIAL", "SUBTRACTION"], "computed values"),
+        (["DERIVED", "PRIMARY", "AXIAL", "MAT_REMOVED"], "computed values"),
     ],
 )
 def test_what_image_type_tells(tmp_path, plain, image_type, reason):
@@ -281,6 +306,16 @@ def test_what_image_type_tells(tmp_path, plain, image_type, reason):
     write_series(tmp_path / "other", others)
     study = same(tmp_path, plain)
     assert {said for _, said in study.left_out} == {reason}
+
+
+def test_an_object_of_another_class_is_no_ct_whatever_its_modality_says(tmp_path, plain):
+    write_series(tmp_path, ct_series(body_volume()))
+    dose = ct_series(FLAT, series="2")
+    for dataset in dose:
+        dataset.SOPClassUID = dataset.file_meta.MediaStorageSOPClassUID = RTDoseStorage
+    write_series(tmp_path / "other", dose)
+    study = same(tmp_path, plain)
+    assert {said for _, said in study.left_out} == {"SOP class of no CT image"}
 
 
 def test_looking_at_an_input_quotes_nothing_of_the_patient(tmp_path, recwarn):

@@ -137,6 +137,39 @@ def test_two_phases_under_one_uid(tmp_path, keyword, values):
         np.testing.assert_array_equal(volume_of(folder, series=f"1.{number}"), clean)
 
 
+@pytest.mark.parametrize(
+    "keyword", ["AcquisitionNumber", "ContrastBolusAgent", "ConvolutionKernel"]
+)
+def test_two_phases_that_take_turns_are_no_stack(tmp_path, keyword):
+    """The one's slices lie half way between the other's: evenly spaced, and yet a mixture."""
+    series = ct_series(body_volume((12, 90, 110)), SPACING)
+    for index, dataset in enumerate(series):
+        setattr(dataset, keyword, ("1", "2")[index % 2])
+    folder = write_series(tmp_path / "both", series)
+    assert [row.slices for row in series_table(folder)] == [6, 6]
+    with pytest.raises(errors.SeveralSeriesError, match=r"every 5 mm.*every 5 mm"):
+        read_study(folder, STANDARD)
+    clean = volume_of(write_series(tmp_path / "clean", series[1::2]))
+    np.testing.assert_array_equal(volume_of(folder, series="1.2"), clean)
+
+
+@pytest.mark.parametrize("odd", [range(6, 12), [5], [0, 11]])
+def test_a_scan_in_several_acquisitions_is_one_stack(tmp_path, odd):
+    series = ct_series(body_volume((12, 90, 110)), SPACING)
+    for index, dataset in enumerate(series):
+        dataset.AcquisitionNumber = "2" if index in odd else "1"
+    assert len(read_study(write_series(tmp_path, series), STANDARD).slices) == 12
+
+
+@pytest.mark.parametrize("odd", [3, 5])
+def test_a_slice_that_names_no_frame_of_reference_is_not_dropped(tmp_path, odd):
+    series = ct_series(body_volume(), SPACING)
+    for index, dataset in enumerate(series):
+        dataset.FrameOfReferenceUID = "" if index == odd else "1.2.3"
+    with pytest.raises(errors.MixedSeriesError, match=f"00{odd + 1}"):
+        read_study(write_series(tmp_path, series), STANDARD)
+
+
 def test_two_phases_that_nothing_tells_apart(tmp_path):
     both = [one for seed in (1, 2) for one in ct_series(body_volume(seed=seed), SPACING)]
     folder = write_series(tmp_path, both, [f"{n:02}" for n in range(12)])
@@ -159,6 +192,16 @@ def test_identical_copies_are_dropped(tmp_path, same_uid):
     np.testing.assert_array_equal(network_volume(study).values, clean)
 
 
+@pytest.mark.parametrize(("keyword", "value"), [("RescaleIntercept", -10), ("RescaleSlope", 2)])
+def test_the_same_words_with_another_meaning_are_no_copy(tmp_path, keyword, value):
+    series = ct_series(body_volume(), SPACING)
+    folder = write_series(tmp_path, series)
+    setattr(series[2], keyword, value)
+    write_series(folder / "copy", series[2:3])
+    with pytest.raises(errors.DuplicatePositionsError):
+        read_study(folder, STANDARD)
+
+
 # --- Several series -------------------------------------------------------------------------------
 
 
@@ -176,6 +219,16 @@ def three(tmp_path):
     for name, one in (("a", thick), ("b", thin), ("c", long)):
         write_series(tmp_path / name, one)
     return tmp_path
+
+
+def test_a_text_of_the_file_gives_the_terminal_no_orders(tmp_path):
+    series = ct_series(body_volume(), SPACING)
+    for dataset in series:
+        dataset.ConvolutionKernel, dataset.SeriesNumber = "B30\x1b[2Jf", "1"
+        dataset.SeriesDescription = "a\x1b]0;b\x07"
+    (row,) = series_table(write_series(tmp_path, series))
+    assert row.kernel == "B30[2Jf"
+    assert row.description.isprintable()
 
 
 def test_the_list_tells_them_apart(three):
@@ -281,3 +334,23 @@ def test_contrast(tmp_path, said, has):
         for keyword, value in said.items():
             setattr(dataset, keyword, value)
     assert read_study(write_series(tmp_path, series), STANDARD).has_contrast == has
+
+
+@pytest.mark.parametrize("other", ["patient B", None])
+def test_slices_of_two_patients_are_no_series(tmp_path, other):
+    """Under one UID, the one's slices between the other's, they look like one fine stack."""
+    series = ct_series(body_volume((20, 90, 110)), SPACING)
+    for index, dataset in enumerate(series):
+        dataset.PatientID = "patient A" if index % 2 == 0 else other
+    with pytest.raises(errors.MixedSeriesError, match="different patients") as caught:
+        read_study(write_series(tmp_path, series), STANDARD)
+    assert "patient A" not in str(caught.value)
+
+
+def test_one_patient_is_no_reason_to_refuse(tmp_path):
+    series = ct_series(body_volume((20, 90, 110)), SPACING)
+    for dataset in series:
+        dataset.PatientID = "patient A"
+    study = read_study(write_series(tmp_path, series), STANDARD)
+    assert len(study.slices) == 20
+    assert "patient A" not in repr(study)

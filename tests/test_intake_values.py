@@ -106,6 +106,31 @@ def test_twelve_bits(tmp_path, plain):
     np.testing.assert_array_equal(volume(write_series(tmp_path / "c", unsigned)), plain)
 
 
+def test_signed_padding_beyond_the_bits(tmp_path, framed):
+    """-3024 does not fit into 12 bits with a sign, where it would come out as 1072."""
+    series = padded(twelve_bits(True, 0.0), -3024, -3024)
+    np.testing.assert_array_equal(volume(write_series(tmp_path, series)), framed)
+
+
+@pytest.mark.parametrize("intercept", [-1024, 1024])
+@pytest.mark.parametrize("wrong", [range(1), range(2, 4), range(3)])
+def test_a_few_slices_with_another_intercept(tmp_path, intercept, wrong):
+    """They come out blank or white, and in sums over all slices the others hide them."""
+    series = ct_series(body_volume((44, 90, 110)))
+    for index in wrong:
+        series[2 * index].RescaleIntercept = intercept
+    with pytest.raises(errors.ValuesNotHuError, match=rf"{len(wrong)} slices? ha(s|ve) other"):
+        volume(write_series(tmp_path, series))
+
+
+def test_padding_counts_for_no_air(tmp_path):
+    """Lungs and bowel hold gas, and a room holds air; what was never measured holds neither."""
+    series = padded(ct_series(np.where(HU < -300, -299, HU)), -2000, -2000)
+    folder = write_series(tmp_path, series)
+    with pytest.raises(errors.ValuesNotHuError, match="no air"):
+        volume(folder)
+
+
 def test_padding_beyond_the_bits(tmp_path, framed):
     series = padded(twelve_bits(False, -1024.0), 63536, 63536, vr="US", dtype="<u2")
     np.testing.assert_array_equal(volume(write_series(tmp_path, series)), framed)

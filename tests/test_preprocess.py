@@ -10,13 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from rcc_onnx.body import body_mask_reference
 from rcc_onnx.errors import NotebookStopsError, SpacingRangeError
 from rcc_onnx.intake import read_study
 from rcc_onnx.preprocess import network_input, network_volume, window
 from rcc_onnx.values import Profile
 from tests.conftest import REFERENCE
 from tests.dicom_factory import LAYOUTS, Storage, body_volume, ct_series, write_series
+from tests.plain_body import plain_body_mask
 
 CASES = sorted(path.stem for path in (REFERENCE / "expected").glob("*.npz"))
 
@@ -79,7 +79,7 @@ def plain_volume(hu, spacing_yx):
     """The page in its own order: mask, window, resize each slice with Pillow, crop, pad."""
     grid = np.zeros((max(len(hu), 40), 160, 160), np.uint8)
     for place, image in enumerate(hu, start=max(int((40 - len(hu)) / 2), 0)):
-        body = body_mask_reference(image > -300)
+        body = plain_body_mask(image > -300)
         if body is None:
             continue
         masked = np.where(body, image, image.min())

@@ -1,5 +1,6 @@
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -46,6 +47,14 @@ def test_json_and_picture_of_a_case(tmp_path: Path) -> None:
     }
 
 
+def test_names_that_are_no_utf_8_are_written_all_the_same(tmp_path: Path) -> None:
+    # What Python makes of the byte FC, a u with dots in Latin-1, in a file name on Linux.
+    study = replace(case_result().study, left_out=(("M\udcfcller.txt", "not a DICOM file"),))
+    path = write_case(case_result(study=study), tmp_path)
+    (left_out,) = json.loads(path.read_bytes())["study"]["left_out"]
+    assert left_out["file"] == "M\udcfcller.txt"
+
+
 def test_a_side_without_kidney_has_no_lesion_block() -> None:
     document = case_json(case_result(sides={"right": NO_KIDNEY, "left": WITHOUT_LESION}))
     assert document["sides"]["right"]["kidney"]["centre_zyx"] is None
@@ -89,7 +98,7 @@ def test_nothing_is_left_where_writing_fails(
     def full(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(Path, "write_text", full)
+    monkeypatch.setattr(Path, "write_bytes", full)
     with pytest.raises(OutputError, match="No space left"):
         write_case(case_result(), tmp_path)
     assert not list(tmp_path.glob("*.json"))

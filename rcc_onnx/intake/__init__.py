@@ -29,10 +29,20 @@ __all__ = [
     "Study",
     "StudyPlace",
     "StudySlice",
+    "check_wish",
     "find_studies",
     "read_study",
     "series_table",
 ]
+
+
+def check_wish(profile: Profile, wish: SeriesWish) -> None:
+    """Raise OptionError if a series was asked for in the notebook profile, which cannot choose."""
+    if profile is Profile.NOTEBOOK and wish != SeriesWish():
+        raise OptionError(
+            "the notebook profile takes every *.dcm file and cannot choose a series; use the "
+            "standard profile, or put the series into a folder of its own"
+        )
 
 
 def read_study(root: Path, profile: Profile, wish: SeriesWish | None = None) -> Study:
@@ -45,14 +55,11 @@ def read_study(root: Path, profile: Profile, wish: SeriesWish | None = None) -> 
         IntakeError: one of its leaves, for anything that would have to be guessed.
         OptionError: a series was asked for in the notebook profile, which knows file names only.
     """
+    wish = wish or SeriesWish()
+    check_wish(profile, wish)
     if profile is Profile.NOTEBOOK:
-        if wish is not None and (wish.series or wish.policy):
-            raise OptionError(
-                "the notebook profile takes every *.dcm file and cannot choose a series; use the "
-                "standard profile, or put the series into a folder of its own"
-            )
         return read_notebook_study(root)
-    return read_standard_study(root, wish or SeriesWish())
+    return read_standard_study(root, wish)
 
 
 def series_table(root: Path) -> tuple[SeriesRow, ...]:

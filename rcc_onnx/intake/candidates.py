@@ -9,7 +9,7 @@ from pathlib import Path
 from rcc_onnx.errors import DuplicatePositionsError, IntakeError, NoCtError, NoDicomError
 from rcc_onnx.intake.classify import why_no_slice
 from rcc_onnx.intake.duplicates import drop_copies
-from rcc_onnx.intake.grouping import Group, group_slices, split_by_marks
+from rcc_onnx.intake.grouping import Group, group_slices, split_by_marks, split_by_turns
 from rcc_onnx.intake.headers import SliceHeader
 from rcc_onnx.intake.reading import read_headers
 from rcc_onnx.intake.series import Stack, judge
@@ -96,7 +96,10 @@ def _judge_group(group: Group) -> list[_Judged]:
         return [_Judged(group.headers, None, group.error, ())]
     headers, copies = drop_copies(group.headers, same_instance=True)
     try:
-        return [_Judged(tuple(headers), judge(headers), None, tuple(copies))]
+        stack = judge(headers)
+        return _taking_turns(stack, tuple(copies)) or [
+            _Judged(tuple(headers), stack, None, tuple(copies))
+        ]
     except DuplicatePositionsError:
         parts = split_by_marks(headers)
     except IntakeError as error:
@@ -105,6 +108,13 @@ def _judge_group(group: Group) -> list[_Judged]:
         headers, more = drop_copies(headers, same_instance=False)
         parts, copies = [Group(tuple(headers))], copies + more
     return [_verdict(part.headers, tuple(copies)) for part in parts]
+
+
+def _taking_turns(stack: Stack, copies: tuple[LeftOut, ...]) -> list[_Judged]:
+    """The stacks that take turns in one; none unless each is a stack that could be analysed."""
+    parts = split_by_turns([one.header for one in stack.slices])
+    judged = [_verdict(part.headers, copies) for part in parts] if len(parts) > 1 else []
+    return judged if all(one.stack for one in judged) else []
 
 
 def _verdict(headers: tuple[SliceHeader, ...], copies: tuple[LeftOut, ...]) -> _Judged:

@@ -8,7 +8,7 @@
 """
 
 import os
-from collections import Counter
+import unicodedata
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
@@ -46,7 +46,8 @@ def find_studies(
     root: Path, skip: Path | None = None, input_is: InputIs = InputIs.AUTO
 ) -> tuple[StudyPlace, ...]:
     """The studies of an input, sorted by name. Hidden entries, those without any file, and `skip`
-    are passed over; an entry with files but no DICOM is a study, which will be refused.
+    (the results of an earlier run, at any depth) are passed over; an entry with files but no DICOM
+    is a study, which will be refused.
 
     Raises:
         InputFolderError: there is no such folder or archive, or nothing in it could be a study.
@@ -66,7 +67,8 @@ def find_studies(
         return (whole,)
     if input_is is InputIs.AUTO and _holds_dicom(root):
         return (whole,)
-    peeks = [_peek(entry, _files(entry)) for entry in _entries(root, skip) if _has_files(entry)]
+    files = {entry: _files(entry, skip) for entry in _entries(root, skip)}
+    peeks = [_peek(entry, some) for entry, some in files.items() if some]
     if not peeks:
         raise InputFolderError(
             f"{root} holds no DICOM files and no study folders; give a study folder, a zip "
@@ -124,19 +126,17 @@ def _entries(root: Path, skip: Path | None = None) -> list[Path]:
     return [one for one in found if not one.name.startswith(".") and one.resolve() != skipped]
 
 
-def _has_files(entry: Path) -> bool:
+def _files(entry: Path, skip: Path | None) -> list[Path]:
+    """Some files of a folder, or the archive that the entry is; none if it is another file."""
     if entry.is_dir():
-        return next(_files_below(entry), None) is not None
-    return is_archive(entry)
+        return list(islice(_files_below(entry, skip), LOOKED_AT))
+    return [entry] if is_archive(entry) else []
 
 
-def _files(entry: Path) -> list[Path]:
-    return list(islice(_files_below(entry), LOOKED_AT)) if entry.is_dir() else [entry]
-
-
-def _files_below(folder: Path) -> Iterator[Path]:
+def _files_below(folder: Path, skip: Path | None) -> Iterator[Path]:
+    skipped = skip.resolve() if skip is not None else None
     for place, folders, names in os.walk(folder):
-        folders.sort()
+        folders[:] = sorted(name for name in folders if Path(place, name).resolve() != skipped)
         yield from (Path(place, name) for name in sorted(names))
 
 
@@ -177,12 +177,18 @@ def _name(path: Path) -> str:
 def _distinct(root: Path, places: tuple[StudyPlace, ...]) -> tuple[StudyPlace, ...]:
     """The places, if their names differ; a folder and an archive may have the same.
 
+    Names that differ in upper and lower case only are one file on Windows, macOS and most network
+    drives, where one case's result would replace the other's.
+
     Raises:
         AmbiguousInputError: two results would have one name.
     """
-    twice = [name for name, times in Counter(place.name for place in places).items() if times > 1]
-    if twice:
-        raise AmbiguousInputError(
-            f"{root}: {twice[0]} is there twice, as a folder and as an archive; remove one of them"
-        )
+    first: dict[str, StudyPlace] = {}
+    for place in places:
+        other = first.setdefault(unicodedata.normalize("NFC", place.name).casefold(), place)
+        if other is not place:
+            raise AmbiguousInputError(
+                f"{root}: the results of {other.path.name} and {place.path.name} would have one "
+                "name; rename one of them"
+            )
     return places

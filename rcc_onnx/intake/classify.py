@@ -8,6 +8,17 @@ STRUCTURED_REPORT = "1.2.840.10008.5.1.4.1.1.88"
 """SOP class UIDs, or what those of a family start with. Dose reports are structured reports."""
 PROJECTIONS = {"MIP", "MINIP", "MAX_IP", "MIN_IP", "PROJECTION IMAGE", "VRT", "VOLUME RENDERING"}
 """Words of ImageType for pictures computed along a ray: their values are no slice's."""
+COMPUTED = {
+    "SUBTRACTION",
+    "MAT_SPECIFIC",
+    "MAT_REMOVED",
+    "MAT_FRACTIONAL",
+    "MAT_MODIFIED",
+    "EFF_ATOMIC_NUM",
+    "ELECTRON_DENSITY",
+}
+"""Words of ImageType for images whose values are no attenuation of the body as it was scanned
+(PS3.3 C.8.15.2.1.1.5, multi-energy CT). Virtual monoenergetic images are in HU and may pass."""
 MAX_MATRIX = 4096
 """Rows or columns; CT has up to 2048."""
 
@@ -25,6 +36,7 @@ def why_no_slice(header: SliceHeader) -> str | None:
         "secondary capture": sop_class.startswith(SECONDARY_CAPTURE) or "SCREEN SAVE" in words,
         "structured report": sop_class.startswith(STRUCTURED_REPORT),
         f"modality {_word(modality)}": modality != "CT",
+        "SOP class of no CT image": sop_class != "" and sop_class not in CT_CLASSES,
         "no image": not (header.rows > 0 and header.columns > 0),
         "matrix too large": max(header.rows, header.columns) > MAX_MATRIX,
         "multi-frame image without functional groups": header.frames > 1,
@@ -34,6 +46,7 @@ def why_no_slice(header: SliceHeader) -> str | None:
         ),
         "localizer": "LOCALIZER" in words,
         "projection": bool(words & PROJECTIONS),
+        "computed values": bool(words & COMPUTED),
     }
     return next((reason for reason, applies in reasons.items() if applies), None)
 

@@ -66,7 +66,10 @@ def values(dataset: Dataset, keyword: str) -> Sequence[str]:
 
 
 def text(dataset: Dataset, keyword: str) -> str:
-    return "\\".join(values(dataset, keyword)).strip()
+    """The values as one text. What is no letter or sign is taken out: these texts are shown, and a
+    terminal would obey it."""
+    found = "\\".join(values(dataset, keyword)).strip()
+    return found if found.isprintable() else "".join(c for c in found if c.isprintable())
 
 
 def human_text(dataset: Dataset, keyword: str) -> str:

@@ -178,8 +178,9 @@ def _check_gaps(ordered: Sequence[SliceHeader], gaps: NDArray[np.float64]) -> No
     worst = int(np.argmax(off))
     steps = round(float(gaps[worst]) / usual)
     if steps >= 2 and abs(gaps[worst] - steps * usual) <= steps * GAP_TOLERANCE_MM:
+        are_missing = "1 slice is" if steps == 2 else f"{steps - 1} slices are"
         raise MissingSlicesError(
-            f"{between(worst)}: {steps - 1} slices are missing in between (the gap is "
+            f"{between(worst)}: {are_missing} missing in between (the gap is "
             f"{gaps[worst]:.2f} mm, elsewhere {usual:.2f} mm); fetch the series again, complete"
         )
     raise UnevenSpacingError(

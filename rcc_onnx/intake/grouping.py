@@ -2,7 +2,7 @@
 things, such as a scout, a second matrix or a second phase."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -51,16 +51,35 @@ def group_slices(headers: Sequence[SliceHeader]) -> list[Group]:
 def split_by_marks(headers: Sequence[SliceHeader]) -> list[Group]:
     """Slices of one stack that lie on one another, parted by the first mark (acquisition, image
     type, contrast ...) that leaves only stacks without such; one group if none does."""
+    for parts in _parted_by_marks(headers):
+        if all(
+            len(part) >= MIN_SLICES_FOR_SPACING and not _lie_on_one_another(part) for part in parts
+        ):
+            return [Group(tuple(part)) for part in parts]
+    return [Group(tuple(headers))]
+
+
+def split_by_turns(headers: Sequence[SliceHeader]) -> list[Group]:
+    """Slices of an even stack, in order, parted by the first mark whose values take turns along it:
+    two phases or kernels, the one's slices half way between the other's, look like one fine stack.
+    One group if no mark does; values that follow one another are one scan in several acquisitions.
+    """
+    for parts in _parted_by_marks(headers):
+        owner = {id(header): index for index, part in enumerate(parts) for header in part}
+        changes = sum(owner[id(a)] != owner[id(b)] for a, b in pairwise(headers))
+        if changes >= len(parts):
+            return [Group(tuple(part)) for part in parts]
+    return [Group(tuple(headers))]
+
+
+def _parted_by_marks(headers: Sequence[SliceHeader]) -> Iterator[list[list[SliceHeader]]]:
+    """The slices parted by each mark in turn that has several values, order kept."""
     for place in range(min(len(header.marks) for header in headers)):
         parts: dict[str, list[SliceHeader]] = {}
         for header in headers:
             parts.setdefault(header.marks[place][1], []).append(header)
-        if len(parts) > 1 and all(
-            len(part) >= MIN_SLICES_FOR_SPACING and not _lie_on_one_another(part)
-            for part in parts.values()
-        ):
-            return [Group(tuple(part)) for part in parts.values()]
-    return [Group(tuple(headers))]
+        if len(parts) > 1:
+            yield list(parts.values())
 
 
 def _lie_on_one_another(headers: Sequence[SliceHeader]) -> bool:
@@ -73,6 +92,9 @@ def _lie_on_one_another(headers: Sequence[SliceHeader]) -> bool:
 
 def _split_series(members: Sequence[SliceHeader]) -> list[Group]:
     """One SeriesInstanceUID, parted by frame of reference, orientation, matrix and spacing."""
+    other = next((one for one in members if one.patient != members[0].patient), None)
+    if other is not None:
+        return [Group(tuple(members), _several_patients(members[0], other))]
     parts: list[list[SliceHeader]] = []
     for header in members:
         part = next((one for one in parts if _alike(one[0], header)), None)
@@ -132,7 +154,9 @@ def _continues(main: Sequence[SliceHeader], part: Sequence[SliceHeader]) -> Slic
             if (header.rows, header.columns) == (first.rows, first.columns):
                 return header
             return None
-    if part[0].frame_of_reference_uid != first.frame_of_reference_uid or not _is_axial(part[0]):
+    frames = {part[0].frame_of_reference_uid, first.frame_of_reference_uid}
+    # A slice that names no frame of reference may well be of the stack's own.
+    if len(frames - {""}) > 1 or not _is_axial(part[0]):
         return None
     if len(main) < 2 or any(header.position is None for header in main):
         return part[0]
@@ -145,6 +169,13 @@ def _continues(main: Sequence[SliceHeader], part: Sequence[SliceHeader]) -> Slic
         if near and np.abs(depths - depth).min() > BESIDE_SLICE * spacing:
             return header
     return None
+
+
+def _several_patients(one: SliceHeader, other: SliceHeader) -> IntakeError:
+    return MixedSeriesError(
+        f"{one.file_name} and {other.file_name} belong to one series and name different patients, "
+        "or one names none; put each patient's slices into a folder of their own"
+    )
 
 
 def _mixed(main: SliceHeader, odd: SliceHeader) -> IntakeError:

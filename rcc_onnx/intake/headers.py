@@ -34,7 +34,10 @@ class SliceHeader:
         position: ImagePositionPatient in mm.
         orientation: ImageOrientationPatient, six cosines.
         pixel_spacing: PixelSpacing in mm: between rows, then between columns.
+        pixels_at: where in the file the element after the header starts, as a rule the pixels; None
+            where they are packed, or the file does not say all that it must about them.
         padding: stored values that are padding, lowest and highest, ends included.
+        patient: a hash of PatientID, to tell patients apart without keeping it; "" if none.
         contrast: ContrastBolusAgent, or another sign of contrast; "" if none is recorded.
         lossy: whether the file says, or its transfer syntax shows, lossy compression.
         modality_lut: whether a Modality LUT takes the place of slope and intercept.
@@ -48,6 +51,7 @@ class SliceHeader:
     sop_instance_uid: str = ""
     study_uid: str = ""
     series_uid: str = ""
+    patient: str = ""
     series_number: str = ""
     series_description: str = ""
     frame_of_reference_uid: str = ""
@@ -60,6 +64,7 @@ class SliceHeader:
     rows: int = 0
     columns: int = 0
     bits: Bits = field(default_factory=Bits)
+    pixels_at: int | None = None
     position: Vector | None = None
     orientation: Vector | None = None
     pixel_spacing: Vector | None = None

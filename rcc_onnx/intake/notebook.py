@@ -8,13 +8,23 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
-from rcc_onnx.errors import InvalidAttributeError, NoDicomError, NotebookStopsError
+from rcc_onnx.errors import (
+    InvalidAttributeError,
+    NoDicomError,
+    NotebookStopsError,
+    SpacingRangeError,
+)
 from rcc_onnx.intake.headers import SliceHeader
 from rcc_onnx.intake.reading import read_headers
 from rcc_onnx.intake.sources import LeftOut, Source, list_files
 from rcc_onnx.intake.study import NETWORK_SLICE_MM, AxisTurn, Study, StudySlice
 from rcc_onnx.intake_record import IntakeRecord
 from rcc_onnx.values import Profile
+
+SMALLEST_MM = 1e-3
+LARGEST_MM = 100.0
+"""The notebook looks at no spacing. These only keep a broken file from asking for a stride or an
+image that no memory holds."""
 
 
 def read_notebook_study(folder: Path) -> Study:
@@ -39,7 +49,7 @@ def read_notebook_study(folder: Path) -> Study:
             f"{unusable[0].file_name}: {unusable[0].reason}; the notebook profile takes every "
             "*.dcm file for a slice, so remove this one or use the standard profile"
         )
-    thickness = _positive(headers[0], "SliceThickness")
+    thickness = _in_mm(headers[0], "SliceThickness")[0]
     slices = tuple(_slice(header) for header in headers)
     return Study(
         folder=folder,
@@ -80,21 +90,27 @@ def _record(headers: Sequence[SliceHeader]) -> IntakeRecord:
     )
 
 
-def _positive(header: SliceHeader, keyword: str) -> float:
-    """The attribute's first number, which must be above zero."""
-    value = header.required(keyword)[0]
-    if value <= 0:
-        raise InvalidAttributeError(f"{header.file_name}: {keyword} is {value}, not above zero")
-    return value
+def _in_mm(header: SliceHeader, keyword: str) -> tuple[float, ...]:
+    """The attribute's numbers, which must be lengths that something in a CT may have."""
+    found = header.required(keyword)
+    for value in found:
+        if value <= 0:
+            raise InvalidAttributeError(f"{header.file_name}: {keyword} is {value}, not above zero")
+        if not SMALLEST_MM <= value <= LARGEST_MM:
+            raise SpacingRangeError(
+                f"{header.file_name}: {keyword} is {value:.4g} mm, which is nothing in a CT; "
+                "export the series again from its source"
+            )
+    return found
 
 
 def _slice(header: SliceHeader) -> StudySlice:
-    spacing = header.required("PixelSpacing")
+    between_rows, between_columns = _in_mm(header, "PixelSpacing")
     return StudySlice(
         header=header,
         turn=AxisTurn(),
         shape=(header.rows, header.columns),
-        spacing_yx_mm=(_positive(header, "PixelSpacing"), spacing[1]),
+        spacing_yx_mm=(between_rows, between_columns),
         slope=header.required("RescaleSlope")[0],
         intercept=header.required("RescaleIntercept")[0],
     )

@@ -1,7 +1,8 @@
 """The pixel values of one image: stored ones, and Hounsfield units."""
 
 import warnings
-from typing import Any, BinaryIO, NamedTuple
+from dataclasses import replace
+from typing import Any, BinaryIO
 
 import numpy as np
 import pydicom
@@ -11,7 +12,6 @@ from pydicom.pixels.decoders.base import get_decoder
 from pydicom.pixels.processing import apply_modality_lut
 from pydicom.pixels.utils import pixel_array
 from pydicom.uid import UID
-from scipy import ndimage
 
 from rcc_onnx.errors import (
     IntakeError,
@@ -20,24 +20,19 @@ from rcc_onnx.errors import (
     StoredBitsError,
     TransferSyntaxError,
 )
+from rcc_onnx.hu_image import HuImage, Mask
 from rcc_onnx.intake.codestream import check_size
 from rcc_onnx.intake.deflated import DeflatedTooLargeError, open_dataset
+from rcc_onnx.intake.elements import EMPTY
 from rcc_onnx.intake.headers import SliceHeader
+from rcc_onnx.intake.native import read_native
+from rcc_onnx.regions import fill_holes
 
-AIR_HU = -1000.0
-"""What padding becomes: nothing was measured there, and nothing of the patient is there."""
 LUT_NEGATIVE_FROM = 0x8000
 UNSUPPORTED = "does not support"
 """In the words of pydicom's decoders: as JPEG with 12 bits is not supported."""
 TISSUE_ABOVE_HU = -300
 """Padding below this is air already. Above, the same value may also occur inside the patient."""
-
-
-class HuImage(NamedTuple):
-    """HU, float64, with padding as air; and where padding is, or None if there is none."""
-
-    hu: NDArray[np.float64]
-    padded: NDArray[np.bool_] | None
 
 
 def read_stored_values(header: SliceHeader) -> NDArray[Any]:
@@ -61,6 +56,7 @@ def read_hu(header: SliceHeader) -> HuImage:
         PixelsError: as `read_stored_values` does.
     """
     stored, dataset = _read(header)
+    padded = _is_padding(header, stored)
     if header.modality_lut:
         try:
             hu = np.asarray(apply_modality_lut(stored, dataset), np.float64)
@@ -71,34 +67,35 @@ def read_hu(header: SliceHeader) -> HuImage:
             ) from error
         # LUTs hold unsigned words (PS3.3 C.11.1.1); in HU, what is beyond 15 bits is below zero.
         hu[hu >= LUT_NEGATIVE_FROM] -= 2 * LUT_NEGATIVE_FROM
+        image = HuImage(hu, 1.0, 0.0, None)
     else:
         slope, intercept = (
             header.required("RescaleSlope")[0],
             header.required("RescaleIntercept")[0],
         )
-        hu = stored.astype(np.float64) * slope + intercept
-    padded = _padded(header, stored, hu)
-    if padded is not None:
-        hu[padded] = AIR_HU
-    return HuImage(hu, padded)
+        image = HuImage(stored, slope, intercept, None)
+    return image if padded is None else replace(image, padded=_real_padding(image, padded))
 
 
-def _padded(
-    header: SliceHeader, stored: NDArray[Any], hu: NDArray[np.float64]
-) -> NDArray[np.bool_] | None:
+def _is_padding(header: SliceHeader, stored: NDArray[Any]) -> Mask | None:
+    """Where the stored values are those of padding; None if nowhere."""
     if header.padding is None:
         return None
     low, high = header.padding
-    padded: NDArray[np.bool_] = (stored >= low) & (stored <= high)
-    if not padded.any():
-        return None
-    if hu[padded].max() > TISSUE_ABOVE_HU:
-        # A value that tissue has too: padding is what surrounds the picture, so only what reaches
-        # the border is.
-        pieces, _ = ndimage.label(padded)
-        frame = np.concatenate([pieces[0], pieces[-1], pieces[:, 0], pieces[:, -1]])
-        padded = np.isin(pieces, np.unique(frame[frame > 0]))
-    return padded
+    padded = stored == low if low == high else (stored >= low) & (stored <= high)
+    return padded if padded.any() else None
+
+
+def _real_padding(image: HuImage, padded: Mask) -> Mask:
+    """Of pixels with a value of padding, those that are padding and no tissue of the same value.
+
+    Where tissue may have it too, padding is what surrounds the picture: only what reaches the
+    image's border is.
+    """
+    if not (image.above(TISSUE_ABOVE_HU) & padded).any():
+        return padded
+    # What is not padding, and the padding that it encloses.
+    return ~fill_holes(~padded)
 
 
 def _read(header: SliceHeader) -> tuple[NDArray[Any], Dataset]:
@@ -137,10 +134,14 @@ def _read(header: SliceHeader) -> tuple[NDArray[Any], Dataset]:
 
 
 def _load(header: SliceHeader) -> tuple[NDArray[Any], Dataset]:
+    if not header.modality_lut:
+        words = read_native(header)
+        if words is not None:
+            return words, EMPTY
     if _is_plain_frame(header):
         # Only the frame's own bytes are read: files of many frames are large.
         with header.source.open() as file:
-            return _decode(file, header), Dataset()
+            return _decode(file, header), EMPTY
     with header.source.open() as file:
         dataset = open_dataset(file)
     _name_syntax(dataset, header)

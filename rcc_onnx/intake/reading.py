@@ -2,9 +2,13 @@
 
 import logging
 import re
+import secrets
 import warnings
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from functools import cache
+from hashlib import blake2b
 from io import BytesIO
 
 import pydicom
@@ -92,8 +96,8 @@ def read_headers(sources: Sequence[Source]) -> tuple[list[SliceHeader], list[Lef
 def read_file(source: Source) -> list[SliceHeader] | LeftOut:
     """The images of one file, or why it is passed over: not DICOM, damaged, unreadable."""
     try:
-        dataset = _header_dataset(source)
-        return LeftOut(source.name, NOT_DICOM) if dataset is None else _images(source, dataset)
+        found = _header_dataset(source)
+        return LeftOut(source.name, NOT_DICOM) if found is None else _images(source, *found)
     except InvalidDicomError:
         return LeftOut(source.name, NOT_DICOM)
     except OSError as error:
@@ -113,20 +117,24 @@ def starts_as_dicom(start: bytes) -> bool:
     )
 
 
-def _header_dataset(source: Source) -> Dataset | None:
-    """Everything before the pixels; None if it cannot be DICOM."""
+def _header_dataset(source: Source) -> tuple[Dataset, int | None] | None:
+    """Everything before the pixels, and where in the file it ends, None if it is packed; or None
+    if it cannot be DICOM."""
     start = source.start()
     if not starts_as_dicom(start):
         return None
-    if transfer_syntax(start) != DeflatedExplicitVRLittleEndian:
+    is_packed = transfer_syntax(start) == DeflatedExplicitVRLittleEndian
+    if not is_packed:
         file = BytesIO(start)
         dataset: Dataset = pydicom.dcmread(file, stop_before_pixels=True, force=True)
-        if len(start) < HEADER_BYTES or file.tell() < HEADER_BYTES:
-            return dataset if _says_something(dataset) else None
+        end = file.tell()
+        if len(start) < HEADER_BYTES or end < HEADER_BYTES:
+            return (dataset, end) if _says_something(dataset) else None
     # The header is longer than the first bytes, or packed as a whole.
     with source.open() as whole:
         dataset = open_dataset(whole, stop_before_pixels=True)
-    return dataset if _says_something(dataset) else None
+        end = whole.tell()
+    return (dataset, None if is_packed else end) if _says_something(dataset) else None
 
 
 def _says_something(dataset: Dataset) -> bool:
@@ -137,11 +145,16 @@ def _says_something(dataset: Dataset) -> bool:
     )
 
 
-def _images(source: Source, dataset: Dataset) -> list[SliceHeader]:
-    header = _header(source, dataset)
+def _images(source: Source, dataset: Dataset, end: int | None) -> list[SliceHeader]:
+    header = replace(_header(source, dataset), pixels_at=end if _says_pixels(dataset) else None)
     if header.sop_class_uid in CT_CLASSES[1:] or header.frames > 1:
         return expand_frames(header, dataset)
     return [header]
+
+
+def _says_pixels(dataset: Dataset) -> bool:
+    """Whether the attributes are there that a header takes a usual value for and pixels need."""
+    return has(dataset, "SamplesPerPixel") and text(dataset, "PixelRepresentation") in ("0", "1")
 
 
 def _header(source: Source, dataset: Dataset) -> SliceHeader:
@@ -154,6 +167,7 @@ def _header(source: Source, dataset: Dataset) -> SliceHeader:
     return SliceHeader(
         source=source,
         transfer_syntax_uid=syntax,
+        patient=_patient(dataset),
         series_description=human_text(dataset, "SeriesDescription"),
         image_type=tuple(values(dataset, "ImageType")),
         samples_per_pixel=count(dataset, "SamplesPerPixel", 1),
@@ -170,6 +184,17 @@ def _header(source: Source, dataset: Dataset) -> SliceHeader:
         **{NUMBERS[key].field: value or None for key, value in found.items()},  # type: ignore[arg-type]
         **texts,  # type: ignore[arg-type]
     )
+
+
+def _patient(dataset: Dataset) -> str:
+    """A hash of PatientID, good for comparing within this process and for nothing else."""
+    said = text(dataset, "PatientID")
+    return blake2b(said.encode(), key=_process_key(), digest_size=16).hexdigest() if said else ""
+
+
+@cache
+def _process_key() -> bytes:
+    return secrets.token_bytes(16)
 
 
 def _syntax_as_read(dataset: Dataset) -> str:

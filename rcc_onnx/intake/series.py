@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from rcc_onnx.errors import InvalidAttributeError, SpacingRangeError
+from rcc_onnx.errors import InvalidAttributeError, SpacingRangeError, ValuesNotHuError
 from rcc_onnx.intake.geometry import SliceOrder, axis_turn, order_slices
 from rcc_onnx.intake.headers import SliceHeader
 from rcc_onnx.intake.study import NETWORK_SLICE_MM, AxisTurn, StudySlice
@@ -17,6 +17,8 @@ SLICE_SPACING_MM = (0.2, 10.0)
 """Thinner than any body CT, or so thick that a kidney is on too few slices to be judged."""
 PIXEL_SPACING_MM = (0.1, 4.0)
 """Fields of view of 5 cm to 2 m at 512 pixels: beyond, the number is not in mm."""
+OTHER_UNITS = {"OD", "Z_EFF", "ED", "EDW", "MGML", "PCT"}
+"""RescaleTypes that name another unit than HU (PS3.3 C.11.1.1.2), as maps of dual-energy CT do."""
 SHORT_EXTENT_MM = 100.0
 """Kidneys are about 110 mm long: a shorter series cannot show them whole."""
 
@@ -100,6 +102,7 @@ def _slice(header: SliceHeader, turn: AxisTurn) -> StudySlice:
 
     Raises:
         MissingAttributeError, InvalidAttributeError: no rescale and no LUT, or a slope of zero.
+        ValuesNotHuError: RescaleType names another unit.
     """
     slope, intercept = 1.0, 0.0
     if not header.modality_lut:
@@ -109,6 +112,11 @@ def _slice(header: SliceHeader, turn: AxisTurn) -> StudySlice:
         raise InvalidAttributeError(
             f"{header.file_name}: RescaleSlope is 0, which makes every pixel the same; "
             "export the series again from its source"
+        )
+    if header.rescale_type in OTHER_UNITS:
+        raise ValuesNotHuError(
+            f"{header.file_name}: RescaleType {header.rescale_type} says that the values are no "
+            "Hounsfield units; give a series of plain CT images"
         )
     between_rows, between_columns = header.required("PixelSpacing")
     shape, spacing = (header.rows, header.columns), (between_rows, between_columns)

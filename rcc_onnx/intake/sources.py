@@ -80,11 +80,15 @@ def find_sources(root: Path) -> tuple[list[Source], list[LeftOut]]:
         root: a folder or a zip archive.
 
     Raises:
-        FolderNotFoundError: neither.
+        FolderNotFoundError: neither; other files are not looked into.
         ArchiveError: an archive breaks a limit, or is no archive.
         TooManyFilesError: more than a study can have.
     """
     if root.is_file():
+        if root.suffix.lower() != ".zip":
+            raise FolderNotFoundError(
+                f"{root}: is no folder and no zip archive; give the folder that it lies in"
+            )
         return _members(root, "")
     if not root.is_dir():
         raise FolderNotFoundError(f"{root}: no such folder; give the folder of one CT study")

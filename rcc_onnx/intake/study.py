@@ -1,14 +1,15 @@
 """A study that passed the intake: ordered slices, decoded when asked for."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from rcc_onnx.hu_image import HuImage
 from rcc_onnx.intake.headers import SliceHeader
-from rcc_onnx.intake.pixels import HuImage, read_hu, read_stored_values
+from rcc_onnx.intake.pixels import read_hu, read_stored_values
 from rcc_onnx.intake.sources import LeftOut
 from rcc_onnx.intake_record import IntakeRecord, Note
 from rcc_onnx.values import PHANTOM_MANUFACTURER, Profile
@@ -69,10 +70,13 @@ class StudySlice:
         Raises:
             PixelsError: they cannot be decoded.
         """
-        hu, padded = read_hu(self.header)
-        return HuImage(
-            np.ascontiguousarray(self.turn.apply(hu)),
-            None if padded is None else np.ascontiguousarray(self.turn.apply(padded)),
+        image = read_hu(self.header)
+        return replace(
+            image,
+            stored=np.ascontiguousarray(self.turn.apply(image.stored)),
+            padded=None
+            if image.padded is None
+            else np.ascontiguousarray(self.turn.apply(image.padded)),
         )
 
     def rescale(self, stored: NDArray[Any]) -> NDArray[np.float64]:
