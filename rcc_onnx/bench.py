@@ -35,12 +35,13 @@ class Worker:
     _said: IO[str]
     started: float
 
-    def ask(self, line: str) -> Reply:
-        """Send it a line, such as a study's path; its answer as JSON, or `error` and `code`."""
+    def ask(self, text: str) -> Reply:
+        """Send it a text, such as a study's path; its answer, or `error` and `code`."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         try:
-            self._process.stdin.write(f"{line}\n")
+            # As JSON: a file name may hold a line break, or bytes that are no text.
+            self._process.stdin.write(f"{json.dumps(text)}\n")
             self._process.stdin.flush()
             line = self._process.stdout.readline()
         except OSError:

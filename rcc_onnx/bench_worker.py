@@ -1,9 +1,9 @@
 """A process of its own for one setup, so that its memory and its cold start can be measured.
 
 Started as `python -m rcc_onnx.bench_worker SETUP`, SETUP being a `Setup` as JSON. It reads the path
-of a study per line from standard input and answers each with one line of JSON: `Answer`, or
-`{"error": ..., "code": ...}`. It ends where its input ends. Libraries may write what they like to
-standard error.
+of a study per line from standard input, as a JSON string, and answers each with one line of JSON:
+`Answer`, or `{"error": ..., "code": ...}`. It ends where its input ends. Libraries may write what
+they like to standard error.
 """
 
 import json
@@ -72,7 +72,7 @@ class Answer:
 
 
 def serve(start: Callable[[], Callable[[str], Json]]) -> None:
-    """Answer one line after another until the input ends.
+    """Answer one line of input, a JSON string, after another until there are no more.
 
     Args:
         start: makes what answers a line; called when the first line comes.
@@ -83,7 +83,7 @@ def serve(start: Callable[[], Callable[[str], Json]]) -> None:
     for line in sys.stdin:
         try:
             answer = answer or start()
-            reply = answer(line.rstrip("\n"))
+            reply = answer(json.loads(line))
         except RccOnnxError as error:
             reply = {"error": str(error), "code": error.code}
         out.write(json.dumps(reply) + "\n")

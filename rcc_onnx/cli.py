@@ -274,7 +274,9 @@ def bench(  # noqa: PLR0913, PLR0917  an option each
     """
     _set_up_logging(verbose=False)
     with _errors_end_here(), tempfile.TemporaryDirectory() as scratch:
-        from rcc_onnx import display_bench  # noqa: PLC0415  heavy imports only where used
+        from rich.markup import escape  # noqa: PLC0415  heavy imports only where used
+
+        from rcc_onnx import display_bench  # noqa: PLC0415
         from rcc_onnx.bench import default_setups, measure  # noqa: PLC0415
         from rcc_onnx.bench_plot import save_plot  # noqa: PLC0415
         from rcc_onnx.bench_report import recommend, write_bench_json  # noqa: PLC0415
@@ -289,7 +291,7 @@ def bench(  # noqa: PLR0913, PLR0917  an option each
         names, folders = [name for name, _ in found], [folder for _, folder in found]
         setups = default_setups(models, threads, provider, precision)
         with console.status("starting") as status:
-            measured = measure(setups, folders, repeats, status.update)
+            measured = measure(setups, folders, repeats, lambda text: status.update(escape(text)))
         console.print(display_bench.measurements_table(measured))
         console.print(display_bench.stages_table(measured))
         if len(names) > 1:

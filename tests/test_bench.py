@@ -25,9 +25,12 @@ def script(code: str) -> list[str]:
 
 
 def test_a_worker_answers_line_by_line() -> None:
-    with started_worker(script("print(json.dumps({'got': line.strip()}), flush=True)")) as worker:
+    with started_worker(
+        script("print(json.dumps({'got': json.loads(line)}), flush=True)")
+    ) as worker:
         assert worker.ask("one") == {"got": "one"}
-        assert worker.ask("two words") == {"got": "two words"}
+        for name in ("two words", "line\nbreak", "no text \udcff", "\u00e4"):
+            assert worker.ask(name) == {"got": name}
 
 
 def test_a_worker_that_dies_says_its_last_words() -> None:
@@ -64,7 +67,7 @@ def test_setups_take_turns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     def command(setup: Setup) -> list[str]:
         entry = f"{setup.provider} "
         return script(
-            f"open({str(log)!r}, 'a').write({entry!r} + line); "
+            f"open({str(log)!r}, 'a').write({entry!r} + json.loads(line) + '\\n'); "
             f"print(json.dumps({answer!r}), flush=True)"
         )
 
@@ -82,7 +85,7 @@ def test_nothing_to_measure_is_an_error_with_the_reasons(phantom: Path) -> None:
 def test_a_setup_that_fails_later_is_left_out_from_then_on(monkeypatch: pytest.MonkeyPatch) -> None:
     answer = measurement().answers[0].__dict__
     code = (
-        f"print(json.dumps({answer!r} if line != 'bad\\n' else "
+        f"print(json.dumps({answer!r} if json.loads(line) != 'bad' else "
         "{'error': 'broken', 'code': 'x'}), flush=True)"
     )
     monkeypatch.setattr(bench, "worker_command", lambda setup: script(code))
