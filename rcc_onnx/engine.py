@@ -31,7 +31,7 @@ class Options:
     """How to analyse. Thresholds that are None are the bundle's own.
 
     Attributes:
-        provider: auto, cpu, cuda, directml, openvino, tensorrt or coreml.
+        provider: a `ProviderName` or its value; docs/providers.md lists them.
         threads: CPU threads of a network; None: the CPUs that this process may use.
         wish: which series to take where a study has several.
     """
@@ -90,7 +90,7 @@ class Engine:
         Args:
             models: name or folder of a bundle. None: for each study the only installed bundle
                 that is meant for its kind, opened when the first such study comes.
-            provider: auto, cpu, cuda, directml, openvino, tensorrt or coreml.
+            provider: a `ProviderName` or its value; docs/providers.md lists them.
             profile: standard, or notebook: the published notebook to the letter.
             threads: CPU threads of a network; None: the CPUs that this process may use.
             kidney_threshold: None: the bundle's own.

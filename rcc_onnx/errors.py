@@ -431,6 +431,12 @@ class OptionError(RccOnnxError, ValueError):
     code = "option"
 
 
+class BenchError(RccOnnxError, RuntimeError):
+    """No setup that `rcc-onnx bench` was to measure could analyse its studies."""
+
+    code = "bench"
+
+
 class UnexpectedError(RccOnnxError, RuntimeError):
     """Something that this program did not foresee: a defect."""
 

@@ -226,12 +226,12 @@ def open_network(
                 f"onnxruntime {runtime_version()} refuses the {name} network: "
                 f"{one_line(str(error))}"
             ) from error
-        return OnnxNetwork(name, entry, batch, _ran(session), session)
+        return OnnxNetwork(name, entry, batch, _ran(session, provider), session)
     with captured_stderr() as captured:
         failure = None
         try:
             session = _session(data, provider, batch, threads)
-            network = OnnxNetwork(name, entry, batch, _ran(session), session)
+            network = OnnxNetwork(name, entry, batch, _ran(session, provider), session)
             if network.ran is provider:
                 # Some libraries (cuDNN) are first looked for when something runs. This also moves
                 # the slow first run of a shape out of the first study.
@@ -283,10 +283,14 @@ def _preload_libraries(runtime: ModuleType) -> None:
         _log.debug("onnxruntime.preload_dlls: %s", said.getvalue().strip())
 
 
-def _ran(session: Any) -> ProviderName:
-    """The provider that a session uses first, as it says itself."""
+def _ran(session: Any, asked: ProviderName) -> ProviderName:
+    """The provider that a session uses first, as it says itself.
+
+    Where several of ours go by that name, OpenVINO's devices, it is the one that was asked for: a
+    session cannot be told apart by its device, but none is made on a device that is not there.
+    """
     first = session.get_providers()[0]
-    for name, spec in SPECS.items():
+    for name, spec in ((asked, SPECS[asked]), *SPECS.items()):
         if spec.runtime_name == first:
             return name
     raise ProviderNotLoadedError(f"onnxruntime runs on {first}, which was not asked for")
