@@ -12,7 +12,7 @@ from convert.errors import ConvertOptionError
 from convert.job import Conversion, Request, convert_files
 from convert.verify import TOLERANCE
 from rcc_onnx.errors import RccOnnxError
-from rcc_onnx.manifest import NETWORK_NAMES, ByNetwork
+from rcc_onnx.manifest import NETWORK_NAMES, ByNetwork, NetworkEntry
 from rcc_onnx.values import Thresholds
 
 PROGRAM = "python -m convert"
@@ -130,11 +130,26 @@ def summary(conversion: Conversion, out: Path) -> list[str]:
             f"{certificate.largest_difference:.1e} (accepted: {TOLERANCE:.0e}), "
             f"in a sum {comparison.largest_sum_difference:.1e} of it; "
             f"{comparison.decisions} of {comparison.decisions} decisions the same",
+            *variant_lines(conversion.manifest.networks[network]),
         ]
     lines += [
         f"Bundle {conversion.manifest.name} {conversion.manifest.version} written to {out}",
         f"Next: rcc-onnx infer STUDY_FOLDER --models {out}",
     ]
+    return lines
+
+
+def variant_lines(entry: NetworkEntry) -> list[str]:
+    """How the other forms of a network compare with the plain one, and which are not there."""
+    lines = []
+    for name, variant in entry.variants.items():
+        found = variant.agreement
+        lines.append(
+            f"  {name} form ({variant.note}): {found.inputs} inputs compared with the plain form: "
+            f"largest difference {found.largest_difference:.1e}, in a sum "
+            f"{found.largest_sum_difference:.1e}, decisions the same"
+        )
+    lines += [f"  no {name} form: {reason}" for name, reason in entry.left_out.items()]
     return lines
 
 

@@ -48,11 +48,13 @@ def flatten_depth(model: onnx.ModelProto) -> Flattened:
     rewriter = _Rewriter(graph)
     rewriter.run()
     if not rewriter.work:
-        return Flattened(None, "it has no 3D convolution")
+        return Flattened(None, "the network has no 3D convolution")
     share = rewriter.work_done / rewriter.work
     if share < MIN_SHARE:
         left = ", ".join(sorted(set(rewriter.left)))
-        return Flattened(None, f"only {share:.0%} of its convolutions can be rewritten ({left})")
+        return Flattened(
+            None, f"only {share:.0%} of the work of its convolutions can be rewritten; not {left}"
+        )
     flat = onnx.helper.make_model(
         onnx.helper.make_graph(
             rewriter.writer.nodes,
@@ -66,7 +68,7 @@ def flatten_depth(model: onnx.ModelProto) -> Flattened:
         producer_name=model.producer_name,
     )
     onnx.checker.check_model(flat, full_check=True)
-    return Flattened(flat, f"{share:.0%} of its convolutions work on tall images")
+    return Flattened(flat, f"3D convolutions as 2D ones on tall images ({share:.0%} of their work)")
 
 
 class _Rewriter:

@@ -56,6 +56,13 @@ class SeriesPolicy(StrEnum):
     CONTRAST = "contrast"
 
 
+class Precision(StrEnum):
+    """In what numbers the networks compute."""
+
+    FLOAT32 = "float32"
+    INT8 = "int8"
+
+
 class Outcome(StrEnum):
     """What was found on one side."""
 

@@ -121,7 +121,7 @@ def test_a_network_without_3d_convolutions() -> None:
     network.add("Sigmoid", "image", out="probability")
     result = flatten_depth(network.model())
     assert result.model is None
-    assert result.note == "it has no 3D convolution"
+    assert result.note == "the network has no 3D convolution"
 
 
 def test_a_padding_that_changes_the_size_is_left_alone() -> None:
