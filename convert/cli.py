@@ -10,6 +10,7 @@ import typer
 
 from convert.errors import ConvertOptionError
 from convert.job import Conversion, Request, convert_files
+from convert.quantize import LEAST_STUDIES, quantize_bundle
 from convert.verify import TOLERANCE
 from rcc_onnx.errors import RccOnnxError
 from rcc_onnx.manifest import NETWORK_NAMES, ByNetwork, NetworkEntry
@@ -108,6 +109,45 @@ def keras(  # noqa: PLR0913, PLR0917  one parameter for each option, as typer wa
         raise typer.Exit(INTERRUPTED) from None
     for line in summary(conversion, out):
         typer.echo(line)
+
+
+@app.command("quantize")
+def quantize(
+    bundle: Annotated[
+        Path, typer.Argument(metavar="BUNDLE", help="Folder of the bundle; it gets the variants.")
+    ],
+    calibrate: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR", help="Calibrate on the studies in DIR. Default: on digital phantoms."
+        ),
+    ] = None,
+    studies: Annotated[
+        int, typer.Option(min=LEAST_STUDIES, help="Phantoms on which decisions are compared.")
+    ] = LEAST_STUDIES,
+) -> None:
+    """Add both networks in 8-bit integers to a bundle: several times faster on CPUs.
+
+    Nothing is written unless they decide as in float32 on every study that is tried. They are used
+    with rcc-onnx infer --precision int8.
+
+    Exit code 0: written. 2: refused, and the bundle is as it was; the reason is printed.
+    """
+    try:
+        quantized = quantize_bundle(bundle, calibrate, _tell, studies)
+    except KeyboardInterrupt:
+        typer.echo("stopped; nothing was written", err=True)
+        raise typer.Exit(INTERRUPTED) from None
+    for network in NETWORK_NAMES:
+        entry, tally = quantized.manifest.networks[network], quantized.tallies[network]
+        found = entry.variants["int8"].agreement
+        typer.echo(
+            f"{network}: all {found.decisions} decisions as in float32, on {found.inputs} inputs; "
+            f"largest difference of a sum {found.largest_sum_difference:.2%}, masks overlap by "
+            f"{found.least_dice:.4f} (Dice) or more, {tally.moved} of {tally.located} located "
+            "elsewhere"
+        )
+    typer.echo(f"Next: rcc-onnx infer STUDY_FOLDER --models {bundle} --precision int8")
 
 
 def _tell(text: str) -> None:

@@ -11,22 +11,15 @@ from dataclasses import dataclass
 import numpy as np
 import onnx
 
-from convert.onnx_graph import Array, GraphReader, GraphWriter, attributes_of
+from convert.folding import folded, scale_and_shift
+from convert.onnx_graph import GraphReader, GraphWriter, attributes_of
 from convert.stacking import Part, Stacker, choose_gaps
 from convert.tall_convolution import Kernel, convolved
-from convert.volume_nodes import doubles, halves, keeps_size
+from convert.volume_nodes import PAIRWISE, POINTWISE, doubles, halves, keeps_size
 
 MIN_SHARE = 0.9
 """Share of the convolutions' work that must be rewritten. Below it, moving between the two forms
 may cost more than is won."""
-
-# fmt: off
-_POINTWISE = frozenset((
-    "Abs", "Clip", "Elu", "Exp", "HardSigmoid", "Identity", "LeakyRelu", "Neg", "Reciprocal",
-    "Relu", "Selu", "Sigmoid", "Softplus", "Softsign", "Tanh",
-))
-# fmt: on
-_PAIRWISE = frozenset(("Add", "Div", "Max", "Min", "Mul", "Sub"))
 
 
 @dataclass(frozen=True)
@@ -87,7 +80,7 @@ class _Rewriter:
             "ConvTranspose": self._enlargement,
             "Resize": self._enlargement,
             "MaxPool": self._pooling,
-            "BatchNormalization": self._normalisation,
+            "BatchNormalization": self._scaling,
             "Concat": self._joining,
         }
 
@@ -133,33 +126,21 @@ class _Rewriter:
 
     def _convolution(self, node: onnx.NodeProto) -> bool:
         """A convolution, with the normalisation and the ReLU that may follow it alone."""
-        weights = self.graph.constant(node.input[1])
-        bias = self.graph.constant(node.input[2]) if len(node.input) > 2 else np.zeros(())
-        if weights is None or bias is None or not keeps_size(node, weights):
+        found = folded(self.graph, node)
+        if found is None or not keeps_size(node, found.weights):
             return False
-        weights, bias = weights.astype(np.float64), np.broadcast_to(bias, weights.shape[0])
-        name = node.output[0]
+        name = found.output
         follower = self.graph.only_consumer(name)
-        if follower is not None and follower.op_type == "BatchNormalization":
-            factors = self._scale_and_shift(follower)
-            if factors is not None:
-                scale, shift = factors
-                weights = weights * scale.reshape(-1, 1, 1, 1, 1)
-                bias = bias * scale + shift
-                name = follower.output[0]
-                follower = self.graph.only_consumer(name)
         rectified = follower is not None and follower.op_type == "Relu"
         if rectified and follower is not None:
             name = follower.output[0]
         blank = rectified and self._must_be_clean(name)
-        kernel = Kernel(weights, bias, blank)
+        kernel = Kernel(found.weights, found.bias, blank)
         total = convolved(self.stacker, node.input[0], kernel)
         if rectified:
             total = self.writer.add("Relu", [total])
-        self.stacker.keep(name, (Part(total, len(weights), clean=blank),))
-        self._done |= {node.output[0], name}
-        if follower is not None:
-            self._done.add(follower.input[0])
+        self.stacker.keep(name, (Part(total, len(found.weights), clean=blank),))
+        self._done |= found.covered | {name}
         return True
 
     def _must_be_clean(self, name: str) -> bool:
@@ -169,24 +150,21 @@ class _Rewriter:
             for node in self.graph.consumers(name)
         )
 
-    def _scale_and_shift(self, node: onnx.NodeProto) -> tuple[Array, Array] | None:
-        """What a normalisation comes to, for each channel, in double precision."""
-        values = [self.graph.constant(name) for name in node.input[1:5]]
-        if any(value is None for value in values):
-            return None
-        gamma, beta, mean, variance = (np.asarray(value, np.float64) for value in values)
-        scale = gamma / np.sqrt(variance + attributes_of(node).get("epsilon", 1e-5))
-        return scale, beta - mean * scale
-
     # --- Everything else --------------------------------------------------------------------------
 
-    def _normalisation(self, node: onnx.NodeProto) -> bool:
-        """A normalisation that follows no convolution waits for the next one."""
-        factors = self._scale_and_shift(node)
-        if factors is None or not self.stacker.is_stacked(node.input[0]):
+    def _scaling(self, node: onnx.NodeProto) -> bool:
+        """What scales and shifts channels, but follows no convolution, waits for the next one."""
+        factors = scale_and_shift(self.graph, node)
+        # A weight may stand on either side.
+        sources = [name for name in node.input if self.stacker.is_stacked(name)]
+        if factors is None or len(sources) != 1:
             return False
-        part = self.stacker.whole(node.input[0], clean=False)
-        self.stacker.keep(node.output[0], (Part(part.name, part.channels, part.clean, *factors),))
+        start, parts = 0, []
+        for part in self.stacker.volume(sources[0]):
+            own = slice(start, start + part.channels)
+            parts.append(part.scaled(factors[0][own], factors[1][own]))
+            start += part.channels
+        self.stacker.keep(node.output[0], tuple(parts))
         return True
 
     def _joining(self, node: onnx.NodeProto) -> bool:
@@ -200,6 +178,8 @@ class _Rewriter:
 
     def _elementwise(self, node: onnx.NodeProto) -> bool:
         """Functions of one value, and of two at the same place or of one and a number."""
+        if self._scaling(node):
+            return True
         others = [name for name in node.input if self.graph.constant(name) is None]
         numbers = [self.graph.constant(name) for name in node.input]
         if not all(map(self.stacker.is_stacked, others)) or not others:
@@ -207,7 +187,7 @@ class _Rewriter:
         if any(number is not None and number.size != 1 for number in numbers):
             return False
         shapes = {self.graph.shape(name) for name in others}
-        if node.op_type not in _POINTWISE | _PAIRWISE or len(shapes) != 1:
+        if node.op_type not in POINTWISE | PAIRWISE or len(shapes) != 1:
             return False
         parts = {name: self.stacker.whole(name, clean=False) for name in others}
         inputs = [
@@ -254,25 +234,20 @@ class _Rewriter:
         part = self.stacker.whole(node.input[0], clean=True)
         pitch, channels = self.stacker.pitch(source), self.graph.shape(node.output[0])[0]
         deep = self.stacker.reshaped(part.name, part.channels, source[0], pitch, source[2])
-        shift = None
+        shift, name = None, node.output[0]
         if node.op_type == "ConvTranspose":
-            weights = self.graph.constant(node.input[1])
-            if weights is None:
+            found = folded(self.graph, node)
+            if found is None:
                 return False
             # The bias would fill the blank rows; the next convolution adds it.
-            if len(node.input) > 2:
-                shift = self.graph.constant(node.input[2])
-                if shift is None:
-                    return False
-            deep = self.writer.add(
-                "ConvTranspose", [deep, self.writer.weight(weights)], **attributes_of(node)
-            )
+            shift, name = found.bias if found.bias.any() else None, found.output
+            self._done |= found.covered
+            weights = self.writer.weight(found.weights)
+            deep = self.writer.add("ConvTranspose", [deep, weights], **attributes_of(node))
         else:
             factors = self.writer.weight(np.array([1, 1, 2, 2, 2], np.float32))
             deep = self.writer.add("Resize", [deep, "", factors], **attributes_of(node))
         tall = target[0] * self.stacker.pitch(target)
         image = self.stacker.reshaped(deep, channels, tall, target[2])
-        if shift is not None and not shift.any():
-            shift = None
-        self.stacker.keep(node.output[0], (Part(image, channels, True, None, shift),))
+        self.stacker.keep(name, (Part(image, channels, True, None, shift),))
         return True

@@ -35,6 +35,17 @@ class Part:
     scale: Array | None = None
     shift: Array | None = None
 
+    def scaled(self, scale: Array, shift: Array) -> "Part":
+        """The part with one scaling more waiting, and one shift after it."""
+        before = np.zeros(self.channels) if self.shift is None else self.shift
+        total = shift + scale * before
+        scales = scale if self.scale is None else scale * self.scale
+        return replace(
+            self,
+            scale=None if (scales == 1).all() else scales,
+            shift=total if total.any() else None,
+        )
+
 
 Volume = tuple[Part, ...]
 """Parts that follow each other on the channel axis."""

@@ -3,12 +3,14 @@
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from itertools import chain
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from convert.errors import OutputActivationError, ParityError
+from convert.int8_agreement import dice
 from convert.samples import SampleGroup
 from rcc_onnx.kidneys import MIN_PROBABILITY, locate_kidney, split_sides
 from rcc_onnx.lesions import bound_lesion
@@ -66,13 +68,15 @@ class Figures:
         largest: difference in probability; not a number if an answer is none.
         largest_kind: the kind of input on which it was found.
         differing: of `decisions`, how many are not the same.
-        least_dice: of the masks at 0.5, over all decisions whose masks are not both empty; else 1.
+        largest_share: of a sum, relative to the sum or the threshold, whichever is larger.
+        least_dice: of the masks at 0.5, over all groups in which something is found; else 1.
     """
 
     kinds: tuple[tuple[str, int], ...]
     largest: float
     largest_kind: str
     largest_sum: float
+    largest_share: float
     decisions: int
     differing: int
     tied: int
@@ -89,7 +93,7 @@ class Figures:
             decisions=self.decisions,
             decisions_equal=not self.differing,
             largest_difference=self.largest,
-            largest_sum_difference=self.largest_sum,
+            largest_sum_difference=self.largest_share,
             least_dice=self.least_dice,
         )
 
@@ -132,9 +136,10 @@ def measure(
     """
     decide = _deciders(thresholds)[network]
     kinds: Counter[str] = Counter()
-    largest, largest_kind, largest_sum = 0.0, "", 0.0
+    largest, largest_kind, largest_sum, largest_share = 0.0, "", 0.0, 0.0
     decisions = differing = tied = 0
     least_dice = 1.0
+    threshold = max(getattr(thresholds, network), 1.0)
     for group in groups:
         expected = _probabilities(reference, group, "Keras")
         given = _probabilities(converted, group, "ONNX Runtime")
@@ -143,6 +148,7 @@ def measure(
             largest, largest_kind = difference, group.kind
         sums = [float(each.sum(dtype=np.float64)) for each in (expected, given)]
         largest_sum = max(largest_sum, abs(sums[0] - sums[1]) / max(sums[0], 1.0))
+        largest_share = max(largest_share, abs(sums[0] - sums[1]) / max(sums[0], threshold))
         near = np.abs(expected - MIN_PROBABILITY) <= TIE
         crossed = (expected >= MIN_PROBABILITY) != (given >= MIN_PROBABILITY)
         tied += int((crossed & near).sum())
@@ -152,13 +158,15 @@ def measure(
         pairs = list(zip(decide(maps[0]), decide(maps[1]), strict=True))
         decisions += len(pairs)
         differing += sum(one != other for one, other in pairs) + bool((crossed & ~near).any())
-        least_dice = min(least_dice, _dice(maps[0], maps[1]))
+        if any(found for found, _ in chain(*pairs)):
+            least_dice = min(least_dice, dice(maps[0], maps[1]))
         kinds[group.kind] += len(group.inputs)
     return Figures(
         tuple(kinds.items()),
         largest,
         largest_kind,
         largest_sum,
+        largest_share,
         decisions,
         differing,
         tied,
@@ -182,13 +190,6 @@ def disagreement(figures: Figures, who: str = "Keras and ONNX Runtime") -> str:
             f"decisions, although by at most {figures.largest:.2g} in probability"
         )
     return ""
-
-
-def _dice(expected: Probabilities, given: Probabilities) -> float:
-    """Overlap of the masks at 0.5, 0 to 1; 1 if both are empty."""
-    one, other = expected >= MIN_PROBABILITY, given >= MIN_PROBABILITY
-    total = int(one.sum()) + int(other.sum())
-    return 1.0 if not total else 2 * int((one & other).sum()) / total
 
 
 def _probabilities(network: Network, group: SampleGroup, who: str) -> Probabilities:

@@ -3,7 +3,14 @@
 import onnx
 
 from convert.onnx_graph import Array, attributes_of
-from convert.stacking import Size
+
+# fmt: off
+POINTWISE = frozenset((
+    "Abs", "Clip", "Elu", "Exp", "HardSigmoid", "Identity", "LeakyRelu", "Neg", "Reciprocal",
+    "Relu", "Selu", "Sigmoid", "Softplus", "Softsign", "Tanh",
+))
+# fmt: on
+PAIRWISE = frozenset(("Add", "Div", "Max", "Min", "Mul", "Sub"))
 
 
 def keeps_size(node: onnx.NodeProto, weights: Array) -> bool:
@@ -33,8 +40,11 @@ def halves(node: onnx.NodeProto) -> bool:
     )
 
 
-def doubles(node: onnx.NodeProto, source: Size, target: Size) -> bool:
-    """Whether an enlargement makes 2x2x2 voxels of each one, by weights or by repetition."""
+def doubles(node: onnx.NodeProto, source: tuple[int, ...], target: tuple[int, ...]) -> bool:
+    """Whether an enlargement makes 2x2x2 voxels (or 2x2 pixels) of each one.
+
+    It may do so by weights or by repetition. `source` and `target` are sizes without channels.
+    """
     attributes = attributes_of(node)
     if tuple(2 * many for many in source) != target:
         return False
@@ -45,7 +55,7 @@ def doubles(node: onnx.NodeProto, source: Size, target: Size) -> bool:
             and attributes.get("nearest_mode") == b"floor"
         )
     return (
-        list(attributes["kernel_shape"]) == [2, 2, 2]
+        list(attributes["kernel_shape"]) == [2] * len(source)
         and not any(attributes.get("pads", [0]))
         and not any(attributes.get("output_padding", [0]))
         and set(attributes.get("dilations", [1])) == {1}

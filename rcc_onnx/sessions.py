@@ -92,6 +92,11 @@ def _onnxruntime() -> ModuleType:
     return runtime
 
 
+def import_runtime() -> ModuleType:
+    """onnxruntime, for the converter and tests. Raises RuntimeNotUsableError."""
+    return _onnxruntime()
+
+
 def runtime_version() -> str:
     """Version of onnxruntime. Raises RuntimeNotUsableError."""
     return str(_onnxruntime().__version__)

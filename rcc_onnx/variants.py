@@ -37,8 +37,10 @@ class Agreement:
     Attributes:
         decisions: how many were compared: each a sum against the threshold, and what was located.
         largest_difference: in probability.
-        largest_sum_difference: of a sum of probabilities, relative to it; sums below 1 count as 1.
-        least_dice: of the two masks at 0.5, over all decisions whose two masks are not both empty.
+        largest_sum_difference: of a sum of probabilities, relative to it or to the threshold,
+            whichever is larger.
+        least_dice: of the two masks at 0.5, over all maps in which something is found; 1 if
+            there is none.
     """
 
     inputs: int

@@ -44,10 +44,9 @@ class VolumeUNet:
         low = self.block(pooled, self.width, 2 * self.width)
         if self.up == "transposed":
             kernel = self.floats(2 * self.width, self.width, 2, 2, 2)
-            bias = self.floats(self.width)
-            up = self.add(
-                "ConvTranspose", low, kernel, bias, kernel_shape=[2, 2, 2], strides=[2, 2, 2]
-            )
+            up = self.add("ConvTranspose", low, kernel, kernel_shape=[2, 2, 2], strides=[2, 2, 2])
+            # The bias is a node of its own, as tf2onnx writes it.
+            up = self.add("Add", up, self.floats(1, self.width, 1, 1, 1))
         else:
             factors = np.array([1, 1, 2, 2, 2], np.float32)
             nearest = {

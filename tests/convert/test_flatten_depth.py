@@ -8,7 +8,7 @@ import pytest
 from onnx import helper
 
 from convert.flatten_depth import flatten_depth
-from rcc_onnx.sessions import _onnxruntime
+from rcc_onnx.sessions import import_runtime
 from tests.volume_networks import VolumeUNet
 
 CLOSE = 2e-6
@@ -34,9 +34,9 @@ NETWORKS: dict[str, dict[str, Any]] = {
 
 
 def run(model: onnx.ModelProto, image: np.ndarray) -> np.ndarray:
-    options = _onnxruntime().SessionOptions()
+    options = import_runtime().SessionOptions()
     options.log_severity_level = 3
-    session = _onnxruntime().InferenceSession(
+    session = import_runtime().InferenceSession(
         model.SerializeToString(), options, providers=["CPUExecutionProvider"]
     )
     return np.asarray(session.run(None, {"image": image})[0])
