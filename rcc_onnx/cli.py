@@ -66,6 +66,14 @@ Threads = Annotated[
     int | None,
     typer.Option(min=1, help="CPU threads. Default: the CPUs this process may use."),
 ]
+PrecisionOption = Annotated[
+    Precision,
+    typer.Option(
+        "--precision",
+        help="int8 is faster and runs on the CPU only, from bundles that hold it "
+        "(python -m convert quantize).",
+    ),
+]
 BundleName = Annotated[str, typer.Argument(metavar="NAME|DIR", help="A bundle, by name or folder.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for scripts instead of a table.")]
 
@@ -107,6 +115,7 @@ def infer(  # noqa: PLR0913, PLR0917  an option each
     models: Models = None,
     provider: Provider = ProviderName.AUTO,
     threads: Threads = None,
+    precision: PrecisionOption = Precision.FLOAT32,
     profile: Annotated[
         Profile,
         typer.Option(help="standard, or notebook: the published notebook to the letter."),
@@ -164,6 +173,7 @@ def infer(  # noqa: PLR0913, PLR0917  an option each
             lesion_threshold=lesion_threshold,
             series=series,
             series_policy=series_policy,
+            precision=precision,
         )
         raise typer.Exit(_run(engine, cases, out))
 

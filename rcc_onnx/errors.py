@@ -374,6 +374,12 @@ class ThreadsError(RccOnnxError, ValueError):
     code = "threads"
 
 
+class PrecisionError(RccOnnxError, ValueError):
+    """The bundle has no network of this precision, or the provider does not run it."""
+
+    code = "precision"
+
+
 class NetworkError(RccOnnxError, RuntimeError):
     """A network cannot be loaded, cannot be run, or answers nonsense."""
 

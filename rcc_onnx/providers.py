@@ -4,7 +4,7 @@ Knows onnxruntime's names, but does not import it. docs/providers.md explains th
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from rcc_onnx.errors import (
@@ -13,6 +13,8 @@ from rcc_onnx.errors import (
     ProviderNotInstalledError,
     ProviderNotLoadedError,
 )
+from rcc_onnx.values import Precision
+from rcc_onnx.variants import Form
 
 
 class ProviderName(StrEnum):
@@ -37,6 +39,8 @@ class ProviderRecord:
         ran: read back from the sessions of both networks; never `auto`.
         reason: one sentence, for the log and the result file.
         runtime: version of onnxruntime.
+        precision: what was asked for.
+        forms: of each network, by its name, the form that ran: plain, or a variant of the bundle.
     """
 
     requested: ProviderName
@@ -44,6 +48,8 @@ class ProviderRecord:
     reason: str
     threads: int
     runtime: str
+    precision: Precision = Precision.FLOAT32
+    forms: Mapping[str, Form] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -82,8 +82,6 @@ def read_headers(sources: Sequence[Source]) -> tuple[list[SliceHeader], list[Lef
     """The images of all files, in the order of the files, and the files that are none."""
     headers: list[SliceHeader] = []
     left_out: list[LeftOut] = []
-    # Before the threads start: a cache lets each of those that come at once make a key of its own.
-    _process_key()
     # pydicom warns about values that break their VR, and quotes them. Nothing here hangs on such a
     # value without a check of its own, and quotes may be about the patient. The filter is set once,
     # outside the threads, which share it.
