@@ -10,11 +10,19 @@ from pathlib import Path
 from convert.errors import ConvertError, OutputError, OutputExistsError
 from rcc_onnx.bundles import load_bundle
 from rcc_onnx.manifest import MANIFEST_FILE
+from rcc_onnx.variants import VARIANT_NAMES
 
 KIDNEY_FILE = "kidney.onnx"
 LESION_FILE = "lesion.onnx"
 CARD_FILE = "MODEL_CARD.md"
-BUNDLE_FILES = frozenset({KIDNEY_FILE, LESION_FILE, CARD_FILE, MANIFEST_FILE})
+BUNDLE_FILES = frozenset(
+    {KIDNEY_FILE, LESION_FILE, CARD_FILE, MANIFEST_FILE}
+    | {
+        file.replace(".onnx", f".{variant}.onnx")
+        for file in (KIDNEY_FILE, LESION_FILE)
+        for variant in VARIANT_NAMES
+    }
+)
 
 
 def check_target(out: Path, overwrite: bool) -> None:

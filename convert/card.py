@@ -50,6 +50,7 @@ def model_card(manifest: Manifest) -> str:
         f"Used on: {', '.join(manifest.use_on)}. Licence: {manifest.licence}.\n",
         "## Networks\n",
         *(f"- `{manifest.networks[name].file}`: {_WHAT[name]}." for name in NETWORK_NAMES),
+        *_variants(manifest),
         f"\nThere is a kidney where the probabilities of a side add up to more than "
         f"{manifest.thresholds.kidney:g}, and a suspected lesion where those of a crop add up to "
         f"more than {manifest.thresholds.lesion:g}.\n",
@@ -58,6 +59,21 @@ def model_card(manifest: Manifest) -> str:
         _PUBLISHED_RESULTS if published else _UNKNOWN_RESULTS,
     ]
     return "\n".join(parts)
+
+
+def _variants(manifest: Manifest) -> list[str]:
+    lines = []
+    for network in NETWORK_NAMES:
+        for name, variant in manifest.networks[network].variants.items():
+            found = variant.agreement
+            lines.append(
+                f"- `{variant.file}`: the {name} form of `{manifest.networks[network].file}`, "
+                f"{variant.note}. Compared with it on {found.inputs} inputs: "
+                f"{'the same' if found.decisions_equal else 'NOT the same'} decisions, largest "
+                f"difference in probability {found.largest_difference:.2g}, masks overlap by "
+                f"{found.least_dice:.4f} (Dice) or more."
+            )
+    return lines
 
 
 def _sources(provenance: Provenance) -> str:

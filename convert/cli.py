@@ -10,9 +10,10 @@ import typer
 
 from convert.errors import ConvertOptionError
 from convert.job import Conversion, Request, convert_files
+from convert.quantize import LEAST_STUDIES, quantize_bundle
 from convert.verify import TOLERANCE
 from rcc_onnx.errors import RccOnnxError
-from rcc_onnx.manifest import NETWORK_NAMES, ByNetwork
+from rcc_onnx.manifest import NETWORK_NAMES, ByNetwork, NetworkEntry
 from rcc_onnx.values import Thresholds
 
 PROGRAM = "python -m convert"
@@ -110,6 +111,45 @@ def keras(  # noqa: PLR0913, PLR0917  one parameter for each option, as typer wa
         typer.echo(line)
 
 
+@app.command("quantize")
+def quantize(
+    bundle: Annotated[
+        Path, typer.Argument(metavar="BUNDLE", help="Folder of the bundle; it gets the variants.")
+    ],
+    calibrate: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR", help="Calibrate on the studies in DIR. Default: on digital phantoms."
+        ),
+    ] = None,
+    studies: Annotated[
+        int, typer.Option(min=LEAST_STUDIES, help="Phantoms on which decisions are compared.")
+    ] = LEAST_STUDIES,
+) -> None:
+    """Add both networks in 8-bit integers to a bundle: several times faster on CPUs.
+
+    Nothing is written unless they decide as in float32 on every study that is tried. They are used
+    with rcc-onnx infer --precision int8.
+
+    Exit code 0: written. 2: refused, and the bundle is as it was; the reason is printed.
+    """
+    try:
+        quantized = quantize_bundle(bundle, calibrate, _tell, studies)
+    except KeyboardInterrupt:
+        typer.echo("stopped; nothing was written", err=True)
+        raise typer.Exit(INTERRUPTED) from None
+    for network in NETWORK_NAMES:
+        entry, tally = quantized.manifest.networks[network], quantized.tallies[network]
+        found = entry.variants["int8"].agreement
+        typer.echo(
+            f"{network}: all {found.decisions} decisions as in float32, on {found.inputs} inputs; "
+            f"largest difference of a sum {found.largest_sum_difference:.2%}, masks overlap by "
+            f"{found.least_dice:.4f} (Dice) or more, {tally.moved} of {tally.located} located "
+            "elsewhere"
+        )
+    typer.echo(f"Next: rcc-onnx infer STUDY_FOLDER --models {bundle} --precision int8")
+
+
 def _tell(text: str) -> None:
     typer.echo(f"{text} ...", err=True)
 
@@ -130,11 +170,26 @@ def summary(conversion: Conversion, out: Path) -> list[str]:
             f"{certificate.largest_difference:.1e} (accepted: {TOLERANCE:.0e}), "
             f"in a sum {comparison.largest_sum_difference:.1e} of it; "
             f"{comparison.decisions} of {comparison.decisions} decisions the same",
+            *variant_lines(conversion.manifest.networks[network]),
         ]
     lines += [
         f"Bundle {conversion.manifest.name} {conversion.manifest.version} written to {out}",
         f"Next: rcc-onnx infer STUDY_FOLDER --models {out}",
     ]
+    return lines
+
+
+def variant_lines(entry: NetworkEntry) -> list[str]:
+    """How the other forms of a network compare with the plain one, and which are not there."""
+    lines = []
+    for name, variant in entry.variants.items():
+        found = variant.agreement
+        lines.append(
+            f"  {name} form ({variant.note}): {found.inputs} inputs compared with the plain form: "
+            f"largest difference {found.largest_difference:.1e}, in a sum "
+            f"{found.largest_sum_difference:.1e}, decisions the same"
+        )
+    lines += [f"  no {name} form: {reason}" for name, reason in entry.left_out.items()]
     return lines
 
 

@@ -177,3 +177,18 @@ class ParityError(ConvertError, RuntimeError):
     """Keras and ONNX Runtime do not agree; nothing is written."""
 
     code = "convert-parity"
+
+
+# --- Integers ------------------------------------------------------------------------------------
+
+
+class QuantizeError(ConvertError, ValueError):
+    """A network has no form in 8-bit integers here, or nothing to calibrate it on."""
+
+    code = "convert-quantize"
+
+
+class QuantizedDecisionsError(ConvertError, RuntimeError):
+    """In 8-bit integers a network decides otherwise than in float32; nothing is written."""
+
+    code = "convert-quantize-decisions"

@@ -23,6 +23,7 @@ from convert.bundle import (
     write_folder,
 )
 from convert.card import RESEARCH_USE_ONLY, model_card
+from convert.cpu_form import Remembered, make_cpu_form
 from convert.errors import ChannelsFirstError, ConvertOptionError, ExportError, KerasLoadError
 from convert.export import INPUT_NAME, OPSET, OUTPUT_NAME, export_network
 from convert.frameworks import Frameworks, import_frameworks, package_versions
@@ -111,20 +112,21 @@ def convert_files(request: Request, progress: Progress) -> Conversion:
     frameworks = import_frameworks()
     kidney = _convert_one("kidney", inspected.kidney, request.thresholds, frameworks, progress)
     lesion = _convert_one("lesion", inspected.lesion, request.thresholds, frameworks, progress)
-    comparisons = ByNetwork(kidney[1], lesion[1])
-    models = ByNetwork(kidney[0], lesion[0])
+    comparisons = ByNetwork(kidney.comparison, lesion.comparison)
     provenance = Provenance(
         sources=ByNetwork(inspected.kidney.source, inspected.lesion.source),
         converter=_converter(),
-        certificate=Certificate(TOLERANCE, kidney[1].certificate, lesion[1].certificate),
+        certificate=Certificate(
+            TOLERANCE, comparisons.kidney.certificate, comparisons.lesion.certificate
+        ),
     )
     progress("Writing the bundle")
-    manifest = _manifest(request, models, provenance)
+    manifest = _manifest(request, ByNetwork(kidney.entry, lesion.entry), provenance)
     files = {
         MANIFEST_FILE: manifest.to_json().encode(),
         CARD_FILE: model_card(manifest).encode(),
-        KIDNEY_FILE: models.kidney,
-        LESION_FILE: models.lesion,
+        **kidney.files,
+        **lesion.files,
     }
     write_folder(request.out, files, request.overwrite)
     return Conversion(
@@ -132,6 +134,15 @@ def convert_files(request: Request, progress: Progress) -> Conversion:
         comparisons,
         ByNetwork(inspected.kidney.architecture, inspected.lesion.architecture),
     )
+
+
+@dataclass(frozen=True)
+class _Converted:
+    """One network. `files`: the content of each of its files, by name."""
+
+    entry: NetworkEntry
+    files: dict[str, bytes]
+    comparison: Comparison
 
 
 def _inspect(paths: ByNetwork[Path]) -> ByNetwork[_Inspected]:
@@ -158,23 +169,35 @@ def _convert_one(
     thresholds: Thresholds,
     frameworks: Frameworks,
     progress: Progress,
-) -> tuple[bytes, Comparison]:
-    """The bytes of the ONNX file, and how it compared with Keras."""
+) -> _Converted:
+    """The ONNX files of one network, and how the plain one compared with Keras."""
     progress(f"Converting the {network} network")
     shape = EXPECTED_SHAPES[network]
     try:
-        reference = build_network(inspected.keras, inspected.architecture, shape, frameworks)
-        model = export_network(reference, frameworks)
+        keras = build_network(inspected.keras, inspected.architecture, shape, frameworks)
+        reference = Remembered(keras)
+        model = export_network(keras, frameworks)
         progress(f"Comparing the {network} network with Keras")
         plain = _to_bytes(model)
-        converted = open_converted(network, plain, _network_entry(network, plain))
+        converted = Remembered(open_converted(network, plain, _network_entry(network, plain)))
         comparison = compare(reference, converted, network, thresholds, sample_groups(network))
     except (KerasLoadError, ExportError) as problem:
         if not inspected.architecture.channels_first:
             raise
         raise ChannelsFirstError(f"{problem}. {_CHANNELS_FIRST}") from problem
     _add_metadata(model, network, inspected.source, comparison)
-    return _to_bytes(model), comparison
+    content = _to_bytes(model)
+    entry = _network_entry(network, content)
+    files = {entry.file: content}
+    if network == "lesion":
+        progress("Rewriting the lesion network for CPUs")
+        form = make_cpu_form(model, entry, reference, converted, thresholds)
+        if form.variant is not None:
+            entry = replace(entry, variants={"cpu": form.variant})
+            files[form.variant.file] = form.content
+        else:
+            entry = replace(entry, left_out={"cpu": form.note})
+    return _Converted(entry, files, comparison)
 
 
 def _add_metadata(
@@ -210,7 +233,7 @@ def _converter() -> tuple[tuple[str, str], ...]:
 
 def _check_options(request: Request) -> None:
     """Let the manifest judge the options before any work is done."""
-    nothing = ByNetwork(b"", b"")
+    nothing = ByNetwork(_network_entry("kidney", b""), _network_entry("lesion", b""))
     try:
         _manifest(replace(request, licence=request.licence or "x"), nothing, None)
     except BundleManifestError as problem:
@@ -219,7 +242,7 @@ def _check_options(request: Request) -> None:
 
 
 def _manifest(
-    request: Request, models: ByNetwork[bytes], provenance: Provenance | None
+    request: Request, networks: ByNetwork[NetworkEntry], provenance: Provenance | None
 ) -> Manifest:
     return Manifest(
         name=request.name,
@@ -228,9 +251,7 @@ def _manifest(
         use_on=request.use_on,
         licence=request.licence or _licence(provenance),
         thresholds=request.thresholds,
-        networks=ByNetwork(
-            _network_entry("kidney", models.kidney), _network_entry("lesion", models.lesion)
-        ),
+        networks=networks,
         provenance=provenance,
     )
 

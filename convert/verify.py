@@ -3,18 +3,21 @@
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from itertools import chain
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from convert.errors import OutputActivationError, ParityError
+from convert.int8_agreement import dice
 from convert.samples import SampleGroup
 from rcc_onnx.kidneys import MIN_PROBABILITY, locate_kidney, split_sides
 from rcc_onnx.lesions import bound_lesion
 from rcc_onnx.manifest import NetworkCertificate, NetworkName
 from rcc_onnx.networks import PROBABILITY_TOLERANCE
 from rcc_onnx.values import Thresholds
+from rcc_onnx.variants import Agreement
 
 Probabilities = NDArray[np.float32]
 
@@ -56,6 +59,45 @@ class Comparison:
     tied_pixels: int
 
 
+@dataclass(frozen=True)
+class Figures:
+    """How two networks compared on the same inputs, whatever came of it.
+
+    Attributes:
+        kinds: how many inputs of each kind.
+        largest: difference in probability; not a number if an answer is none.
+        largest_kind: the kind of input on which it was found.
+        differing: of `decisions`, how many are not the same.
+        largest_share: of a sum, relative to the sum or the threshold, whichever is larger.
+        least_dice: of the masks at 0.5, over all groups in which something is found; else 1.
+    """
+
+    kinds: tuple[tuple[str, int], ...]
+    largest: float
+    largest_kind: str
+    largest_sum: float
+    largest_share: float
+    decisions: int
+    differing: int
+    tied: int
+    least_dice: float
+
+    @property
+    def inputs(self) -> int:
+        return sum(count for _, count in self.kinds)
+
+    def agreement(self) -> Agreement:
+        """What a variant's entry in the manifest says."""
+        return Agreement(
+            inputs=self.inputs,
+            decisions=self.decisions,
+            decisions_equal=not self.differing,
+            largest_difference=self.largest,
+            largest_sum_difference=self.largest_share,
+            least_dice=self.least_dice,
+        )
+
+
 def compare(
     reference: Network,
     converted: Network,
@@ -68,10 +110,36 @@ def compare(
     Raises OutputActivationError if the reference gives anything but probabilities, ParityError if
     a probability differs by more than `TOLERANCE` or any decision differs.
     """
+    figures = measure(reference, converted, network, thresholds, groups)
+    problem = disagreement(figures)
+    if problem:
+        raise ParityError(f"the {network} network: {problem}; nothing was written")
+    certificate = NetworkCertificate(
+        inputs=figures.inputs,
+        largest_difference=figures.largest,
+        decisions_equal=True,
+        inputs_by_kind=figures.kinds,
+    )
+    return Comparison(certificate, figures.decisions, figures.largest_sum, figures.tied)
+
+
+def measure(
+    reference: Network,
+    converted: Network,
+    network: NetworkName,
+    thresholds: Thresholds,
+    groups: Iterable[SampleGroup],
+) -> Figures:
+    """Run both networks on all groups, and judge nothing.
+
+    Raises OutputActivationError if a network gives anything but probabilities.
+    """
     decide = _deciders(thresholds)[network]
     kinds: Counter[str] = Counter()
-    largest, largest_kind, largest_sum = 0.0, "", 0.0
+    largest, largest_kind, largest_sum, largest_share = 0.0, "", 0.0, 0.0
     decisions = differing = tied = 0
+    least_dice = 1.0
+    threshold = max(getattr(thresholds, network), 1.0)
     for group in groups:
         expected = _probabilities(reference, group, "Keras")
         given = _probabilities(converted, group, "ONNX Runtime")
@@ -80,6 +148,7 @@ def compare(
             largest, largest_kind = difference, group.kind
         sums = [float(each.sum(dtype=np.float64)) for each in (expected, given)]
         largest_sum = max(largest_sum, abs(sums[0] - sums[1]) / max(sums[0], 1.0))
+        largest_share = max(largest_share, abs(sums[0] - sums[1]) / max(sums[0], threshold))
         near = np.abs(expected - MIN_PROBABILITY) <= TIE
         crossed = (expected >= MIN_PROBABILITY) != (given >= MIN_PROBABILITY)
         tied += int((crossed & near).sum())
@@ -89,36 +158,38 @@ def compare(
         pairs = list(zip(decide(maps[0]), decide(maps[1]), strict=True))
         decisions += len(pairs)
         differing += sum(one != other for one, other in pairs) + bool((crossed & ~near).any())
+        if any(found for found, _ in chain(*pairs)):
+            least_dice = min(least_dice, dice(maps[0], maps[1]))
         kinds[group.kind] += len(group.inputs)
-    _check(network, kinds.total(), (largest, largest_kind), (differing, decisions))
-    certificate = NetworkCertificate(
-        inputs=kinds.total(),
-        largest_difference=largest,
-        decisions_equal=True,
-        inputs_by_kind=tuple(kinds.items()),
+    return Figures(
+        tuple(kinds.items()),
+        largest,
+        largest_kind,
+        largest_sum,
+        largest_share,
+        decisions,
+        differing,
+        tied,
+        least_dice,
     )
-    return Comparison(certificate, decisions, largest_sum, tied)
 
 
-def _check(
-    network: NetworkName, inputs: int, largest: tuple[float, str], differing: tuple[int, int]
-) -> None:
-    if inputs < MIN_INPUTS:
-        raise ParityError(f"the {network} network was compared on {inputs} inputs only")
-    difference, kind = largest
+def disagreement(figures: Figures, who: str = "Keras and ONNX Runtime") -> str:
+    """Why figures are not those of one network in two forms; "" if they are."""
+    if figures.inputs < MIN_INPUTS:
+        return f"it was compared on {figures.inputs} inputs only"
     # Written so that a difference that is no number fails too.
-    if not difference <= TOLERANCE:
-        raise ParityError(
-            f"the {network} network: Keras and ONNX Runtime differ by up to {difference:.2g} in "
-            f"probability (on {kind}; accepted: {TOLERANCE:g}, on {inputs} inputs); the conversion "
-            "is not faithful and nothing was written"
+    if not figures.largest <= TOLERANCE:
+        return (
+            f"{who} differ by up to {figures.largest:.2g} in probability (on "
+            f"{figures.largest_kind}; accepted: {TOLERANCE:g}, on {figures.inputs} inputs)"
         )
-    if differing[0]:
-        raise ParityError(
-            f"the {network} network: Keras and ONNX Runtime differ in {differing[0]} of "
-            f"{differing[1]} decisions, although by at most {difference:.2g} in probability; "
-            "nothing was written"
+    if figures.differing:
+        return (
+            f"{who} differ in {figures.differing} of {figures.decisions} "
+            f"decisions, although by at most {figures.largest:.2g} in probability"
         )
+    return ""
 
 
 def _probabilities(network: Network, group: SampleGroup, who: str) -> Probabilities:

@@ -28,6 +28,7 @@ from rcc_onnx.errors import (
 from rcc_onnx.manifest import MANIFEST_FILE, NETWORK_NAMES, Manifest, NetworkName, StudyKind
 from rcc_onnx.onnx_check import check_network
 from rcc_onnx.onnx_file import read_onnx
+from rcc_onnx.variants import Form
 
 _log = logging.getLogger(__name__)
 
@@ -58,15 +59,19 @@ class Bundle:
     def name(self) -> str:
         return self.manifest.name
 
-    def read_network(self, name: NetworkName) -> bytes:
+    def read_network(self, name: NetworkName, form: Form = "plain") -> bytes:
         """The bytes of one network, read once, checked, and given as they were checked.
+
+        Args:
+            name: which of the two.
+            form: one of `manifest.networks[name].forms`.
 
         Raises:
             BundleFileError: the file cannot be read.
             BundleHashError: its hash is not the manifest's.
             BundleError: other leaves, see `onnx_file.read_onnx` and `onnx_check.check_network`.
         """
-        entry = self.manifest.networks[name]
+        entry = self.manifest.networks[name].form(form)
         data = _read(self.folder, entry.file, LARGEST_NETWORK)
         digest = hashlib.sha256(data).hexdigest()
         if digest != entry.sha256:
@@ -84,9 +89,10 @@ class Bundle:
         return data
 
     def check(self) -> None:
-        """Read and check both networks. Raises what `read_network` raises."""
+        """Read and check both networks in every form. Raises what `read_network` raises."""
         for name in NETWORK_NAMES:
-            self.read_network(name)
+            for form in self.manifest.networks[name].forms:
+                self.read_network(name, form)
 
 
 @dataclass(frozen=True)
@@ -114,7 +120,9 @@ def load_bundle(folder: Path) -> Bundle:
     """
     bundle = Bundle(folder, _read_manifest(folder))
     for name in NETWORK_NAMES:
-        _locate(folder, bundle.manifest.networks[name].file, LARGEST_NETWORK)
+        entry = bundle.manifest.networks[name]
+        for form in entry.forms:
+            _locate(folder, entry.form(form).file, LARGEST_NETWORK)
     return bundle
 
 

@@ -6,6 +6,7 @@ Exit codes: 0 all cases analysed, 1 at least one failed, 2 nothing could be star
 import json
 import logging
 import sys
+import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from io import TextIOWrapper
@@ -13,14 +14,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 
 from rcc_onnx._version import __version__
 from rcc_onnx.errors import RccOnnxError
 from rcc_onnx.providers import ProviderName
-from rcc_onnx.values import InputIs, Profile, SeriesPolicy
+from rcc_onnx.values import InputIs, Precision, Profile, SeriesPolicy
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from rcc_onnx.batch import Case
     from rcc_onnx.engine import Engine
 
@@ -64,6 +66,14 @@ Threads = Annotated[
     int | None,
     typer.Option(min=1, help="CPU threads. Default: the CPUs this process may use."),
 ]
+PrecisionOption = Annotated[
+    Precision,
+    typer.Option(
+        "--precision",
+        help="int8 is faster and runs on the CPU only, from bundles that hold it "
+        "(python -m convert quantize).",
+    ),
+]
 BundleName = Annotated[str, typer.Argument(metavar="NAME|DIR", help="A bundle, by name or folder.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for scripts instead of a table.")]
 
@@ -105,6 +115,7 @@ def infer(  # noqa: PLR0913, PLR0917  an option each
     models: Models = None,
     provider: Provider = ProviderName.AUTO,
     threads: Threads = None,
+    precision: PrecisionOption = Precision.FLOAT32,
     profile: Annotated[
         Profile,
         typer.Option(help="standard, or notebook: the published notebook to the letter."),
@@ -162,6 +173,7 @@ def infer(  # noqa: PLR0913, PLR0917  an option each
             lesion_threshold=lesion_threshold,
             series=series,
             series_policy=series_policy,
+            precision=precision,
         )
         raise typer.Exit(_run(engine, cases, out))
 
@@ -188,7 +200,7 @@ def series_command(
         if as_json:
             print(json.dumps([series_json(row) for row in rows], indent=2))
             return
-        Console().print(series_table(rows))
+        _console(soft_wrap=False).print(series_table(rows))
         for line in refused_series(rows):
             print(line)
 
@@ -212,7 +224,7 @@ def demo(
         from rcc_onnx.demo import make_phantom_folder, truth_line  # noqa: PLC0415
         from rcc_onnx.engine import Engine  # noqa: PLC0415
 
-        console = Console(highlight=False, soft_wrap=True)
+        console = _console()
         study = make_phantom_folder(seed, out)
         console.print(f"Digital phantom {seed} written to {study.folder}", markup=False)
         engine = Engine.load(DEMO_MODELS, provider, threads=threads)
@@ -240,6 +252,68 @@ def phantom(
             print(make_phantom_folder(number, out).folder)
 
 
+@app.command()
+def bench(  # noqa: PLR0913, PLR0917  an option each
+    studies: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="DIR", help="A study, or a folder of studies. Default: a digital phantom."
+        ),
+    ] = None,
+    models: Models = None,
+    provider: Annotated[
+        list[ProviderName] | None,
+        typer.Option(help="May be repeated. Default: those that auto would try."),
+    ] = None,
+    precision: Annotated[
+        list[Precision] | None, typer.Option(help="May be repeated. Default: all.")
+    ] = None,
+    threads: Threads = None,
+    repeats: Annotated[int, typer.Option(min=1, help="Warm runs of each case.")] = 5,
+    cases: Annotated[int | None, typer.Option(min=1, help="Take only so many cases.")] = None,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", metavar="FILE", help="Write all figures here.")
+    ] = None,
+    plot: Annotated[
+        Path | None, typer.Option(metavar="FILE.png", help="Draw the figures here.")
+    ] = None,
+) -> None:
+    """Measure how fast this machine analyses studies, by provider and precision.
+
+    Example: rcc-onnx bench --repeats 3 --plot bench.png
+    """
+    _set_up_logging(verbose=False)
+    with _errors_end_here(), tempfile.TemporaryDirectory() as scratch:
+        from rich.markup import escape  # noqa: PLC0415  heavy imports only where used
+
+        from rcc_onnx import display_bench  # noqa: PLC0415
+        from rcc_onnx.bench import default_setups, measure  # noqa: PLC0415
+        from rcc_onnx.bench_plot import save_plot  # noqa: PLC0415
+        from rcc_onnx.bench_report import recommend, write_bench_json  # noqa: PLC0415
+        from rcc_onnx.demo import make_phantom_folder  # noqa: PLC0415
+        from rcc_onnx.intake import find_studies  # noqa: PLC0415
+        from rcc_onnx.report import RESEARCH_ONLY  # noqa: PLC0415
+
+        console = _console(soft_wrap=False)
+        if studies is None:
+            studies = make_phantom_folder(DEMO_SEED, Path(scratch)).folder
+        found = find_studies(studies, None, InputIs.AUTO)[:cases]
+        names, folders = [name for name, _ in found], [folder for _, folder in found]
+        setups = default_setups(models, threads, provider, precision)
+        with console.status("starting") as status:
+            measured = measure(setups, folders, repeats, lambda text: status.update(escape(text)))
+        console.print(display_bench.measurements_table(measured))
+        console.print(display_bench.stages_table(measured))
+        if len(names) > 1:
+            console.print(display_bench.cases_table(measured, names))
+        for line in (*display_bench.notes(measured, recommend(measured)), RESEARCH_ONLY):
+            console.print(line, markup=False, soft_wrap=True)
+        if json_file is not None:
+            write_bench_json(measured, names, json_file)
+        if plot is not None:
+            save_plot(measured, plot)
+
+
 @models_app.command("list")
 def models_list(as_json: Json = False) -> None:
     """List the installed bundles: shipped ones and those in the folder RCC_ONNX_MODELS.
@@ -254,7 +328,7 @@ def models_list(as_json: Json = False) -> None:
         if as_json:
             print(json.dumps([installed_json(one) for one in bundles], indent=2))
         else:
-            Console().print(installed_table(bundles))
+            _console(soft_wrap=False).print(installed_table(bundles))
 
 
 @models_app.command("show")
@@ -271,7 +345,7 @@ def models_show(name: BundleName, as_json: Json = False) -> None:
         if as_json:
             print(bundle.manifest.to_json(), end="")
         else:
-            Console().print(bundle_table(bundle))
+            _console(soft_wrap=False).print(bundle_table(bundle))
 
 
 @models_app.command("verify")
@@ -298,7 +372,7 @@ def _run(engine: "Engine", cases: "Sequence[Case]", out: Path) -> int:
     from rcc_onnx.progress import CaseProgress  # noqa: PLC0415
     from rcc_onnx.report import RESEARCH_ONLY  # noqa: PLC0415
 
-    console = Console(highlight=False, soft_wrap=True)
+    console = _console()
     results: list[CaseResult | FailedCase] = []
     broken_off: RccOnnxError | None = None
     with CaseProgress(console, len(cases)) as progress:
@@ -327,6 +401,12 @@ def _run(engine: "Engine", cases: "Sequence[Case]", out: Path) -> int:
 
 def _print_error(error: RccOnnxError) -> None:
     print(f"error [{error.code}]: {error}", file=sys.stderr)
+
+
+def _console(*, soft_wrap: bool = True) -> "Console":
+    from rich.console import Console  # noqa: PLC0415  `--version` does without
+
+    return Console(highlight=False, soft_wrap=soft_wrap)
 
 
 def _set_up_logging(verbose: bool) -> None:

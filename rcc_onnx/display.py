@@ -38,7 +38,7 @@ def setup_line(result: CaseResult) -> str:
     models, provider = result.models, result.provider
     return (
         f"models {models.name} {models.version}, provider {provider.ran} ({provider.reason}), "
-        f"{provider.threads} threads, profile {result.profile}"
+        f"{provider.threads} threads, {provider.precision}, profile {result.profile}"
     )
 
 

@@ -65,6 +65,7 @@ def bundle_table(bundle: Bundle) -> Table:
     ]
     for name in NETWORK_NAMES:
         rows.append((f"{name} network", _network_words(manifest, name)))
+        rows += _variant_rows(manifest, name)
     rows += _provenance_rows(manifest.provenance)
     for label, text in rows:
         table.add_row(label, Text(text))
@@ -80,9 +81,10 @@ def verified_lines(bundle: Bundle, provider: ProviderRecord) -> tuple[str, ...]:
         if provenance is None
         else _certificate_words(provenance)
     )
+    forms = ", ".join(f"{name} {form}" for name, form in provider.forms.items())
     return (
         f"{manifest.name} {manifest.version}: hashes, shapes, operators as the manifest says",
-        f"both networks ran on {provider.ran} with onnxruntime {provider.runtime}",
+        f"both networks ran on {provider.ran} with onnxruntime {provider.runtime} ({forms})",
         parity,
     )
 
@@ -120,6 +122,24 @@ def _network_words(manifest: Manifest, name: NetworkName) -> str:
     entry = manifest.networks[name]
     shape = "x".join(str(size) for size in entry.input.shape[1:])
     return f"{entry.file}, input {shape} {entry.input.dtype}, opset {entry.opset}, {entry.sha256}"
+
+
+def _variant_rows(manifest: Manifest, name: NetworkName) -> list[tuple[str, str]]:
+    """The other forms of a network, and why one that was tried is not there."""
+    entry = manifest.networks[name]
+    rows = []
+    for form, variant in entry.variants.items():
+        found = variant.agreement
+        same = "same decisions" if found.decisions_equal else "DECISIONS DIFFER"
+        words = (
+            f"{variant.file}, {variant.note}; against the plain form on {found.inputs} inputs: "
+            f"{same} ({found.decisions}), largest difference {found.largest_difference:.1e}, in a "
+            f"sum {found.largest_sum_difference:.1e}, Dice at least {found.least_dice:.4f}, "
+            f"{variant.sha256}"
+        )
+        rows.append((f"{name}, {form} form", words))
+    rows += [(f"{name}, no {form} form", reason) for form, reason in entry.left_out.items()]
+    return rows
 
 
 def _published(provenance: Provenance | None) -> bool:

@@ -21,7 +21,7 @@ from rcc_onnx.pipeline import analyse_study
 from rcc_onnx.providers import ProviderName, ProviderRecord
 from rcc_onnx.sessions import open_networks
 from rcc_onnx.stopwatch import StageListener, Stopwatch
-from rcc_onnx.values import Profile, Thresholds
+from rcc_onnx.values import Precision, Profile, Thresholds
 
 _log = logging.getLogger(__name__)
 
@@ -31,9 +31,10 @@ class Options:
     """How to analyse. Thresholds that are None are the bundle's own.
 
     Attributes:
-        provider: auto, cpu, cuda, directml, openvino, tensorrt or coreml.
+        provider: a `ProviderName` or its value; docs/providers.md lists them.
         threads: CPU threads of a network; None: the CPUs that this process may use.
         wish: which series to take where a study has several.
+        precision: float32, or int8 where the bundle has that variant and the CPU runs it.
     """
 
     profile: Profile = Profile.STANDARD
@@ -42,6 +43,7 @@ class Options:
     kidney_threshold: float | None = None
     lesion_threshold: float | None = None
     wish: SeriesWish = field(default_factory=SeriesWish)
+    precision: Precision = Precision.FLOAT32
 
     def __post_init__(self) -> None:
         if self.threads is not None and self.threads < 1:
@@ -84,23 +86,26 @@ class Engine:
         lesion_threshold: float | None = None,
         series: str | None = None,
         series_policy: SeriesPolicy | str | None = None,
+        precision: Precision | str = Precision.FLOAT32,
     ) -> "Engine":
         """An engine that is ready.
 
         Args:
             models: name or folder of a bundle. None: for each study the only installed bundle
                 that is meant for its kind, opened when the first such study comes.
-            provider: auto, cpu, cuda, directml, openvino, tensorrt or coreml.
+            provider: a `ProviderName` or its value; docs/providers.md lists them.
             profile: standard, or notebook: the published notebook to the letter.
             threads: CPU threads of a network; None: the CPUs that this process may use.
             kidney_threshold: None: the bundle's own.
             lesion_threshold: None: the bundle's own.
             series: label, SeriesNumber or SeriesInstanceUID of the series to analyse.
             series_policy: thinnest, most-slices or contrast: which of several suitable series.
+            precision: float32; int8 runs on the CPU, from bundles that have that variant.
 
         Raises:
             BundleError: the bundle is missing or broken.
             ProviderError: the provider cannot run here.
+            PrecisionError: the bundle or the provider has no such precision.
             OptionError: an option has an impossible value.
         """
         options = Options(
@@ -110,6 +115,7 @@ class Engine:
             kidney_threshold,
             lesion_threshold,
             SeriesWish(series, _policy(series_policy)),
+            _precision(precision),
         )
         search_folders()  # a wrong RCC_ONNX_MODELS is told now, not with every study
         named = None if models is None else _open(find_bundle(str(models)), options)
@@ -139,7 +145,7 @@ class Engine:
             loaded = self._networks_for(kind)
         thresholds = _thresholds(loaded.bundle, self.options)
         sides = analyse_study(study, loaded.networks, thresholds, watch)
-        models = _models_used(loaded.bundle, kind)
+        models = _models_used(loaded, kind)
         return CaseResult(
             case=case if case is not None else _case_name(folder),
             profile=self.options.profile,
@@ -181,14 +187,24 @@ def _policy(name: SeriesPolicy | str | None) -> SeriesPolicy | None:
         raise OptionError(f"there is no series policy {name!r}; known: {known}") from None
 
 
+def _precision(name: Precision | str) -> Precision:
+    try:
+        return Precision(name)
+    except ValueError:
+        known = ", ".join(Precision)
+        raise OptionError(f"there is no precision {name!r}; known: {known}") from None
+
+
 def _case_name(path: Path) -> str:
     return path.stem if path.is_file() else path.resolve().name
 
 
 def _open(bundle: Bundle, options: Options) -> _Loaded:
-    networks = open_networks(bundle, options.provider, options.threads)
-    _log.info("bundle %s %s on %s", bundle.name, bundle.manifest.version, networks.record.ran)
-    return _Loaded(bundle, networks, networks.record)
+    networks = open_networks(bundle, options.provider, options.threads, options.precision)
+    record = networks.record
+    forms = ", ".join(f"{name} {form}" for name, form in record.forms.items())
+    _log.info("bundle %s %s on %s (%s)", bundle.name, bundle.manifest.version, record.ran, forms)
+    return _Loaded(bundle, networks, record)
 
 
 def _thresholds(bundle: Bundle, options: Options) -> Thresholds:
@@ -200,12 +216,16 @@ def _thresholds(bundle: Bundle, options: Options) -> Thresholds:
     )
 
 
-def _models_used(bundle: Bundle, kind: StudyKind) -> ModelsUsed:
-    manifest = bundle.manifest
+def _models_used(loaded: _Loaded, kind: StudyKind) -> ModelsUsed:
+    manifest = loaded.bundle.manifest
+    hashes: dict[str, str] = {
+        name: manifest.networks[name].form(loaded.provider.forms.get(name, "plain")).sha256
+        for name in NETWORK_NAMES
+    }
     return ModelsUsed(
         name=manifest.name,
         version=manifest.version,
-        network_sha256={name: manifest.networks[name].sha256 for name in NETWORK_NAMES},
+        network_sha256=hashes,
         meant_for=tuple(manifest.use_on),
         suitable=kind in manifest.use_on,
     )

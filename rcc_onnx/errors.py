@@ -374,6 +374,12 @@ class ThreadsError(RccOnnxError, ValueError):
     code = "threads"
 
 
+class PrecisionError(RccOnnxError, ValueError):
+    """The bundle has no network of this precision, or the provider does not run it."""
+
+    code = "precision"
+
+
 class NetworkError(RccOnnxError, RuntimeError):
     """A network cannot be loaded, cannot be run, or answers nonsense."""
 
@@ -429,6 +435,12 @@ class OptionError(RccOnnxError, ValueError):
     """An option has a value that it cannot have."""
 
     code = "option"
+
+
+class BenchError(RccOnnxError, RuntimeError):
+    """No setup that `rcc-onnx bench` was to measure could analyse its studies."""
+
+    code = "bench"
 
 
 class UnexpectedError(RccOnnxError, RuntimeError):

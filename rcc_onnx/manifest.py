@@ -6,8 +6,8 @@ it was read from a file or put together by the converter. The classes mirror the
 
 import json
 import re
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Generic, Literal, TypeVar, get_args
 
 from rcc_onnx.errors import BundleManifestError
@@ -17,6 +17,7 @@ from rcc_onnx.manifest_fields import (
     at,
     check_bool,
     check_count,
+    check_file_name,
     check_hex,
     check_number,
     check_text,
@@ -25,6 +26,7 @@ from rcc_onnx.manifest_fields import (
     show,
 )
 from rcc_onnx.values import CROP_SHAPE_ZYX, GRID_SIZE, Thresholds
+from rcc_onnx.variants import Form, Variant, VariantName, check_variants, read_variants
 
 SCHEMA_VERSION = 1
 MANIFEST_FILE = "manifest.json"
@@ -42,9 +44,6 @@ StudyKind = Literal["patient", "digital-phantom"]
 STUDY_KINDS: tuple[StudyKind, ...] = get_args(StudyKind)
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
-_FILE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
-# Windows opens a device, not a file, for these names with any extension.
-_DEVICE = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?", re.IGNORECASE)
 
 T = TypeVar("T")
 
@@ -76,20 +75,38 @@ class TensorEntry:
 
 @dataclass(frozen=True)
 class NetworkEntry:
-    """One ONNX file: its name inside the bundle folder, its hash and what it must look like."""
+    """One ONNX file: its name inside the bundle folder, its hash and what it must look like.
+
+    Attributes:
+        variants: other forms of the network, each in a file of its own.
+        left_out: why a variant that was tried is not there.
+    """
 
     file: str
     sha256: str
     opset: int
     input: TensorEntry
     output: TensorEntry
+    variants: Mapping[VariantName, Variant] = field(default_factory=dict)
+    left_out: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if not isinstance(self.file, str) or not is_plain_file_name(self.file):
-            problem = "must be a plain file name (letters, digits, '.', '_', '-') in the bundle's"
-            raise BundleManifestError(f"{problem} own folder, not {show(self.file)}", "file")
+        check_file_name(self.file, "file")
         check_hex(self.sha256, 64, "sha256")
         check_count(self.opset, "opset", least=1)
+        check_variants(self.variants, self.left_out)
+
+    def form(self, name: Form) -> "NetworkEntry":
+        """The entry of one form: the plain one, or that of a variant, which must be there."""
+        if name == "plain":
+            return replace(self, variants={}, left_out={})
+        variant = self.variants[name]
+        return replace(self, file=variant.file, sha256=variant.sha256, variants={}, left_out={})
+
+    @property
+    def forms(self) -> tuple[Form, ...]:
+        """Every form that the bundle has of this network."""
+        return ("plain", *self.variants)
 
 
 @dataclass(frozen=True)
@@ -201,8 +218,13 @@ class Manifest:
             _check_shape(entry.input.shape, shape, f"networks.{name}.input.shape")
             _check_shape(entry.output.shape, shape, f"networks.{name}.output.shape")
         # File systems that ignore case would hold one file for two such names.
-        if self.networks.kidney.file.lower() == self.networks.lesion.file.lower():
-            raise BundleManifestError("both networks name the same file", "networks")
+        files = [
+            entry.form(form).file.lower()
+            for entry in (self.networks.kidney, self.networks.lesion)
+            for form in entry.forms
+        ]
+        if len(set(files)) != len(files):
+            raise BundleManifestError("two networks name the same file", "networks")
 
     @staticmethod
     def from_json(text: str) -> "Manifest":
@@ -236,6 +258,11 @@ class Manifest:
     def to_json(self) -> str:
         """The file's text: keys in the schema's order, two spaces, a newline at the end."""
         raw = {"schema_version": SCHEMA_VERSION, **asdict(self)}
+        for name in NETWORK_NAMES:
+            entry = raw["networks"][name]
+            raw["networks"][name] = {
+                key: value for key, value in entry.items() if value or key not in _OPTIONAL
+            }
         if self.provenance is not None:
             raw["provenance"]["converter"] = dict(self.provenance.converter)
             certificate = raw["provenance"]["certificate"]
@@ -243,11 +270,6 @@ class Manifest:
                 pairs = getattr(self.provenance.certificate, name).inputs_by_kind
                 certificate[name]["inputs_by_kind"] = dict(pairs)
         return json.dumps(raw, indent=2, allow_nan=False) + "\n"
-
-
-def is_plain_file_name(name: str) -> bool:
-    """Whether `name` can only mean a file directly inside the folder it is joined to."""
-    return bool(_FILE.fullmatch(name)) and not name.endswith(".") and not _DEVICE.fullmatch(name)
 
 
 def _check_shape(shape: tuple[str | int, ...], one: tuple[int, ...], key: str) -> None:
@@ -263,8 +285,17 @@ def _check_shape(shape: tuple[str | int, ...], one: tuple[int, ...], key: str) -
 # --- From JSON values to classes: the types that the classes themselves cannot check ------------
 
 
+_OPTIONAL = {"variants", "left_out"}
+"""Keys of a network that bundles without such forms do not have."""
+
+
 def _network(raw: Any) -> NetworkEntry:
+    raw = {key: {} for key in _OPTIONAL} | any_object(raw)
     raw = object_with(raw, {field.name for field in fields(NetworkEntry)})
+    with at("variants"):
+        variants = read_variants(raw["variants"])
+    with at("left_out"):
+        left_out = any_object(raw["left_out"])
     tensors = {}
     for end in ("input", "output"):
         with at(end):
@@ -272,7 +303,8 @@ def _network(raw: Any) -> NetworkEntry:
             with at("shape"):
                 shape = tuple(any_list(tensor["shape"]))
             tensors[end] = TensorEntry(tensor["name"], shape, tensor["dtype"])
-    return NetworkEntry(raw["file"], raw["sha256"], raw["opset"], **tensors)
+    ends = tensors["input"], tensors["output"]
+    return NetworkEntry(raw["file"], raw["sha256"], raw["opset"], *ends, variants, left_out)
 
 
 def _thresholds(raw: Any) -> Thresholds:

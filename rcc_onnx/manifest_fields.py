@@ -14,6 +14,10 @@ LONGEST_TEXT = 2000
 LARGEST_COUNT = 2**31 - 1
 """No count in a manifest means anything beyond this."""
 
+_FILE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+# Windows opens a device, not a file, for these names with any extension.
+_DEVICE = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?", re.IGNORECASE)
+
 
 @contextmanager
 def at(key: str) -> Iterator[None]:
@@ -79,6 +83,17 @@ def check_text(value: object, key: str) -> None:
         raise BundleManifestError(f"is longer than {LONGEST_TEXT} characters", key)
     if not value.replace("\n", "").isprintable():
         raise BundleManifestError("holds control characters", key)
+
+
+def is_plain_file_name(name: str) -> bool:
+    """Whether `name` can only mean a file directly inside the folder it is joined to."""
+    return bool(_FILE.fullmatch(name)) and not name.endswith(".") and not _DEVICE.fullmatch(name)
+
+
+def check_file_name(value: object, key: str) -> None:
+    if not isinstance(value, str) or not is_plain_file_name(value):
+        problem = "must be a plain file name (letters, digits, '.', '_', '-') in the bundle's"
+        raise BundleManifestError(f"{problem} own folder, not {show(value)}", key)
 
 
 def check_hex(value: object, digits: int, key: str) -> None:

@@ -4,9 +4,8 @@ Knows onnxruntime's names, but does not import it. docs/providers.md explains th
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
-from importlib import metadata
 
 from rcc_onnx.errors import (
     ProviderConflictError,
@@ -14,6 +13,8 @@ from rcc_onnx.errors import (
     ProviderNotInstalledError,
     ProviderNotLoadedError,
 )
+from rcc_onnx.values import Precision
+from rcc_onnx.variants import Form
 
 
 class ProviderName(StrEnum):
@@ -24,6 +25,8 @@ class ProviderName(StrEnum):
     CUDA = "cuda"
     DIRECTML = "directml"
     OPENVINO = "openvino"
+    OPENVINO_GPU = "openvino-gpu"
+    OPENVINO_NPU = "openvino-npu"
     TENSORRT = "tensorrt"
     COREML = "coreml"
 
@@ -36,6 +39,8 @@ class ProviderRecord:
         ran: read back from the sessions of both networks; never `auto`.
         reason: one sentence, for the log and the result file.
         runtime: version of onnxruntime.
+        precision: what was asked for.
+        forms: of each network, by its name, the form that ran: plain, or a variant of the bundle.
     """
 
     requested: ProviderName
@@ -43,6 +48,8 @@ class ProviderRecord:
     reason: str
     threads: int
     runtime: str
+    precision: Precision = Precision.FLOAT32
+    forms: Mapping[str, Form] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -94,6 +101,24 @@ SPECS: dict[ProviderName, ProviderSpec] = {
         # OpenVINO may choose bfloat16 on CPUs that have it, and takes 8 threads unless told.
         options=(("device_type", "CPU"), ("precision", "FP32"), ("num_of_threads", "{threads}")),
     ),
+    # A device of its own each, and no others beside it: OpenVINO then fails where there is none,
+    # and what was asked for is what ran.
+    ProviderName.OPENVINO_GPU: ProviderSpec(
+        "OpenVINOExecutionProvider",
+        "onnxruntime-openvino",
+        "openvino",
+        "an Intel GPU with its compute runtime (OpenCL)",
+        # OpenVINO computes in float16 on GPUs unless told.
+        options=(("device_type", "GPU"), ("precision", "FP32")),
+    ),
+    ProviderName.OPENVINO_NPU: ProviderSpec(
+        "OpenVINOExecutionProvider",
+        "onnxruntime-openvino",
+        "openvino",
+        "an Intel NPU with its driver",
+        # An NPU knows nothing wider.
+        options=(("device_type", "NPU"), ("precision", "FP16")),
+    ),
     ProviderName.TENSORRT: ProviderSpec(
         "TensorrtExecutionProvider",
         "onnxruntime-gpu",
@@ -108,8 +133,8 @@ SPECS: dict[ProviderName, ProviderSpec] = {
 }
 
 AUTO_ORDER = (ProviderName.CUDA, ProviderName.DIRECTML, ProviderName.OPENVINO, ProviderName.CPU)
-"""What `auto` tries. TensorRT builds its engine for minutes and CoreML may compute in float16:
-those two run only when asked for by name."""
+"""What `auto` tries. TensorRT builds its engine for minutes, CoreML may and an NPU must compute in
+float16, and OpenVINO's GPU has not been tried on one: those run only when asked for by name."""
 
 RUNTIME_PACKAGES = tuple(dict.fromkeys(spec.package for spec in SPECS.values()))
 """All of these install the same folder `onnxruntime`, each over the other."""
@@ -117,6 +142,9 @@ RUNTIME_PACKAGES = tuple(dict.fromkeys(spec.package for spec in SPECS.values()))
 
 def installed_runtimes() -> tuple[str, ...]:
     """The onnxruntime packages that pip knows to be installed; more than one is trouble."""
+    # Only for messages, and not for free: `--version` does without.
+    from importlib import metadata  # noqa: PLC0415
+
     found = []
     for package in RUNTIME_PACKAGES:
         try:

@@ -115,6 +115,8 @@ def case_json(result: CaseResult | FailedCase) -> Json:
             "reason": provider.reason,
             "threads": provider.threads,
             "onnxruntime": provider.runtime,
+            "precision": str(provider.precision),
+            "forms": dict(provider.forms),
         },
         "thresholds": {"kidney": result.thresholds.kidney, "lesion": result.thresholds.lesion},
         "timings_s": {stage: round(spent, 4) for stage, spent in result.timings_s.items()},

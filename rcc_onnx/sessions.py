@@ -11,7 +11,7 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import ModuleType
 from typing import Any
 
@@ -24,12 +24,13 @@ from rcc_onnx.errors import (
     NetworkLoadError,
     NetworkOutputError,
     NetworkRunError,
+    PrecisionError,
     ProviderError,
     ProviderNotLoadedError,
     RuntimeNotUsableError,
     ThreadsError,
 )
-from rcc_onnx.manifest import BATCH, NetworkEntry
+from rcc_onnx.manifest import BATCH, NETWORK_NAMES, NetworkEntry
 from rcc_onnx.networks import SLICE_SHAPE, check_crop, check_probability, check_slices
 from rcc_onnx.providers import (
     AUTO_ORDER,
@@ -42,7 +43,8 @@ from rcc_onnx.providers import (
     why_passed_over,
 )
 from rcc_onnx.stderr_capture import captured_stderr, logged_errors, one_line
-from rcc_onnx.values import CROP_SHAPE_ZYX
+from rcc_onnx.values import CROP_SHAPE_ZYX, Precision
+from rcc_onnx.variants import Form, VariantName
 
 _log = logging.getLogger(__name__)
 
@@ -90,6 +92,11 @@ def _onnxruntime() -> ModuleType:
     return runtime
 
 
+def import_runtime() -> ModuleType:
+    """onnxruntime, for the converter and tests. Raises RuntimeNotUsableError."""
+    return _onnxruntime()
+
+
 def runtime_version() -> str:
     """Version of onnxruntime. Raises RuntimeNotUsableError."""
     return str(_onnxruntime().__version__)
@@ -112,6 +119,7 @@ class OnnxNetwork:
 
     Attributes:
         name: for messages.
+        entry: of the form that runs.
         ran: the provider that the session says it uses first.
     """
 
@@ -166,30 +174,38 @@ class OnnxNetworks:
 
 
 def open_networks(
-    bundle: Bundle, provider: ProviderName = ProviderName.AUTO, threads: int | None = None
+    bundle: Bundle,
+    provider: ProviderName = ProviderName.AUTO,
+    threads: int | None = None,
+    precision: Precision = Precision.FLOAT32,
 ) -> OnnxNetworks:
-    """Read, check and load a bundle's networks.
+    """Read, check and load a bundle's networks, each in the form that suits the provider.
 
     Args:
-        bundle: both networks are read from it once, and run from the bytes that were checked.
+        bundle: a network is read from it once, and runs from the bytes that were checked.
         provider: an explicit one runs or is an error; `auto` takes the first of AUTO_ORDER that
             loads both networks.
         threads: of one network on the CPU; None means `default_threads()`.
+        precision: int8 runs on the CPU only, where `auto` takes it.
 
     Raises:
         BundleError: the bundle is broken.
+        PrecisionError: the bundle has no such variant, or the provider does not run it.
         ProviderError, ThreadsError: the provider cannot run here, or `threads` is below 1.
         NetworkLoadError: onnxruntime refuses a network.
     """
     provider, threads = _checked_provider(provider), _checked_threads(threads)
     entries = bundle.manifest.networks
-    kidney, lesion = bundle.read_network("kidney"), bundle.read_network("lesion")
     passed_over: dict[ProviderName, ProviderError] = {}
-    for candidate in AUTO_ORDER if provider is ProviderName.AUTO else (provider,):
+    for candidate in _candidates(provider, precision):
+        forms = choose_forms(bundle, candidate, precision)
         try:
-            pair = (
-                open_network("kidney", kidney, entries.kidney, candidate, threads),
-                open_network("lesion", lesion, entries.lesion, candidate, threads),
+            # A provider that is not there costs no reading of large files.
+            _check_listed(candidate)
+            data = {name: bundle.read_network(name, forms[name]) for name in NETWORK_NAMES}
+            kidney, lesion = (
+                open_network(name, data[name], entries[name].form(forms[name]), candidate, threads)
+                for name in NETWORK_NAMES
             )
         except ProviderError as error:
             if provider is not ProviderName.AUTO or isinstance(error, RuntimeNotUsableError):
@@ -197,10 +213,46 @@ def open_networks(
             passed_over[candidate] = error
             continue
         said = why_passed_over(passed_over, runtime_version())
-        return OnnxNetworks(*pair, _record(provider, pair, said, threads))
+        record = _record(provider, (kidney, lesion), said, threads)
+        record = replace(record, precision=precision, forms=forms)
+        return OnnxNetworks(kidney, lesion, record)
     # The CPU is last in AUTO_ORDER and always listed; if not, onnxruntime is beyond repair.
     said = why_passed_over(passed_over, runtime_version())
     raise ProviderNotLoadedError(f"no provider works here: {'; '.join(said)}")
+
+
+def _candidates(provider: ProviderName, precision: Precision) -> tuple[ProviderName, ...]:
+    """The providers to try, in order."""
+    if precision is not Precision.INT8:
+        return AUTO_ORDER if provider is ProviderName.AUTO else (provider,)
+    if provider not in (ProviderName.AUTO, ProviderName.CPU):
+        raise PrecisionError(
+            f"int8 runs on the CPU only, not on {provider}. Say --provider cpu, or leave out "
+            "--precision."
+        )
+    return (ProviderName.CPU,)
+
+
+def choose_forms(bundle: Bundle, provider: ProviderName, precision: Precision) -> dict[str, Form]:
+    """The form of each network that a provider is to run.
+
+    Raises:
+        PrecisionError: int8 is asked for, and the bundle has it of neither network.
+    """
+    entries = bundle.manifest.networks
+    wanted: list[VariantName] = ["cpu"] if provider is ProviderName.CPU else []
+    if precision is Precision.INT8:
+        wanted = ["int8", *wanted]
+        if not any("int8" in entries[name].variants for name in NETWORK_NAMES):
+            raise PrecisionError(
+                f"the bundle {bundle.name} has no int8 variant. In a checkout of rcc-onnx, "
+                f"python -m convert quantize {bundle.folder} makes one and measures it."
+            )
+    forms: dict[str, Form] = {}
+    for name in NETWORK_NAMES:
+        there = (one for one in wanted if one in entries[name].variants)
+        forms[name] = next(there, "plain")
+    return forms
 
 
 def open_network(
@@ -226,12 +278,12 @@ def open_network(
                 f"onnxruntime {runtime_version()} refuses the {name} network: "
                 f"{one_line(str(error))}"
             ) from error
-        return OnnxNetwork(name, entry, batch, _ran(session), session)
+        return OnnxNetwork(name, entry, batch, _ran(session, provider), session)
     with captured_stderr() as captured:
         failure = None
         try:
             session = _session(data, provider, batch, threads)
-            network = OnnxNetwork(name, entry, batch, _ran(session), session)
+            network = OnnxNetwork(name, entry, batch, _ran(session, provider), session)
             if network.ran is provider:
                 # Some libraries (cuDNN) are first looked for when something runs. This also moves
                 # the slow first run of a shape out of the first study.
@@ -283,10 +335,14 @@ def _preload_libraries(runtime: ModuleType) -> None:
         _log.debug("onnxruntime.preload_dlls: %s", said.getvalue().strip())
 
 
-def _ran(session: Any) -> ProviderName:
-    """The provider that a session uses first, as it says itself."""
+def _ran(session: Any, asked: ProviderName) -> ProviderName:
+    """The provider that a session uses first, as it says itself.
+
+    Where several of ours go by that name, OpenVINO's devices, it is the one that was asked for: a
+    session cannot be told apart by its device, but none is made on a device that is not there.
+    """
     first = session.get_providers()[0]
-    for name, spec in SPECS.items():
+    for name, spec in ((asked, SPECS[asked]), *SPECS.items()):
         if spec.runtime_name == first:
             return name
     raise ProviderNotLoadedError(f"onnxruntime runs on {first}, which was not asked for")

@@ -5,12 +5,15 @@ patient's right to the left. The network grid has 2 mm pixels and slices about 5
 (docs/pipeline.md section 1).
 """
 
+import math
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
-import numpy as np
-from numpy.typing import NDArray
+if TYPE_CHECKING:
+    # The command line takes its choices from here, and `--version` need not wait for numpy.
+    import numpy as np
+    from numpy.typing import NDArray
 
 Side = Literal["right", "left"]
 SIDES: tuple[Side, Side] = ("right", "left")
@@ -53,6 +56,13 @@ class SeriesPolicy(StrEnum):
     CONTRAST = "contrast"
 
 
+class Precision(StrEnum):
+    """In what numbers the networks compute."""
+
+    FLOAT32 = "float32"
+    INT8 = "int8"
+
+
 class Outcome(StrEnum):
     """What was found on one side."""
 
@@ -73,7 +83,7 @@ class Thresholds:
     def __post_init__(self) -> None:
         for name in ("kidney", "lesion"):
             value = getattr(self, name)
-            if not (np.isfinite(value) and value >= 0):
+            if not (math.isfinite(value) and value >= 0):
                 raise ValueError(f"{name} threshold must be a number of at least 0, not {value}")
 
 
@@ -106,14 +116,14 @@ class NetworkVolume:
         body_beyond: edges of the grid that the body reaches over.
     """
 
-    values: NDArray[np.uint8]
+    values: "NDArray[np.uint8]"
     padding_before: int
     real_slices: int
     body_beyond: frozenset[Edge] = frozenset()
 
     def __post_init__(self) -> None:
         shape = self.values.shape
-        if self.values.dtype != np.uint8 or shape[1:] != (GRID_SIZE, GRID_SIZE):
+        if self.values.dtype != "uint8" or shape[1:] != (GRID_SIZE, GRID_SIZE):
             raise ValueError(f"a network volume is uint8 (n, 160, 160), not {shape}")
         if shape[0] < MIN_SLICES:
             raise ValueError(f"a network volume has at least {MIN_SLICES} slices, not {shape[0]}")

@@ -80,7 +80,14 @@ def case_result(case: str = "case", **changes: object) -> CaseResult:
         models=ModelsUsed(
             "tiny", "1.0.0", {"kidney": "a" * 64, "lesion": "b" * 64}, ("patient",), True
         ),
-        provider=ProviderRecord(ProviderName.AUTO, ProviderName.CPU, "took cpu", 2, "1.32.0"),
+        provider=ProviderRecord(
+            ProviderName.AUTO,
+            ProviderName.CPU,
+            "took cpu",
+            2,
+            "1.32.0",
+            forms={"kidney": "plain", "lesion": "cpu"},
+        ),
         timings_s={"preprocessing": 0.5, "total": 1.25},
         intake=INTAKE,
     )

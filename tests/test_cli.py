@@ -50,6 +50,42 @@ def test_version() -> None:
     assert run("--version").output == f"rcc-onnx {__version__}\n"
 
 
+def test_version_waits_for_nothing_heavy() -> None:
+    code = (
+        "import sys\nfrom rcc_onnx.cli import app\n"
+        "try:\n    app(['--version'])\nexcept SystemExit:\n    pass\n"
+        "print(sorted({name.split('.')[0] for name in sys.modules}))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    said, modules = done.stdout.splitlines()
+    assert said == f"rcc-onnx {__version__}"
+    for heavy in ("numpy", "scipy", "onnxruntime", "pydicom", "PIL", "rich", "tensorflow"):
+        assert f"'{heavy}'" not in modules
+    assert "'typer'" in modules
+
+
+def test_bench_measures_and_writes_what_it_found(
+    phantom: Path, tiny_bundle: Path, tmp_path: Path
+) -> None:
+    out, picture = tmp_path / "bench.json", tmp_path / "bench.png"
+    arguments = ("--provider", "cpu", "--precision", "float32", "--threads", 1, "--repeats", 1)
+    files = ("--json", out, "--plot", picture)
+    result = run("bench", phantom, "--models", tiny_bundle, *arguments, *files)
+    assert result.exit_code == 0
+    assert "Recommended here: --provider cpu (the only one that ran)" in result.output
+    assert RESEARCH_ONLY in result.output
+    document = json.loads(out.read_text())
+    assert document["studies"] == ["case[1]"]
+    assert document["setups"][0]["threads"] == 1
+    assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+def test_bench_that_can_measure_nothing(phantom: Path, tiny_bundle: Path) -> None:
+    result = run("bench", phantom, "--models", tiny_bundle, "--provider", "coreml")
+    assert result.exit_code == 2
+    assert "error [bench]" in result.output
+
+
 def test_infer_writes_results_and_says_what_it_did(
     phantom: Path, tiny_bundle: Path, tmp_path: Path
 ) -> None:

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rcc_onnx.errors import BundleError, BundleManifestError
-from rcc_onnx.manifest import Manifest, is_plain_file_name
+from rcc_onnx.manifest import Manifest
+from rcc_onnx.manifest_fields import is_plain_file_name
 
 
 def _network(name: str, shape: list[int]) -> dict[str, Any]:

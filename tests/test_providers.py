@@ -19,7 +19,7 @@ def test_installed_runtimes(monkeypatch: pytest.MonkeyPatch) -> None:
             return "1.0"
         raise metadata.PackageNotFoundError
 
-    monkeypatch.setattr(providers.metadata, "version", version)
+    monkeypatch.setattr(metadata, "version", version)
     assert installed_runtimes() == ("onnxruntime", "onnxruntime-gpu")
 
 

@@ -81,3 +81,26 @@ def write_bundle(folder: Path, networks: dict[str, bytes] | None = None, **chang
         (folder / f"{name}.onnx").write_bytes(data)
     (folder / "manifest.json").write_text(json.dumps(manifest_of(files, **changes)))
     return folder
+
+
+def add_variant(folder: Path, network: str, name: str, data: bytes) -> None:
+    """Put one more form of a network into a bundle that `write_bundle` wrote."""
+    path = folder / "manifest.json"
+    manifest = json.loads(path.read_text())
+    file = f"{network}.{name}.onnx"
+    agreement = {
+        "inputs": 36,
+        "decisions": 36,
+        "decisions_equal": True,
+        "largest_difference": 1e-06,
+        "largest_sum_difference": 0.0,
+        "least_dice": 1.0,
+    }
+    manifest["networks"][network].setdefault("variants", {})[name] = {
+        "file": file,
+        "sha256": hashlib.sha256(data).hexdigest(),
+        "note": "for tests",
+        "agreement": agreement,
+    }
+    (folder / file).write_bytes(data)
+    path.write_text(json.dumps(manifest))

@@ -12,6 +12,7 @@ import pytest
 
 from convert import job
 from convert.errors import ConvertError, ExportError, ParityError
+from convert.flatten_depth import Flattened, flatten_depth
 from convert.frameworks import import_frameworks, third_party
 from convert.job import convert_files
 from convert.onnx_network import ConvertedNetwork
@@ -84,6 +85,42 @@ def test_the_manifest(tiny_bundle: Path) -> None:
         assert part.inputs >= 32
         assert 0 < part.largest_difference < 1e-5
         assert {kind for kind, _ in part.inputs_by_kind} == {"phantom", "zeros", "ones", "noise"}
+
+
+def test_the_lesion_network_has_a_form_for_cpus(tiny_bundle: Path) -> None:
+    manifest = manifest_of(tiny_bundle)
+    assert not manifest.networks.kidney.variants
+    assert not manifest.networks.kidney.left_out
+    assert manifest.networks.lesion.forms == ("plain", "cpu")
+    found = manifest.networks.lesion.variants["cpu"].agreement
+    assert found.decisions_equal
+    assert found.inputs == found.decisions == 36
+    assert found.least_dice == 1
+    assert 0 < found.largest_difference < 1e-5
+    networks = open_networks(load_bundle(tiny_bundle), ProviderName.CPU)
+    assert networks.record.forms == {"kidney": "plain", "lesion": "cpu"}
+
+
+def test_a_form_that_does_not_agree_is_left_out_and_said_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def spoilt(model: onnx.ModelProto) -> Flattened:
+        flat = flatten_depth(model)
+        assert flat.model is not None
+        for weight in flat.model.graph.initializer:
+            if weight.data_type == onnx.TensorProto.FLOAT and len(weight.dims) == 4:
+                values = onnx.numpy_helper.to_array(weight) * np.float32(1.01)
+                weight.CopyFrom(onnx.numpy_helper.from_array(values, weight.name))
+        return flat
+
+    monkeypatch.setattr("convert.cpu_form.flatten_depth", spoilt)
+    out = tmp_path / "spoilt"
+    convert(out)
+    entry = manifest_of(out).networks.lesion
+    assert entry.forms == ("plain",)
+    assert "differ by up to" in entry.left_out["cpu"]
+    assert not (out / "lesion.cpu.onnx").exists()
+    load_bundle(out).check()
 
 
 @pytest.mark.parametrize("network", NETWORK_NAMES)

@@ -1,0 +1,100 @@
+"""One network by itself in a process of its own, for the benchmarks.
+
+Started as `python -m benchmarks.network_worker VARIANT FOLDER THREADS`. Each line of input,
+`kidney` or `lesion`, is answered with the seconds that one run took, and with the sum of its
+answer. VARIANT is `as-converted` (the plain ONNX file in ONNX Runtime), `float32` or `int8` (as
+this engine runs them), or `openvino`.
+"""
+
+import inspect
+import os
+import sys
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.other_engines import Floats, OpenVinoNetworks
+from rcc_onnx.bench_worker import Json, serve
+from rcc_onnx.errors import OptionError
+from rcc_onnx.networks import Networks
+from rcc_onnx.phantom import network_samples
+from rcc_onnx.providers import ProviderName
+
+SLICES = 16
+"""Slices a run of the 2D network is timed on."""
+SEED = 9
+
+
+class PlainNetworks:
+    """The bundle's plain ONNX files in ONNX Runtime with its own defaults."""
+
+    def __init__(self, folder: Path, threads: int) -> None:
+        os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+        import onnxruntime  # type: ignore[import-untyped]  # noqa: PLC0415
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
+
+        def run_of(name: str) -> Callable[[Floats], Floats]:
+            path = str(folder / "bundle" / f"{name}.onnx")
+            session = onnxruntime.InferenceSession(path, options, ["CPUExecutionProvider"])
+            given = session.get_inputs()[0].name
+            return lambda inputs: np.asarray(session.run(None, {given: inputs})[0])
+
+        self._kidney, self._lesion = run_of("kidney"), run_of("lesion")
+
+    def kidney_probability(self, slices: Floats) -> Floats:
+        return self._kidney(slices[..., None])[..., 0]
+
+    def lesion_probability(self, crop: Floats) -> Floats:
+        return self._lesion(crop[None, ..., None])[0, ..., 0]
+
+
+def networks_of(variant: str, folder: Path, threads: int) -> Networks:
+    """The networks of a variant. Raises OptionError for one that this version does not have."""
+    if variant == "as-converted":
+        return PlainNetworks(folder, threads)
+    if variant == "openvino":
+        return OpenVinoNetworks(folder, threads)
+    from rcc_onnx.bundles import find_bundle  # noqa: PLC0415  loaded only where it is measured
+    from rcc_onnx.sessions import open_networks  # noqa: PLC0415
+
+    more: dict[str, Any] = {}
+    if variant != "float32":
+        if "precision" not in inspect.signature(open_networks).parameters:
+            raise OptionError(f"this version has no {variant}")
+        more["precision"] = variant
+    return open_networks(find_bundle(str(folder / "bundle")), ProviderName.CPU, threads, **more)
+
+
+def start(variant: str, folder: Path, threads: int) -> Callable[[str], Json]:
+    """The networks, loaded, and a phantom's slices and crop to run them on."""
+    networks = networks_of(variant, folder, threads)
+    samples = network_samples(SEED)
+    middle = len(samples.slices) // 2 - SLICES // 2
+    slices = samples.slices[middle : middle + SLICES].astype(np.float32) / np.float32(255)
+    crop = samples.crops[-1].astype(np.float32) / np.float32(255)
+
+    def answer(network: str) -> Json:
+        started = time.perf_counter()
+        if network == "kidney":
+            probability = networks.kidney_probability(slices)
+        else:
+            probability = networks.lesion_probability(crop)
+        return {"seconds": time.perf_counter() - started, "sum": float(probability.sum())}
+
+    return answer
+
+
+def main() -> None:
+    variant, folder, threads = sys.argv[1:]
+    serve(partial(start, variant, Path(folder), int(threads)))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,351 @@
+"""Rewrites a network to compute in 8-bit integers, which CPUs multiply several times faster.
+
+Activations are unsigned, one scale a tensor; weights are signed, one scale for each output channel.
+Everything is written with ONNX's own QuantizeLinear and DequantizeLinear, which ONNX Runtime fuses
+with the convolution between them. A ReLU needs no operator of its own where zero is the smallest
+integer. The last convolution and what follows stay in float32, since probabilities near 0 and their
+sums need more than 256 levels.
+
+A 3D network has its slices as the batch here: the three slices that a kernel reaches are joined on
+channels. That is a copy, but one of bytes. It takes one volume at a time.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import onnx
+
+from convert.errors import QuantizeError
+from convert.folding import folded
+from convert.onnx_graph import Array, GraphReader, GraphWriter, attributes_of
+from convert.ranges import Range
+from convert.volume_nodes import PAIRWISE, POINTWISE, doubles, halves, keeps_size
+
+Attributes = dict[str, Any]
+
+LEVELS = 255
+WEIGHT_LEVELS = 64
+"""Of 127. CPUs without VNNI add two products in 16 bits: 2 * 255 * 64 still fits, so every CPU computes
+the same, and what was compared on one holds on all."""
+SMALLEST_SCALE = 1e-12
+"""For tensors and weights that are zero everywhere."""
+
+
+@dataclass(frozen=True)
+class Bytes:
+    """A tensor of uint8: value = (byte - zero) * scale.
+
+    Attributes:
+        name: shape (batch, channels, rows, columns), or with slices in place of the batch.
+    """
+
+    name: str
+    scale: float
+    zero: int
+
+
+def in_eight_bits(model: onnx.ModelProto, ranges: Mapping[str, Range]) -> onnx.ModelProto:
+    """The integer form of a network of one input and one output whose inner shapes are stated.
+
+    Raises QuantizeError if it holds an operator that has no such form here.
+    """
+    graph = GraphReader(model)
+    quantizer = _Quantizer(graph, ranges)
+    quantizer.run()
+    small = onnx.helper.make_model(
+        onnx.helper.make_graph(
+            quantizer.writer.nodes,
+            "network",
+            list(model.graph.input),
+            list(model.graph.output),
+            quantizer.writer.weights,
+        ),
+        opset_imports=[entry for entry in model.opset_import if entry.domain == ""],
+        ir_version=model.ir_version,
+        producer_name=model.producer_name,
+    )
+    onnx.checker.check_model(small, full_check=True)
+    return small
+
+
+class _Quantizer:
+    """One walk over the source graph."""
+
+    def __init__(self, graph: GraphReader, ranges: Mapping[str, Range]) -> None:
+        self.graph = graph
+        self.ranges = ranges
+        self.writer = GraphWriter()
+        self.bytes: dict[str, Bytes] = {}
+        self.last = _last_convolution(graph)
+        self._done: set[str] = set()
+        self._rules: dict[str, Callable[[onnx.NodeProto], None]] = {
+            "Conv": self._convolution,
+            "ConvTranspose": self._enlargement,
+            "MaxPool": self._pooling,
+            "Concat": self._joining,
+            "Resize": self._repetition,
+        }
+
+    def run(self) -> None:
+        for node in self.graph.nodes:
+            if node.output[0] in self._done:
+                continue
+            self.writer.at = node.name or node.output[0]
+            sources = [name for name in node.input if self.graph.constant(name) is None]
+            if node.op_type == "Conv" or any(name in self.bytes for name in sources):
+                self._rules.get(node.op_type, self._in_float)(node)
+            else:
+                self._copy(node)
+
+    def _copy(self, node: onnx.NodeProto) -> None:
+        values = [self.graph.constant(name) for name in node.input]
+        inputs = [
+            name if value is None else self.writer.weight(value)
+            for name, value in zip(node.input, values, strict=True)
+        ]
+        self.writer.copy(node, inputs)
+
+    # --- Into bytes and back ----------------------------------------------------------------------
+
+    def _grid(self, name: str) -> tuple[float, int]:
+        """Scale and zero of the bytes of a source tensor; zero itself is always exact."""
+        low, high = self.ranges[name]
+        scale = max((high - low) / LEVELS, SMALLEST_SCALE)
+        return scale, min(max(round(-low / scale), 0), LEVELS)
+
+    def _quantized(self, value: str, name: str) -> Bytes:
+        scale, zero = self._grid(name)
+        parameters = self._parameters(scale, zero)
+        return Bytes(self.writer.add("QuantizeLinear", [value, *parameters]), scale, zero)
+
+    def _parameters(self, scale: float, zero: int) -> list[str]:
+        scales = self.writer.weight(np.array(scale, np.float32))
+        return [scales, self.writer.weight(np.array(zero, np.uint8))]
+
+    def _floats(self, values: Bytes) -> str:
+        parameters = self._parameters(values.scale, values.zero)
+        return self.writer.add("DequantizeLinear", [values.name, *parameters])
+
+    def _weights(self, weights: Array) -> tuple[str, Array]:
+        """Weights (out, ...) as integers that are read as floats, and the scale of each output."""
+        axes = tuple(range(1, weights.ndim))
+        scales = np.maximum(np.abs(weights).max(axis=axes) / WEIGHT_LEVELS, SMALLEST_SCALE)
+        scales = scales.astype(np.float32)
+        whole = np.round(weights / scales.reshape(-1, *[1] * len(axes)))
+        limited = np.clip(whole, -WEIGHT_LEVELS, WEIGHT_LEVELS).astype(np.int8)
+        return self._integers(limited, scales), scales
+
+    def _integers(self, values: Array, scales: Array) -> str:
+        zeros = np.zeros(len(scales), values.dtype)
+        inputs = [self.writer.weight(one) for one in (values, scales, zeros)]
+        return self.writer.add("DequantizeLinear", inputs, axis=0)
+
+    def _bias(self, bias: Array, scales: Array, source: Bytes) -> str:
+        steps = (scales * np.float32(source.scale)).astype(np.float32)
+        limit = 2**31 - 1
+        whole = np.clip(np.round(bias / steps.astype(np.float64)), -limit, limit)
+        return self._integers(whole.astype(np.int32), steps)
+
+    def _is_volume(self, name: str) -> bool:
+        return len(self.graph.shape(name)) == 4
+
+    def _source(self, name: str) -> Bytes:
+        """The bytes of a source tensor; the network's image becomes bytes here."""
+        if name not in self.bytes:
+            value = name
+            if self._is_volume(name):
+                channels, slices, *plane = self.graph.shape(name)
+                if channels > 1:
+                    value = self.writer.add("Transpose", [value], perm=[0, 2, 1, 3, 4])
+                value = self._shaped(value, slices, channels, *plane)
+            self.bytes[name] = self._quantized(value, name)
+        return self.bytes[name]
+
+    def _shaped(self, name: str, *shape: int) -> str:
+        return self.writer.add("Reshape", [name, self.writer.weight(np.array(shape))])
+
+    def _as_source(self, value: str, name: str) -> None:
+        """Write floats under the name of the source tensor that they are, in its shape."""
+        if not self._is_volume(name):
+            self.writer.add("Identity", [value], name)
+            return
+        channels, slices, *plane = self.graph.shape(name)
+        if channels > 1:
+            value = self._shaped(value, 1, slices, channels, *plane)
+            self.writer.add("Transpose", [value], name, perm=[0, 2, 1, 3, 4])
+        else:
+            shape = self.writer.weight(np.array([1, 1, slices, *plane]))
+            self.writer.add("Reshape", [value, shape], name)
+
+    # --- Rules ------------------------------------------------------------------------------------
+
+    def _convolution(self, node: onnx.NodeProto) -> None:
+        """A convolution with the normalisation and the ReLU that may follow it alone."""
+        found = folded(self.graph, node)
+        if found is None:
+            raise QuantizeError(f"{node.op_type} {node.name} has computed weights")
+        name = found.output
+        self._done |= found.covered
+        follower = self.graph.only_consumer(name)
+        rectified = follower is not None and follower.op_type == "Relu" and node is not self.last
+        if follower is not None and rectified:
+            name = follower.output[0]
+            self._done.add(name)
+        source = self._source(node.input[0])
+        image, weights, attributes = self._as_2d(node, source, found.weights)
+        if node is self.last:
+            inputs = [self.writer.weight(one) for one in (weights, found.bias)]
+            value = self.writer.add("Conv", [self._floats(image), *inputs], **attributes)
+            self._as_source(value, name)
+            return
+        value = self._convolved(image, weights, found.bias, attributes)
+        self.bytes[name] = self._quantized(value, name)
+        if rectified:
+            self.bytes[name] = self._not_below_zero(self.bytes[name])
+
+    def _convolved(self, image: Bytes, weights: Array, bias: Array, attributes: Attributes) -> str:
+        kernel, scales = self._weights(weights)
+        inputs = [self._floats(image), kernel, self._bias(bias, scales, image)]
+        return self.writer.add("Conv", inputs, **attributes)
+
+    def _as_2d(
+        self, node: onnx.NodeProto, source: Bytes, weights: Array
+    ) -> tuple[Bytes, Array, Attributes]:
+        """What a 2D convolution takes: the image, the weights, and the attributes."""
+        if weights.ndim == 4:
+            return source, weights, attributes_of(node)
+        if not keeps_size(node, weights):
+            raise QuantizeError(f"{node.op_type} {node.name} is no plain 3D convolution")
+        outside, inside, deep, rows, columns = weights.shape
+        attributes = {
+            "kernel_shape": [rows, columns],
+            "pads": [rows // 2, columns // 2, rows // 2, columns // 2],
+        }
+        flat = weights.transpose(0, 2, 1, 3, 4).reshape(outside, deep * inside, rows, columns)
+        return self._neighbours(source, deep, self.graph.shape(node.input[0])[1]), flat, attributes
+
+    def _neighbours(self, source: Bytes, deep: int, slices: int) -> Bytes:
+        """Each slice with those before and after it, `deep` in all, joined on channels."""
+        if deep == 1:
+            return source
+        weight, reach = self.writer.weight, deep // 2
+        pads = weight(np.array([reach, 0, 0, 0, reach, 0, 0, 0]))
+        blank = weight(np.array(source.zero, np.uint8))
+        padded = self.writer.add("Pad", [source.name, pads, blank])
+        moved = [
+            self.writer.add(
+                "Slice", [padded, *(weight(np.array([one])) for one in (start, start + slices, 0))]
+            )
+            for start in range(deep)
+        ]
+        return replace(source, name=self.writer.add("Concat", moved, axis=1))
+
+    def _not_below_zero(self, values: Bytes) -> Bytes:
+        """A ReLU. Where zero is the smallest byte, rounding to bytes has done it."""
+        if not values.zero:
+            return values
+        least = self.writer.weight(np.array(values.zero, np.uint8))
+        return replace(values, name=self.writer.add("Clip", [values.name, least]))
+
+    def _enlargement(self, node: onnx.NodeProto) -> None:
+        """Doubling by weights: a pointwise convolution whose channels are then laid out as pixels.
+
+        Any other transposed convolution is computed in float32.
+        """
+        size, target = (self.graph.shape(one)[1:] for one in (node.input[0], node.output[0]))
+        found = folded(self.graph, node)
+        if found is None or not doubles(node, size, target):
+            self._in_float(node)
+            return
+        weights, name = found.weights, found.output
+        self._done |= found.covered
+        inside, outside = weights.shape[:2]
+        many = weights[0, 0].size
+        # The last two axes become rows and columns, the one before them, if any, slices.
+        flat = np.moveaxis(weights, (0, 1), (-1, -2)).reshape(many * outside, inside, 1, 1)
+        biases = np.tile(found.bias, many)
+        source = self._source(node.input[0])
+        value = self._convolved(source, flat, biases, {"kernel_shape": [1, 1]})
+        values = self._quantized(value, name)
+        if weights.ndim == 5:
+            laid = self._shaped(values.name, 2 * size[0], 4 * outside, size[1], size[2])
+            values = replace(values, name=laid)
+        pixels = self.writer.add("DepthToSpace", [values.name], blocksize=2)
+        self.bytes[name] = replace(values, name=pixels)
+
+    def _pooling(self, node: onnx.NodeProto) -> None:
+        source, name = self._source(node.input[0]), node.output[0]
+        if not self._is_volume(name):
+            pooled = self.writer.add("MaxPool", [source.name], **attributes_of(node))
+            self.bytes[name] = replace(source, name=pooled)
+            return
+        channels, slices, rows, columns = self.graph.shape(name)
+        if not halves(node) or 2 * slices != self.graph.shape(node.input[0])[1]:
+            raise QuantizeError(f"{node.op_type} {node.name} does not halve its volume")
+        image = self.writer.add("MaxPool", [source.name], kernel_shape=[2, 2], strides=[2, 2])
+        pairs = self._shaped(image, slices, 2, channels * rows * columns)
+        best = self.writer.add("ReduceMax", [pairs], axes=[1], keepdims=0)
+        best = self._shaped(best, slices, channels, rows, columns)
+        self.bytes[name] = replace(source, name=best)
+
+    def _joining(self, node: onnx.NodeProto) -> None:
+        name, axes = node.output[0], len(self.graph.shape(node.output[0])) + 1
+        if attributes_of(node)["axis"] % axes != 1:
+            self._in_float(node)
+            return
+        scale, zero = self._grid(name)
+        names = []
+        for one in map(self._source, node.input):
+            # Ranges of what is joined were united, so this is for the unforeseen.
+            same = (one.scale, one.zero) == (scale, zero)
+            names.append(one.name if same else self._quantized(self._floats(one), name).name)
+        self.bytes[name] = Bytes(self.writer.add("Concat", names, axis=1), scale, zero)
+
+    def _repetition(self, node: onnx.NodeProto) -> None:
+        """Enlargement by repeating pixels, and slices."""
+        name = node.output[0]
+        size, target = (self.graph.shape(one)[1:] for one in (node.input[0], name))
+        if not doubles(node, size, target):
+            self._in_float(node)
+            return
+        source = self._source(node.input[0])
+        factors = [2, 1, 2, 2] if self._is_volume(name) else [1, 1, 2, 2]
+        inputs = [source.name, "", self.writer.weight(np.array(factors, np.float32))]
+        larger = self.writer.add("Resize", inputs, **attributes_of(node))
+        self.bytes[name] = replace(source, name=larger)
+
+    def _in_float(self, node: onnx.NodeProto) -> None:
+        """Any other operator, between bytes. On volumes, only what treats channels one by one."""
+        name = node.output[0]
+        inputs = []
+        for source in node.input:
+            value = self.graph.constant(source)
+            if value is not None:
+                inputs.append(self.writer.weight(value))
+            else:
+                inputs.append(self._floats(self.bytes[source]) if source in self.bytes else source)
+        if self._is_volume(name) or self._is_volume(node.input[0]):
+            self._check_works_on_slices(node)
+        if name not in self.ranges:
+            self.writer.add(node.op_type, inputs, name, **attributes_of(node))
+            return
+        answer = self.writer.add(node.op_type, inputs, **attributes_of(node))
+        self.bytes[name] = self._quantized(answer, name)
+
+    def _check_works_on_slices(self, node: onnx.NodeProto) -> None:
+        numbers = [self.graph.constant(name) for name in node.input]
+        simple = node.op_type in POINTWISE | PAIRWISE and all(
+            name in self.bytes if number is None else number.size == 1
+            for name, number in zip(node.input, numbers, strict=True)
+        )
+        if not simple and node.op_type != "BatchNormalization":
+            raise QuantizeError(f"{node.op_type} {node.name} has no form in 8-bit integers here")
+
+
+def _last_convolution(graph: GraphReader) -> onnx.NodeProto:
+    convolutions = [node for node in graph.nodes if node.op_type == "Conv"]
+    if not convolutions:
+        raise QuantizeError("the network has no convolution")
+    return convolutions[-1]

@@ -1,0 +1,97 @@
+"""Reading one ONNX graph and writing another: what a rewriting pass needs, without its rules."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import helper, numpy_helper
+
+Array = NDArray[Any]
+
+
+class GraphReader:
+    """Look-ups in a graph whose shapes were inferred.
+
+    Attributes:
+        nodes: in an order in which each follows those it needs.
+    """
+
+    def __init__(self, model: onnx.ModelProto) -> None:
+        graph = model.graph
+        self.nodes: tuple[onnx.NodeProto, ...] = tuple(graph.node)
+        self.input: str = graph.input[0].name
+        self.output: str = graph.output[0].name
+        self._weights = {weight.name: weight for weight in graph.initializer}
+        self._consumers: dict[str, list[onnx.NodeProto]] = {}
+        for node in self.nodes:
+            for name in node.input:
+                self._consumers.setdefault(name, []).append(node)
+        self._shapes: dict[str, tuple[int, ...]] = {}
+        for value in (*graph.input, *graph.value_info, *graph.output):
+            sizes = [one.dim_value for one in value.type.tensor_type.shape.dim]
+            self._shapes[value.name] = tuple(sizes[1:])
+
+    def constant(self, name: str) -> Array | None:
+        """The value of a weight, or None for what is computed."""
+        weight = self._weights.get(name)
+        return None if weight is None else numpy_helper.to_array(weight)
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        """Sizes without the batch; () if unknown, 0 for a single size that is unknown."""
+        return self._shapes.get(name, ())
+
+    def consumers(self, name: str) -> list[onnx.NodeProto]:
+        """Nodes that take `name`; one that takes it twice is there twice."""
+        return self._consumers.get(name, [])
+
+    def only_consumer(self, name: str) -> onnx.NodeProto | None:
+        """The node that alone takes `name`, if it is one and `name` is not the network's output."""
+        takers = self.consumers(name)
+        return takers[0] if len(takers) == 1 and name != self.output else None
+
+
+@dataclass
+class GraphWriter:
+    """Collects nodes and weights. Names are made from `at`, the source node that is rewritten."""
+
+    nodes: list[onnx.NodeProto] = field(default_factory=list)
+    weights: list[onnx.TensorProto] = field(default_factory=list)
+    at: str = "network"
+    _taken: dict[str, int] = field(default_factory=dict)
+    _known: dict[tuple[str, tuple[int, ...], bytes], str] = field(default_factory=dict)
+
+    def add(self, kind: str, inputs: list[str], output: str = "", **attributes: Any) -> str:
+        """Append a node and give back the name of its only output."""
+        output = output or self._name(kind)
+        self.nodes.append(helper.make_node(kind, inputs, [output], output, **attributes))
+        return output
+
+    def copy(self, node: onnx.NodeProto, inputs: list[str]) -> None:
+        """Append a source node as it is, but for the names of its inputs."""
+        twin = onnx.NodeProto()
+        twin.CopyFrom(node)
+        del twin.input[:]
+        twin.input.extend(inputs)
+        self.nodes.append(twin)
+
+    def weight(self, value: Array) -> str:
+        """A weight, float32 unless it is of integers. Equal ones are stored once."""
+        if value.dtype.kind == "f":
+            value = value.astype(np.float32)
+        value = np.ascontiguousarray(value)
+        key = (value.dtype.str, value.shape, value.tobytes())
+        if key not in self._known:
+            self._known[key] = self._name("weight")
+            self.weights.append(numpy_helper.from_array(value, self._known[key]))
+        return self._known[key]
+
+    def _name(self, part: str) -> str:
+        base = f"{self.at}/{part}"
+        self._taken[base] = self._taken.get(base, 0) + 1
+        return f"{base}_{self._taken[base]}"
+
+
+def attributes_of(node: onnx.NodeProto) -> dict[str, Any]:
+    return {one.name: helper.get_attribute_value(one) for one in node.attribute}

@@ -1,0 +1,63 @@
+"""Which 3D nodes are the plain kinds that have a form on tall images."""
+
+import onnx
+
+from convert.onnx_graph import Array, attributes_of
+
+# fmt: off
+POINTWISE = frozenset((
+    "Abs", "Clip", "Elu", "Exp", "HardSigmoid", "Identity", "LeakyRelu", "Neg", "Reciprocal",
+    "Relu", "Selu", "Sigmoid", "Softplus", "Softsign", "Tanh",
+))
+# fmt: on
+PAIRWISE = frozenset(("Add", "Div", "Max", "Min", "Mul", "Sub"))
+
+
+def keeps_size(node: onnx.NodeProto, weights: Array) -> bool:
+    """Whether a convolution has odd lengths, "same" padding, and nothing unusual."""
+    attributes = attributes_of(node)
+    lengths = weights.shape[2:]
+    same = [length // 2 for length in lengths] * 2
+    return (
+        all(length % 2 for length in lengths)
+        and attributes.get("auto_pad", b"NOTSET") in (b"NOTSET", b"VALID")
+        and list(attributes.get("pads", [0] * 6)) == same
+        and set(attributes.get("strides", [1])) == {1}
+        and set(attributes.get("dilations", [1])) == {1}
+        and attributes.get("group", 1) == 1
+    )
+
+
+def halves(node: onnx.NodeProto) -> bool:
+    """Whether a pooling takes 2x2x2 voxels each time, without overlap or padding."""
+    attributes = attributes_of(node)
+    return (
+        list(attributes["kernel_shape"]) == [2, 2, 2]
+        and list(attributes.get("strides", [])) == [2, 2, 2]
+        and not any(attributes.get("pads", [0]))
+        and set(attributes.get("dilations", [1])) == {1}
+        and len(node.output) == 1
+    )
+
+
+def doubles(node: onnx.NodeProto, source: tuple[int, ...], target: tuple[int, ...]) -> bool:
+    """Whether an enlargement makes 2x2x2 voxels (or 2x2 pixels) of each one.
+
+    It may do so by weights or by repetition. `source` and `target` are sizes without channels.
+    """
+    attributes = attributes_of(node)
+    if tuple(2 * many for many in source) != target:
+        return False
+    if node.op_type == "Resize":
+        return (
+            attributes.get("mode") == b"nearest"
+            and attributes.get("coordinate_transformation_mode") == b"asymmetric"
+            and attributes.get("nearest_mode") == b"floor"
+        )
+    return (
+        list(attributes["kernel_shape"]) == [2] * len(source)
+        and not any(attributes.get("pads", [0]))
+        and not any(attributes.get("output_padding", [0]))
+        and set(attributes.get("dilations", [1])) == {1}
+        and attributes.get("group", 1) == 1
+    )

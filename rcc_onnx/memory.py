@@ -1,0 +1,82 @@
+"""How much memory this process holds, and the most it ever held."""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+_KIB = 1024
+_STATUS = Path("/proc/self/status")
+
+
+def memory_bytes() -> int | None:
+    """Physical memory that the process holds now; None where it cannot be asked."""
+    if sys.platform == "win32":
+        return _windows("WorkingSetSize")
+    return _from_proc("VmRSS")
+
+
+def peak_memory_bytes() -> int | None:
+    """The most physical memory the process has held so far; None where it cannot be asked.
+
+    On Linux from /proc: getrusage there may report the peak of the program that started this one.
+    """
+    if sys.platform == "win32":
+        return _windows("PeakWorkingSetSize")
+    peak, now = _from_proc("VmHWM"), _from_proc("VmRSS")
+    if peak is None or now is None:
+        return _from_getrusage()
+    # Linux counts in batches, and not both at the same moment.
+    return max(peak, now)
+
+
+def _from_proc(field: str, status: Path = _STATUS) -> int | None:
+    try:
+        lines = status.read_text(encoding="ascii", errors="replace").splitlines()
+    except OSError:
+        return None
+    for line in lines:
+        name, _, value = line.partition(":")
+        if name == field:
+            return int(value.split()[0]) * _KIB
+    return None
+
+
+def _from_getrusage() -> int | None:
+    try:
+        import resource  # noqa: PLC0415  not on Windows
+    except ImportError:
+        return None
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    # macOS counts bytes, the other systems kibibytes.
+    return peak if sys.platform == "darwin" else peak * _KIB
+
+
+def _windows(field: str) -> int | None:
+    """A field of PROCESS_MEMORY_COUNTERS of this process."""
+    import ctypes  # noqa: PLC0415  only here
+    from ctypes import wintypes  # noqa: PLC0415
+
+    names = (
+        "PeakWorkingSetSize WorkingSetSize QuotaPeakPagedPoolUsage QuotaPagedPoolUsage "
+        "QuotaPeakNonPagedPoolUsage QuotaNonPagedPoolUsage PagefileUsage PeakPagefileUsage"
+    )
+
+    class Counters(ctypes.Structure):
+        _fields_ = [
+            ("cb", wintypes.DWORD),
+            ("PageFaultCount", wintypes.DWORD),
+            *((name, ctypes.c_size_t) for name in names.split()),
+        ]
+
+    counters = Counters(cb=ctypes.sizeof(Counters))
+    kernel = ctypes.WinDLL("kernel32")  # type: ignore[attr-defined]
+    # A handle is a pointer: without these, 64-bit Windows would cut it to 32 bits.
+    kernel.GetCurrentProcess.restype = wintypes.HANDLE
+    ask: Callable[..., int] = kernel.K32GetProcessMemoryInfo
+    ask.argtypes = [  # type: ignore[attr-defined]
+        wintypes.HANDLE,
+        ctypes.POINTER(Counters),
+        wintypes.DWORD,
+    ]
+    asked = ask(kernel.GetCurrentProcess(), ctypes.byref(counters), counters.cb)
+    return int(getattr(counters, field)) if asked else None

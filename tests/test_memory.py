@@ -1,0 +1,46 @@
+"""What a process says of its own memory."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from rcc_onnx import memory
+
+MB = 1_000_000
+SLACK = 4 * MB
+"""Linux counts a process's pages in batches for each CPU, so that two reads differ by some."""
+READABLE = memory.peak_memory_bytes() is not None
+ASK = "from rcc_onnx.memory import peak_memory_bytes; print(peak_memory_bytes())"
+
+
+@pytest.mark.skipif(not READABLE, reason="NOT TESTED HERE: this system does not tell")
+def test_the_peak_stays_when_memory_goes() -> None:
+    code = (
+        "import numpy as np; from rcc_onnx.memory import memory_bytes, peak_memory_bytes\n"
+        "before = peak_memory_bytes()\n"
+        "filled = np.ones(100_000_000, np.uint8); held = memory_bytes(); del filled\n"
+        "print(before, held, memory_bytes(), peak_memory_bytes())\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    before, held, after, peak = (int(one) for one in done.stdout.split())
+    assert peak >= before + 90 * MB
+    assert peak >= held - SLACK
+    assert after < peak - 90 * MB
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="NOT TESTED HERE: getrusage's fault on Linux")
+def test_the_peak_is_not_that_of_the_program_that_started_this_one() -> None:
+    filled = np.ones(400 * MB, np.uint8)
+    done = subprocess.run([sys.executable, "-c", ASK], capture_output=True, text=True, check=True)
+    assert 1 * MB < int(done.stdout) < filled.nbytes / 2
+
+
+def test_a_system_that_does_not_tell(tmp_path: Path) -> None:
+    assert memory._from_proc("VmHWM", tmp_path / "missing") is None
+    other = tmp_path / "status"
+    other.write_text("Name:\tpython\nVmPeak:\t 12 kB\n")
+    assert memory._from_proc("VmHWM", other) is None
+    assert memory._from_proc("VmPeak", other) == 12 * 1024
