@@ -27,8 +27,8 @@ Attributes = dict[str, Any]
 
 LEVELS = 255
 WEIGHT_LEVELS = 64
-"""Of 127. CPUs without VNNI add two products in 16 bits: 2 * 255 * 64 still fits, so every CPU computes
-the same, and what was compared on one holds on all."""
+"""Of 127. CPUs without VNNI add two products in 16 bits: 2 * 255 * 64 still fits, so every CPU
+computes the same, and what was compared on one holds on all."""
 SMALLEST_SCALE = 1e-12
 """For tensors and weights that are zero everywhere."""
 
