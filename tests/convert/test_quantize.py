@@ -1,11 +1,13 @@
 """Adding int8 variants to a bundle: all of it or nothing, and only if every decision holds."""
 
+import shutil
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
 import onnx
 import pytest
+from pydicom.data import get_testdata_file
 
 from convert import quantize
 from convert.cli import main
@@ -113,7 +115,9 @@ def test_nothing_to_calibrate_on(folder: Path, tmp_path: Path) -> None:
         quietly(folder, tmp_path / "nowhere")
     study = tmp_path / "study"
     study.mkdir()
-    (study / "a.dcm").write_bytes(bytes(128) + b"DICM" + bytes(8))
+    picture = get_testdata_file("MR_small.dcm", download=False)
+    assert isinstance(picture, str)
+    shutil.copy(picture, study / "a.dcm")
     with pytest.raises(QuantizeError, match="no study that can be analysed"):
         quietly(folder, study)
     assert "kidney.int8.onnx" not in contents(folder)
