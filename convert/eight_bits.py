@@ -21,7 +21,7 @@ from convert.errors import QuantizeError
 from convert.folding import folded
 from convert.onnx_graph import Array, GraphReader, GraphWriter, attributes_of
 from convert.ranges import Range
-from convert.volume_nodes import PAIRWISE, POINTWISE, doubles, halves, keeps_size
+from convert.volume_nodes import PAIRWISE, POINTWISE, channel_slope, doubles, halves, keeps_size
 
 Attributes = dict[str, Any]
 
@@ -322,6 +322,8 @@ class _Quantizer:
         inputs = []
         for source in node.input:
             value = self.graph.constant(source)
+            if value is not None and node.op_type == "PRelu" and self._is_volume(name):
+                value = channel_slope(self.graph, node)
             if value is not None:
                 inputs.append(self.writer.weight(value))
             else:
@@ -340,7 +342,8 @@ class _Quantizer:
             name in self.bytes if number is None else number.size == 1
             for name, number in zip(node.input, numbers, strict=True)
         )
-        if not simple and node.op_type != "BatchNormalization":
+        sloped = node.op_type == "PRelu" and channel_slope(self.graph, node) is not None
+        if not simple and not sloped and node.op_type != "BatchNormalization":
             raise QuantizeError(f"{node.op_type} {node.name} has no form in 8-bit integers here")
 
 

@@ -16,6 +16,7 @@ NETWORKS: dict[str, dict[str, Any]] = {
     "plain": {},
     "normalised after the activation": {"normalised": "after"},
     "another activation": {"activation": "Elu"},
+    "a slope for each channel": {"activation": "PRelu"},
     "enlarged by repetition": {"up": "resize"},
     "added": {"join": "Add"},
     "odd sizes": {"shape": (6, 10, 2)},
