@@ -6,7 +6,8 @@ import numpy as np
 import onnx
 import pytest
 
-from convert.eight_bits import WEIGHT_LEVELS, in_eight_bits
+from convert.byte_tensors import WEIGHT_LEVELS
+from convert.eight_bits import in_eight_bits
 from convert.errors import QuantizeError
 from convert.ranges import observed_ranges
 from rcc_onnx.sessions import import_runtime
