@@ -1,5 +1,7 @@
 """The computation, from slices to findings, to be read from top to bottom (docs/pipeline.md)."""
 
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
@@ -11,7 +13,7 @@ from rcc_onnx.intake import Study
 from rcc_onnx.kidneys import crop_around, locate_kidney, split_sides
 from rcc_onnx.lesions import bound_lesion
 from rcc_onnx.networks import Networks
-from rcc_onnx.preprocess import network_input, network_volume
+from rcc_onnx.preprocess import VolumeReading, network_input
 from rcc_onnx.stopwatch import Stopwatch
 from rcc_onnx.values import SIDES, NetworkVolume, Outcome, Side, Thresholds
 
@@ -28,18 +30,71 @@ def analyse_study(
         IntakeError: a slice cannot be decoded, or does not hold what its header says.
         NetworkError: a network failed or answered nonsense.
     """
-    with watch.stage("preprocessing"):
-        volume = network_volume(study)
-    return analyse_volume(volume, networks, thresholds, watch)
+    reading = VolumeReading(study)
+    parts = _read_ahead(reading.parts(SLICES_A_CALL), watch)
+    kidneys = _kidney_probability(reading.values, parts, networks, watch)
+    return _analyse_sides(reading.volume(), kidneys, networks, thresholds, watch)
 
 
 def analyse_volume(
     volume: NetworkVolume, networks: Networks, thresholds: Thresholds, watch: Stopwatch
 ) -> dict[Side, SideFinding]:
     """Findings on both sides of a network volume."""
-    with watch.stage("kidney_network"):
-        kidneys = split_sides(_kidney_probability(volume.values, networks, watch))
-    halves = split_sides(volume.values)
+    depth = len(volume.values)
+    starts = range(0, depth, SLICES_A_CALL)
+    parts = (slice(start, min(start + SLICES_A_CALL, depth)) for start in starts)
+    kidneys = _kidney_probability(volume.values, parts, networks, watch)
+    return _analyse_sides(volume, kidneys, networks, thresholds, watch)
+
+
+def _read_ahead(parts: Iterator[slice], watch: Stopwatch) -> Iterator[slice]:
+    """The same parts; the next one is read in a thread while the caller works on the last.
+
+    What is timed as preprocessing is the waiting for it.
+    """
+    with ThreadPoolExecutor(max_workers=1) as reader:
+        ahead = reader.submit(lambda: next(parts, None))
+        is_first = True
+        while True:
+            with watch.stage("preprocessing", 0.0 if is_first else None):
+                part = ahead.result()
+            if part is None:
+                return
+            ahead = reader.submit(lambda: next(parts, None))
+            is_first = False
+            yield part
+
+
+def _kidney_probability(
+    values: NDArray[np.uint8], parts: Iterable[slice], networks: Networks, watch: Stopwatch
+) -> NDArray[np.float64]:
+    """Kidney probability of every voxel, in float64, as the notebook keeps and sums it.
+
+    Slices that are the same, as all blank ones are, are given to the network once. `parts` are the
+    places of all slices, in order; the values of a part need be there only when it comes.
+    """
+    probability = np.empty(values.shape, np.float64)
+    place_of: dict[bytes, int] = {}
+    for part in parts:
+        with watch.stage("kidney_network", part.start / len(values)):
+            places = range(part.start, part.stop)
+            same_as = [place_of.setdefault(values[at].tobytes(), at) for at in places]
+            new = [at for at, same in zip(places, same_as, strict=True) if at == same]
+            if new:
+                probability[new] = networks.kidney_probability(network_input(values[new]))
+            probability[part] = probability[same_as]
+        watch.progress("kidney_network", part.stop / len(values))
+    return probability
+
+
+def _analyse_sides(
+    volume: NetworkVolume,
+    kidney_probability: NDArray[np.float64],
+    networks: Networks,
+    thresholds: Thresholds,
+    watch: Stopwatch,
+) -> dict[Side, SideFinding]:
+    halves, kidneys = split_sides(volume.values), split_sides(kidney_probability)
     found = {
         side: _analyse_side(halves[side], kidneys[side], networks, thresholds, watch)
         for side in SIDES
@@ -48,30 +103,6 @@ def analyse_volume(
         side: replace(finding, flags=side_flags(side, volume, kidneys[side]))
         for side, finding in found.items()
     }
-
-
-def _kidney_probability(
-    values: NDArray[np.uint8], networks: Networks, watch: Stopwatch
-) -> NDArray[np.float64]:
-    """Kidney probability of every voxel, in float64, as the notebook keeps and sums it.
-
-    Slices that are the same, as all blank ones are, are given to the network once.
-    """
-    first, same_as = _distinct_slices(values)
-    answers = np.empty((first.size, *values.shape[1:]), np.float32)
-    for start in range(0, first.size, SLICES_A_CALL):
-        part = slice(start, start + SLICES_A_CALL)
-        answers[part] = networks.kidney_probability(network_input(values[first[part]]))
-        watch.progress("kidney_network", min((start + SLICES_A_CALL) / first.size, 1.0))
-    return answers[same_as].astype(np.float64)
-
-
-def _distinct_slices(values: NDArray[np.uint8]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Indices of the slices that no earlier one equals; and for each slice the place among those
-    of the one it equals."""
-    places: dict[bytes, int] = {}
-    same_as = np.array([places.setdefault(one.tobytes(), len(places)) for one in values])
-    return np.unique(same_as, return_index=True)[1], same_as
 
 
 def _analyse_side(

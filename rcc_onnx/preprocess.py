@@ -1,5 +1,7 @@
 """From the slices of a study to the volume the networks see (docs/pipeline.md section 1)."""
 
+from collections.abc import Iterator
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -29,25 +31,66 @@ def network_volume(study: Study) -> NetworkVolume:
         ValuesNotHuError: in the standard profile, values that cannot be Hounsfield units.
         NotebookStopsError: in the notebook profile, a slice without foreground.
     """
-    notebook = study.profile is Profile.NOTEBOOK
-    evidence, beyond = HuEvidence(), set[Edge]()
-    needed = study.needed_slices
-    padding_before = max(MIN_SLICES - len(needed), 0) // 2
-    values = np.zeros((max(len(needed), MIN_SLICES), GRID_SIZE, GRID_SIZE), dtype=np.uint8)
-    for place, one in enumerate(needed, start=padding_before):
-        rows, columns = _axis_maps(one, study.profile)
+    reading = VolumeReading(study)
+    for _ in reading.parts(len(reading.values)):
+        pass
+    return reading.volume()
+
+
+class VolumeReading:
+    """A network volume that fills up, so that the networks can start before it is read.
+
+    Attributes:
+        values: as in `NetworkVolume`; blank where nothing was read yet.
+    """
+
+    def __init__(self, study: Study) -> None:
+        self._study = study
+        self._needed = study.needed_slices
+        self._padding_before = max(MIN_SLICES - len(self._needed), 0) // 2
+        self._evidence, self._beyond = HuEvidence(), set[Edge]()
+        self._is_read = False
+        depth = max(len(self._needed), MIN_SLICES)
+        self.values = np.zeros((depth, GRID_SIZE, GRID_SIZE), dtype=np.uint8)
+
+    def parts(self, size: int) -> Iterator[slice]:
+        """Read; after each `size` slices of `values`, the places that are done. To be used once.
+
+        Raises:
+            PixelsError, ValuesNotHuError, NotebookStopsError: as `network_volume`.
+        """
+        depth = len(self.values)
+        for start in range(0, depth, size):
+            part = slice(start, min(start + size, depth))
+            for place in range(part.start, part.stop):
+                index = place - self._padding_before
+                if 0 <= index < len(self._needed):
+                    self._read(place, self._needed[index])
+            yield part
+        if self._study.profile is not Profile.NOTEBOOK:
+            self._evidence.check(self._study.folder.name)
+        self._is_read = True
+
+    def volume(self) -> NetworkVolume:
+        """The volume, once `parts` has come to its end."""
+        if not self._is_read:
+            raise AssertionError("a volume that is not read to its end")
+        return NetworkVolume(
+            self.values, self._padding_before, len(self._needed), frozenset(self._beyond)
+        )
+
+    def _read(self, place: int, one: StudySlice) -> None:
+        notebook = self._study.profile is Profile.NOTEBOOK
+        rows, columns = _axis_maps(one, self._study.profile)
         grey, body = (
             _notebook_slice(one, rows, columns)
             if notebook
-            else _standard_slice(one, rows, columns, evidence)
+            else _standard_slice(one, rows, columns, self._evidence)
         )
-        values[place, rows.places, columns.places] = grey
+        self.values[place, rows.places, columns.places] = grey
         # Where the notebook's mask is made of values that are no HU, it shows no body.
         if body is not None and not (notebook and (one.slope, one.intercept) != (1, 0)):
-            beyond |= _edges_beyond(body, one, rows, columns)
-    if not notebook:
-        evidence.check(study.folder.name)
-    return NetworkVolume(values, padding_before, len(needed), frozenset(beyond))
+            self._beyond |= _edges_beyond(body, one, rows, columns)
 
 
 def network_input(values: NDArray[np.uint8]) -> NDArray[np.float32]:

@@ -17,9 +17,13 @@ class Stopwatch:
         self._started = time.perf_counter()
 
     @contextmanager
-    def stage(self, name: str) -> Iterator[None]:
-        """Time a block. The same name again adds to it."""
-        self.progress(name, 0.0)
+    def stage(self, name: str, done: float | None = 0.0) -> Iterator[None]:
+        """Time a block. The same name again adds to it.
+
+        `done` is what the listener is told of the stage; None: nothing.
+        """
+        if done is not None:
+            self.progress(name, done)
         started = time.perf_counter()
         try:
             yield

@@ -1,14 +1,21 @@
 """The pipeline on arrays, with networks that need no weights."""
 
+import threading
+from pathlib import Path
+from threading import Event
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from rcc_onnx.errors import NetworkRunError, PixelsError, ValuesNotHuError
+from rcc_onnx.intake import pixels, read_study
 from rcc_onnx.networks import FakeNetworks
-from rcc_onnx.pipeline import _kidney_probability, analyse_volume
-from rcc_onnx.preprocess import network_input
+from rcc_onnx.pipeline import _kidney_probability, analyse_study, analyse_volume
+from rcc_onnx.preprocess import network_input, network_volume
 from rcc_onnx.stopwatch import Stopwatch
-from rcc_onnx.values import NetworkVolume, Outcome, Thresholds
+from rcc_onnx.values import NetworkVolume, Outcome, Profile, Thresholds
+from tests.dicom_factory import body_volume, ct_series, write_series
 
 KIDNEY, LESION = 140, 220
 """Grey values that the fake networks take for kidney, and for kidney with suspected lesion."""
@@ -136,9 +143,85 @@ def test_the_same_slice_is_given_to_the_kidney_network_once(monkeypatch) -> None
     distinct = rng.integers(0, 256, (21, 160, 160)).astype(np.uint8)
     order = rng.permutation([*range(21), *range(5), *[3] * 20])
     values = np.concatenate([distinct[order], np.zeros((4, 160, 160), np.uint8)])
-    volume = NetworkVolume(values, 0, len(values))
-    found = _kidney_probability(volume.values, CountingNetworks(), Stopwatch())
+    parts = [slice(start, start + 10) for start in range(0, 50, 10)]
+    assert len(values) == 50
+    found = _kidney_probability(values, parts, CountingNetworks(), Stopwatch())
     assert CountingNetworks.given == 22
     assert found.dtype == np.float64
     expected = FakeNetworks().kidney_probability(network_input(values))
     np.testing.assert_array_equal(found, expected)
+
+
+def study_of(folder: Path, slices: int = 53):
+    """Bodies of noise, no two slices alike."""
+    hu = np.concatenate([body_volume((1, 60, 70), seed) for seed in range(slices)])
+    return write_series(folder, ct_series(hu, (5.0, 2.0, 2.0)))
+
+
+@pytest.mark.parametrize("slices", [19, 53])
+@pytest.mark.parametrize("profile", Profile)
+def test_reading_ahead_changes_nothing(tmp_path, profile, slices) -> None:
+    study = read_study(study_of(tmp_path, slices), profile)
+    thresholds, watch = Thresholds(100, 5), Stopwatch()
+    found = analyse_study(study, FakeNetworks(0.4, 0.9), thresholds, watch)
+    expected = analyse_volume(
+        network_volume(study), FakeNetworks(0.4, 0.9), thresholds, Stopwatch()
+    )
+    assert {"preprocessing", "kidney_network"} <= set(watch.seconds())
+    assert found["right"].kidney.probability_sum > 100
+    for side, finding in found.items():
+        plain = expected[side]
+        assert (finding.outcome, finding.kidney, finding.flags) == (
+            plain.outcome,
+            plain.kidney,
+            plain.flags,
+        )
+
+
+def test_slices_are_read_while_the_network_runs(tmp_path) -> None:
+    """The network waits for the slices after its own to be decoded; one at a time it would never
+    be answered."""
+    study = read_study(study_of(tmp_path), Profile.STANDARD)
+    decoded = Event()
+
+    class Waiting(FakeNetworks):
+        def kidney_probability(self, slices: NDArray[np.float32]) -> NDArray[np.float32]:
+            assert decoded.wait(timeout=20)
+            return super().kidney_probability(slices)
+
+    read = pixels.read_hu
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            "rcc_onnx.intake.study.read_hu",
+            lambda header: (header.file_name == "025.dcm" and decoded.set()) or read(header),
+        )
+        analyse_study(study, Waiting(), Thresholds(), Stopwatch())
+
+
+@pytest.mark.parametrize("number", [1, 25, 53])
+def test_a_slice_that_cannot_be_read_ends_the_study(tmp_path, number) -> None:
+    folder = study_of(tmp_path)
+    study = read_study(folder, Profile.STANDARD)
+    path = folder / f"{number:03}.dcm"
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(PixelsError, match=path.name):
+        analyse_study(study, FakeNetworks(), Thresholds(), Stopwatch())
+
+
+def test_values_that_are_no_hu_end_the_study(tmp_path) -> None:
+    hu = body_volume((6, 60, 70)) + 1024
+    study = read_study(write_series(tmp_path, ct_series(hu)), Profile.STANDARD)
+    with pytest.raises(ValuesNotHuError):
+        analyse_study(study, FakeNetworks(), Thresholds(), Stopwatch())
+
+
+def test_a_failing_network_ends_the_study(tmp_path) -> None:
+    class Failing(FakeNetworks):
+        def kidney_probability(self, slices: NDArray[np.float32]) -> NDArray[np.float32]:
+            raise NetworkRunError("on purpose")
+
+    study = read_study(study_of(tmp_path), Profile.STANDARD)
+    before = threading.active_count()
+    with pytest.raises(NetworkRunError):
+        analyse_study(study, Failing(), Thresholds(), Stopwatch())
+    assert threading.active_count() == before
