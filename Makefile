@@ -3,7 +3,7 @@
 PYTHON ?= .venv/bin/python
 BIN := $(dir $(PYTHON))
 
-.PHONY: check format test bench
+.PHONY: check format test bench bench-speed
 
 check:
 	$(PYTHON) -m ruff check .
@@ -21,3 +21,7 @@ test:
 # How well the phantom bundle finds what was drawn, on 200 studies: about 10 minutes on two cores.
 bench:
 	$(PYTHON) -m benchmarks.phantom_accuracy --studies 200 --json phantom_accuracy.json
+
+# Speed, memory and start beside other engines, with the extra `convert`: about 15 minutes.
+bench-speed:
+	$(PYTHON) -m benchmarks
