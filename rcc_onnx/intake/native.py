@@ -45,7 +45,7 @@ def _is_plain(header: SliceHeader) -> bool:
     return (
         header.photometric_interpretation == "MONOCHROME2"
         and header.samples_per_pixel == header.frames == 1
-        and True
+        and bits.allocated == _WORD_BITS
         and 0 < bits.stored <= bits.allocated
         and bits.high == bits.stored - 1
         and header.rows > 0
