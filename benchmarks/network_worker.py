@@ -6,23 +6,21 @@ answer. VARIANT is `as-converted` (the plain ONNX file in ONNX Runtime), `float3
 this engine runs them), or `openvino`.
 """
 
-import inspect
 import os
 import sys
 import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from benchmarks.other_engines import Floats, OpenVinoNetworks
 from rcc_onnx.bench_worker import Json, serve
-from rcc_onnx.errors import OptionError
 from rcc_onnx.networks import Networks
 from rcc_onnx.phantom import network_samples
 from rcc_onnx.providers import ProviderName
+from rcc_onnx.values import Precision
 
 SLICES = 16
 """Slices a run of the 2D network is timed on."""
@@ -56,7 +54,7 @@ class PlainNetworks:
 
 
 def networks_of(variant: str, folder: Path, threads: int) -> Networks:
-    """The networks of a variant. Raises OptionError for one that this version does not have."""
+    """The networks of a variant. Raises PrecisionError for one that the bundle does not have."""
     if variant == "as-converted":
         return PlainNetworks(folder, threads)
     if variant == "openvino":
@@ -64,12 +62,8 @@ def networks_of(variant: str, folder: Path, threads: int) -> Networks:
     from rcc_onnx.bundles import find_bundle  # noqa: PLC0415  loaded only where it is measured
     from rcc_onnx.sessions import open_networks  # noqa: PLC0415
 
-    more: dict[str, Any] = {}
-    if variant != "float32":
-        if "precision" not in inspect.signature(open_networks).parameters:
-            raise OptionError(f"this version has no {variant}")
-        more["precision"] = variant
-    return open_networks(find_bundle(str(folder / "bundle")), ProviderName.CPU, threads, **more)
+    bundle = find_bundle(str(folder / "bundle"))
+    return open_networks(bundle, ProviderName.CPU, threads, Precision(variant))
 
 
 def start(variant: str, folder: Path, threads: int) -> Callable[[str], Json]:

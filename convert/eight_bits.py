@@ -11,39 +11,20 @@ channels. That is a copy, but one of bytes. It takes one volume at a time.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import onnx
 
+from convert.byte_tensors import Bytes, ByteWriter
 from convert.errors import QuantizeError
 from convert.folding import folded
 from convert.onnx_graph import Array, GraphReader, GraphWriter, attributes_of
 from convert.ranges import Range
-from convert.volume_nodes import PAIRWISE, POINTWISE, doubles, halves, keeps_size
+from convert.volume_nodes import PAIRWISE, POINTWISE, channel_slope, doubles, halves, keeps_size
 
 Attributes = dict[str, Any]
-
-LEVELS = 255
-WEIGHT_LEVELS = 64
-"""Of 127. CPUs without VNNI add two products in 16 bits: 2 * 255 * 64 still fits, so every CPU computes
-the same, and what was compared on one holds on all."""
-SMALLEST_SCALE = 1e-12
-"""For tensors and weights that are zero everywhere."""
-
-
-@dataclass(frozen=True)
-class Bytes:
-    """A tensor of uint8: value = (byte - zero) * scale.
-
-    Attributes:
-        name: shape (batch, channels, rows, columns), or with slices in place of the batch.
-    """
-
-    name: str
-    scale: float
-    zero: int
 
 
 def in_eight_bits(model: onnx.ModelProto, ranges: Mapping[str, Range]) -> onnx.ModelProto:
@@ -77,6 +58,7 @@ class _Quantizer:
         self.graph = graph
         self.ranges = ranges
         self.writer = GraphWriter()
+        self.into = ByteWriter(self.writer, ranges)
         self.bytes: dict[str, Bytes] = {}
         self.last = _last_convolution(graph)
         self._done: set[str] = set()
@@ -107,47 +89,6 @@ class _Quantizer:
         ]
         self.writer.copy(node, inputs)
 
-    # --- Into bytes and back ----------------------------------------------------------------------
-
-    def _grid(self, name: str) -> tuple[float, int]:
-        """Scale and zero of the bytes of a source tensor; zero itself is always exact."""
-        low, high = self.ranges[name]
-        scale = max((high - low) / LEVELS, SMALLEST_SCALE)
-        return scale, min(max(round(-low / scale), 0), LEVELS)
-
-    def _quantized(self, value: str, name: str) -> Bytes:
-        scale, zero = self._grid(name)
-        parameters = self._parameters(scale, zero)
-        return Bytes(self.writer.add("QuantizeLinear", [value, *parameters]), scale, zero)
-
-    def _parameters(self, scale: float, zero: int) -> list[str]:
-        scales = self.writer.weight(np.array(scale, np.float32))
-        return [scales, self.writer.weight(np.array(zero, np.uint8))]
-
-    def _floats(self, values: Bytes) -> str:
-        parameters = self._parameters(values.scale, values.zero)
-        return self.writer.add("DequantizeLinear", [values.name, *parameters])
-
-    def _weights(self, weights: Array) -> tuple[str, Array]:
-        """Weights (out, ...) as integers that are read as floats, and the scale of each output."""
-        axes = tuple(range(1, weights.ndim))
-        scales = np.maximum(np.abs(weights).max(axis=axes) / WEIGHT_LEVELS, SMALLEST_SCALE)
-        scales = scales.astype(np.float32)
-        whole = np.round(weights / scales.reshape(-1, *[1] * len(axes)))
-        limited = np.clip(whole, -WEIGHT_LEVELS, WEIGHT_LEVELS).astype(np.int8)
-        return self._integers(limited, scales), scales
-
-    def _integers(self, values: Array, scales: Array) -> str:
-        zeros = np.zeros(len(scales), values.dtype)
-        inputs = [self.writer.weight(one) for one in (values, scales, zeros)]
-        return self.writer.add("DequantizeLinear", inputs, axis=0)
-
-    def _bias(self, bias: Array, scales: Array, source: Bytes) -> str:
-        steps = (scales * np.float32(source.scale)).astype(np.float32)
-        limit = 2**31 - 1
-        whole = np.clip(np.round(bias / steps.astype(np.float64)), -limit, limit)
-        return self._integers(whole.astype(np.int32), steps)
-
     def _is_volume(self, name: str) -> bool:
         return len(self.graph.shape(name)) == 4
 
@@ -160,7 +101,7 @@ class _Quantizer:
                 if channels > 1:
                     value = self.writer.add("Transpose", [value], perm=[0, 2, 1, 3, 4])
                 value = self._shaped(value, slices, channels, *plane)
-            self.bytes[name] = self._quantized(value, name)
+            self.bytes[name] = self.into.quantized(value, name)
         return self.bytes[name]
 
     def _shaped(self, name: str, *shape: int) -> str:
@@ -197,17 +138,17 @@ class _Quantizer:
         image, weights, attributes = self._as_2d(node, source, found.weights)
         if node is self.last:
             inputs = [self.writer.weight(one) for one in (weights, found.bias)]
-            value = self.writer.add("Conv", [self._floats(image), *inputs], **attributes)
+            value = self.writer.add("Conv", [self.into.floats(image), *inputs], **attributes)
             self._as_source(value, name)
             return
         value = self._convolved(image, weights, found.bias, attributes)
-        self.bytes[name] = self._quantized(value, name)
+        self.bytes[name] = self.into.quantized(value, name)
         if rectified:
             self.bytes[name] = self._not_below_zero(self.bytes[name])
 
     def _convolved(self, image: Bytes, weights: Array, bias: Array, attributes: Attributes) -> str:
-        kernel, scales = self._weights(weights)
-        inputs = [self._floats(image), kernel, self._bias(bias, scales, image)]
+        kernel, scales = self.into.weights(weights)
+        inputs = [self.into.floats(image), kernel, self.into.bias(bias, scales, image)]
         return self.writer.add("Conv", inputs, **attributes)
 
     def _as_2d(
@@ -268,7 +209,7 @@ class _Quantizer:
         biases = np.tile(found.bias, many)
         source = self._source(node.input[0])
         value = self._convolved(source, flat, biases, {"kernel_shape": [1, 1]})
-        values = self._quantized(value, name)
+        values = self.into.quantized(value, name)
         if weights.ndim == 5:
             laid = self._shaped(values.name, 2 * size[0], 4 * outside, size[1], size[2])
             values = replace(values, name=laid)
@@ -295,12 +236,14 @@ class _Quantizer:
         if attributes_of(node)["axis"] % axes != 1:
             self._in_float(node)
             return
-        scale, zero = self._grid(name)
+        scale, zero = self.into.grid(name)
         names = []
         for one in map(self._source, node.input):
             # Ranges of what is joined were united, so this is for the unforeseen.
             same = (one.scale, one.zero) == (scale, zero)
-            names.append(one.name if same else self._quantized(self._floats(one), name).name)
+            names.append(
+                one.name if same else self.into.quantized(self.into.floats(one), name).name
+            )
         self.bytes[name] = Bytes(self.writer.add("Concat", names, axis=1), scale, zero)
 
     def _repetition(self, node: onnx.NodeProto) -> None:
@@ -322,17 +265,21 @@ class _Quantizer:
         inputs = []
         for source in node.input:
             value = self.graph.constant(source)
+            if value is not None and node.op_type == "PRelu" and self._is_volume(name):
+                value = channel_slope(self.graph, node)
             if value is not None:
                 inputs.append(self.writer.weight(value))
             else:
-                inputs.append(self._floats(self.bytes[source]) if source in self.bytes else source)
+                inputs.append(
+                    self.into.floats(self.bytes[source]) if source in self.bytes else source
+                )
         if self._is_volume(name) or self._is_volume(node.input[0]):
             self._check_works_on_slices(node)
         if name not in self.ranges:
             self.writer.add(node.op_type, inputs, name, **attributes_of(node))
             return
         answer = self.writer.add(node.op_type, inputs, **attributes_of(node))
-        self.bytes[name] = self._quantized(answer, name)
+        self.bytes[name] = self.into.quantized(answer, name)
 
     def _check_works_on_slices(self, node: onnx.NodeProto) -> None:
         numbers = [self.graph.constant(name) for name in node.input]
@@ -340,7 +287,8 @@ class _Quantizer:
             name in self.bytes if number is None else number.size == 1
             for name, number in zip(node.input, numbers, strict=True)
         )
-        if not simple and node.op_type != "BatchNormalization":
+        sloped = node.op_type == "PRelu" and channel_slope(self.graph, node) is not None
+        if not simple and not sloped and node.op_type != "BatchNormalization":
             raise QuantizeError(f"{node.op_type} {node.name} has no form in 8-bit integers here")
 
 

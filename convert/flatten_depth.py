@@ -15,7 +15,7 @@ from convert.folding import folded, scale_and_shift
 from convert.onnx_graph import GraphReader, GraphWriter, attributes_of
 from convert.stacking import Part, Stacker, choose_gaps
 from convert.tall_convolution import Kernel, convolved
-from convert.volume_nodes import PAIRWISE, POINTWISE, doubles, halves, keeps_size
+from convert.volume_nodes import PAIRWISE, POINTWISE, channel_slope, doubles, halves, keeps_size
 
 MIN_SHARE = 0.9
 """Share of the convolutions' work that must be rewritten. Below it, moving between the two forms
@@ -180,6 +180,8 @@ class _Rewriter:
         """Functions of one value, and of two at the same place or of one and a number."""
         if self._scaling(node):
             return True
+        if node.op_type == "PRelu" and self._sloped(node):
+            return True
         others = [name for name in node.input if self.graph.constant(name) is None]
         numbers = [self.graph.constant(name) for name in node.input]
         if not all(map(self.stacker.is_stacked, others)) or not others:
@@ -198,6 +200,16 @@ class _Rewriter:
         clean = node.op_type == "Relu" and parts[others[0]].clean
         channels = parts[others[0]].channels
         self.stacker.keep(node.output[0], (Part(answer, channels, clean),))
+        return True
+
+    def _sloped(self, node: onnx.NodeProto) -> bool:
+        """A PReLU with one slope a channel, or one for all."""
+        slope = channel_slope(self.graph, node)
+        if slope is None or not self.stacker.is_stacked(node.input[0]):
+            return False
+        part = self.stacker.whole(node.input[0], clean=False)
+        answer = self.writer.add("PRelu", [part.name, self.writer.weight(slope)])
+        self.stacker.keep(node.output[0], (Part(answer, part.channels, part.clean),))
         return True
 
     def _pooling(self, node: onnx.NodeProto) -> bool:

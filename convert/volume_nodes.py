@@ -2,7 +2,7 @@
 
 import onnx
 
-from convert.onnx_graph import Array, attributes_of
+from convert.onnx_graph import Array, GraphReader, attributes_of
 
 # fmt: off
 POINTWISE = frozenset((
@@ -61,3 +61,14 @@ def doubles(node: onnx.NodeProto, source: tuple[int, ...], target: tuple[int, ..
         and set(attributes.get("dilations", [1])) == {1}
         and attributes.get("group", 1) == 1
     )
+
+
+def channel_slope(graph: GraphReader, node: onnx.NodeProto) -> Array | None:
+    """The slopes of a PReLU on volumes, shaped for images; None if they vary inside a channel."""
+    slope = graph.constant(node.input[1])
+    channels = graph.shape(node.input[0])[0]
+    if slope is None or slope.size not in (1, channels):
+        return None
+    if slope.size > 1 and (slope.ndim < 4 or slope.shape[-4] != channels):
+        return None
+    return slope.reshape(-1, 1, 1)

@@ -89,6 +89,7 @@ def _setup_json(one: Measurement) -> dict[str, Any]:
         "runtime": last.runtime,
         "threads": last.threads,
         "bundle": last.bundle,
+        "forms": last.forms,
         "cold_s": one.cold_s,
         "loading_networks_s": one.cold.loading_s,
         "warm_p50_s": one.p50_s,

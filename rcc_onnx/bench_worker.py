@@ -53,6 +53,7 @@ class Answer:
         stages_s: seconds by stage, `total` among them.
         loading_s: seconds that loading the networks took, if it was for this study.
         outcomes: by side; sums: kidney and lesion sum by side, None where there is none.
+        forms: by network, which of the bundle's files ran.
         memory_bytes, peak_memory_bytes: of the worker's process after the study; None: unknown.
     """
 
@@ -67,6 +68,7 @@ class Answer:
     runtime: str
     threads: int
     bundle: str
+    forms: dict[str, str]
     memory_bytes: int | None
     peak_memory_bytes: int | None
 
@@ -94,11 +96,10 @@ def engine_for(setup: Setup) -> Callable[[str], Json]:
     """This engine, ready to analyse the study of a path."""
     from rcc_onnx.engine import Engine  # noqa: PLC0415  its time belongs to the first answer
 
-    options: dict[str, Any] = {"threads": setup.threads}
-    if setup.precision != "float32":
-        options["precision"] = setup.precision
     started = time.perf_counter()
-    engine = Engine.load(setup.models, setup.provider, **options)
+    engine = Engine.load(
+        setup.models, setup.provider, threads=setup.threads, precision=setup.precision
+    )
     loading = [time.perf_counter() - started]
 
     def analyse(study: str) -> Json:
@@ -126,6 +127,7 @@ def _analyse(engine: "Engine", study: str, loading_s: float) -> Answer:
         runtime=result.provider.runtime,
         threads=result.provider.threads,
         bundle=f"{result.models.name} {result.models.version}",
+        forms=dict(result.provider.forms),
         memory_bytes=memory_bytes(),
         peak_memory_bytes=peak_memory_bytes(),
     )

@@ -24,16 +24,15 @@ from rcc_onnx.errors import (
     NetworkLoadError,
     NetworkOutputError,
     NetworkRunError,
-    PrecisionError,
     ProviderError,
     ProviderNotLoadedError,
     RuntimeNotUsableError,
     ThreadsError,
 )
+from rcc_onnx.forms import candidates, choose_forms
 from rcc_onnx.manifest import BATCH, NETWORK_NAMES, NetworkEntry
 from rcc_onnx.networks import SLICE_SHAPE, check_crop, check_probability, check_slices
 from rcc_onnx.providers import (
-    AUTO_ORDER,
     SPECS,
     ProviderName,
     ProviderRecord,
@@ -44,7 +43,6 @@ from rcc_onnx.providers import (
 )
 from rcc_onnx.stderr_capture import captured_stderr, logged_errors, one_line
 from rcc_onnx.values import CROP_SHAPE_ZYX, Precision
-from rcc_onnx.variants import Form, VariantName
 
 _log = logging.getLogger(__name__)
 
@@ -197,7 +195,7 @@ def open_networks(
     provider, threads = _checked_provider(provider), _checked_threads(threads)
     entries = bundle.manifest.networks
     passed_over: dict[ProviderName, ProviderError] = {}
-    for candidate in _candidates(provider, precision):
+    for candidate in candidates(provider, precision):
         forms = choose_forms(bundle, candidate, precision)
         try:
             # A provider that is not there costs no reading of large files.
@@ -219,40 +217,6 @@ def open_networks(
     # The CPU is last in AUTO_ORDER and always listed; if not, onnxruntime is beyond repair.
     said = why_passed_over(passed_over, runtime_version())
     raise ProviderNotLoadedError(f"no provider works here: {'; '.join(said)}")
-
-
-def _candidates(provider: ProviderName, precision: Precision) -> tuple[ProviderName, ...]:
-    """The providers to try, in order."""
-    if precision is not Precision.INT8:
-        return AUTO_ORDER if provider is ProviderName.AUTO else (provider,)
-    if provider not in (ProviderName.AUTO, ProviderName.CPU):
-        raise PrecisionError(
-            f"int8 runs on the CPU only, not on {provider}. Say --provider cpu, or leave out "
-            "--precision."
-        )
-    return (ProviderName.CPU,)
-
-
-def choose_forms(bundle: Bundle, provider: ProviderName, precision: Precision) -> dict[str, Form]:
-    """The form of each network that a provider is to run.
-
-    Raises:
-        PrecisionError: int8 is asked for, and the bundle has it of neither network.
-    """
-    entries = bundle.manifest.networks
-    wanted: list[VariantName] = ["cpu"] if provider is ProviderName.CPU else []
-    if precision is Precision.INT8:
-        wanted = ["int8", *wanted]
-        if not any("int8" in entries[name].variants for name in NETWORK_NAMES):
-            raise PrecisionError(
-                f"the bundle {bundle.name} has no int8 variant. In a checkout of rcc-onnx, "
-                f"python -m convert quantize {bundle.folder} makes one and measures it."
-            )
-    forms: dict[str, Form] = {}
-    for name in NETWORK_NAMES:
-        there = (one for one in wanted if one in entries[name].variants)
-        forms[name] = next(there, "plain")
-    return forms
 
 
 def open_network(

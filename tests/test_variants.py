@@ -18,9 +18,10 @@ from rcc_onnx.errors import (
     OptionError,
     PrecisionError,
 )
+from rcc_onnx.forms import choose_forms
 from rcc_onnx.manifest import Manifest
 from rcc_onnx.providers import ProviderName
-from rcc_onnx.sessions import choose_forms, open_networks
+from rcc_onnx.sessions import open_networks
 from rcc_onnx.values import Precision
 from rcc_onnx.verify import verify_bundle
 from tests.tiny_networks import add_variant, tiny_model, write_bundle

@@ -70,7 +70,8 @@ class VolumeUNet:
         x = self.convolution(x, inside, outside, self.kernel)
         if self.normalised == "before":
             x = self.normalisation(x, outside)
-        x = self.add(self.activation, x)
+        slopes = [self.floats(outside, 1, 1, 1)] if self.activation == "PRelu" else []
+        x = self.add(self.activation, x, *slopes)
         return self.normalisation(x, outside) if self.normalised == "after" else x
 
     def convolution(self, x: str, inside: int, outside: int, kernel: Shape) -> str:

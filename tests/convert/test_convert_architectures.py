@@ -14,6 +14,7 @@ import pytest
 from convert.architecture import EXPECTED_SHAPES, check_declared_sizes, read_architecture
 from convert.errors import ConvertError
 from convert.export import OPSET, export_network
+from convert.flatten_depth import flatten_depth
 from convert.frameworks import Frameworks, import_frameworks, third_party
 from convert.hdf5 import read_keras_file
 from convert.keras_network import KerasNetwork, build_network
@@ -100,6 +101,12 @@ def test_architecture(name: str, frameworks: Frameworks, tmp_path: Path) -> None
     difference = largest_difference(expected, converted(network, model).predict(x))
     print(f"{name}: {difference:.1e}")
     assert difference <= CLOSE
+
+    if network == "lesion":
+        flattened = flatten_depth(model)
+        assert flattened.model is not None, flattened.note
+        rewritten = converted(network, flattened.model).predict(x)
+        assert largest_difference(expected, rewritten) <= CLOSE
 
 
 def save_and_rebuild(

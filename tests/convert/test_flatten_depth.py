@@ -20,6 +20,7 @@ NETWORKS: dict[str, dict[str, Any]] = {
     "normalised after the activation": {"normalised": "after"},
     "another activation": {"activation": "Elu"},
     "another activation, normalised after": {"activation": "LeakyRelu", "normalised": "after"},
+    "a slope for each channel": {"activation": "PRelu"},
     "enlarged by repetition": {"up": "resize"},
     "added": {"join": "Add"},
     "added, normalised after": {"join": "Add", "normalised": "after", "activation": "Tanh"},

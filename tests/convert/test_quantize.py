@@ -1,0 +1,151 @@
+"""Adding int8 variants to a bundle: all of it or nothing, and only if every decision holds."""
+
+import shutil
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from pydicom.data import get_testdata_file
+
+from convert import quantize
+from convert.cli import main
+from convert.errors import QuantizedDecisionsError, QuantizeError
+from convert.int8_agreement import Tally
+from convert.quantize import Quantized, quantize_bundle
+from convert.study_samples import StudySample
+from rcc_onnx.bundles import load_bundle
+from rcc_onnx.errors import InputFolderError
+from rcc_onnx.providers import ProviderName
+from rcc_onnx.sessions import open_networks
+from rcc_onnx.values import Precision
+from tests.tiny_networks import write_bundle
+
+
+def few_studies(seeds: Iterable[int]) -> Iterator[StudySample]:
+    """Noise in place of phantoms, which take longer to draw."""
+    for seed in list(seeds)[:2]:
+        rng = np.random.default_rng(seed)
+        crops = rng.random((1, 40, 64, 64), np.float32)
+        yield StudySample(rng.random((5, 160, 160), np.float32), crops)
+
+
+@pytest.fixture(name="folder")
+def fixture_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(quantize, "phantom_studies", few_studies)
+    return write_bundle(tmp_path / "tiny")
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def quietly(folder: Path, calibrate: Path | None = None) -> Quantized:
+    return quantize_bundle(folder, calibrate, progress=lambda text: None)
+
+
+def test_the_bundle_gets_both_variants(folder: Path) -> None:
+    before = contents(folder)
+    quantized = quietly(folder)
+    after = contents(folder)
+    assert set(after) - set(before) == {"kidney.int8.onnx", "lesion.int8.onnx"}
+    assert all(after[name] == before[name] for name in ("kidney.onnx", "lesion.onnx"))
+    bundle = load_bundle(folder)
+    bundle.check()
+    assert bundle.manifest == quantized.manifest
+    variant = bundle.manifest.networks.lesion.variants["int8"]
+    assert variant.agreement.decisions_equal
+    assert variant.agreement.inputs == 2
+    assert variant.note.startswith("8-bit integers, calibrated on 2 phantoms")
+    networks = open_networks(bundle, ProviderName.CPU, precision=Precision.INT8)
+    assert networks.record.forms == {"kidney": "int8", "lesion": "int8"}
+
+
+def test_once_more_gives_the_same_bundle(folder: Path) -> None:
+    quietly(folder)
+    first = contents(folder)
+    quietly(folder)
+    assert contents(folder) == first
+
+
+def test_a_decision_that_differs_writes_nothing(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    honest = quantize.in_eight_bits
+
+    def spoilt(*given: object) -> onnx.ModelProto:
+        model = honest(*given)  # type: ignore[arg-type]
+        for weight in model.graph.initializer:
+            if len(weight.dims) == 4:
+                values = np.full(tuple(weight.dims), -5, np.float32)
+                weight.CopyFrom(onnx.numpy_helper.from_array(values, weight.name))
+        return model
+
+    monkeypatch.setattr(quantize, "in_eight_bits", spoilt)
+    before = contents(folder)
+    with pytest.raises(QuantizedDecisionsError, match="4 of 4 maps") as raised:
+        quietly(folder)
+    assert raised.value.code == "convert-quantize-decisions"
+    with pytest.raises(SystemExit) as ended:
+        main(["quantize", str(folder)])
+    assert ended.value.code == 2
+    assert "error [convert-quantize-decisions]" in capsys.readouterr().err
+    assert contents(folder) == before
+
+
+def test_the_command(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["quantize", str(folder)])
+    assert not ended.value.code
+    said = capsys.readouterr().out
+    assert "kidney: all 4 decisions as in float32, on 10 inputs" in said
+    assert "--precision int8" in said
+
+
+def test_fewer_studies_than_200_are_not_enough(folder: Path) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["quantize", str(folder), "--studies", "199"])
+    assert ended.value.code == 2
+    assert "kidney.int8.onnx" not in contents(folder)
+
+
+def test_nothing_to_calibrate_on(folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputFolderError):
+        quietly(folder, tmp_path / "nowhere")
+    study = tmp_path / "study"
+    study.mkdir()
+    picture = get_testdata_file("MR_small.dcm", download=False)
+    assert isinstance(picture, str)
+    shutil.copy(picture, study / "a.dcm")
+    with pytest.raises(QuantizeError, match="no study that can be analysed"):
+        quietly(folder, study)
+    assert "kidney.int8.onnx" not in contents(folder)
+
+
+# --- What counts as a difference -----------------------------------------------------------------
+
+
+def map_of(value: float) -> np.ndarray:
+    volume = np.zeros((40, 64, 64), np.float32)
+    volume[3, :10, :10] = value
+    return volume
+
+
+def test_a_tally() -> None:
+    tally = Tally(threshold=50.0)
+    tally.add(map_of(0.9), map_of(0.9), ("here", "here"))
+    assert (tally.decided, tally.differing, tally.located, tally.moved) == (1, 0, 1, 0)
+    tally.add(map_of(0.9), map_of(0.8), ("here", "there"))
+    assert (tally.differing, tally.located, tally.moved) == (0, 2, 1)
+    assert tally.largest == pytest.approx(0.1)
+    assert tally.largest_sum == pytest.approx(10 / 90)
+    tally.add(map_of(0.6), map_of(0.4), ("here", "here"))
+    assert tally.differing == 1
+    assert tally.least_dice == 0
+    assert tally.closest == pytest.approx(1.2)
+    tally.add(map_of(0.9), map_of(0.9), ("here", None))
+    assert tally.differing == 2
+    # Below the threshold nothing is located, whatever a search would give.
+    tally.add(map_of(0.1), map_of(0.1), ("here", None))
+    assert tally.differing == 2
