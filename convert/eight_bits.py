@@ -210,11 +210,25 @@ class _Quantizer:
         source = self._source(node.input[0])
         value = self._convolved(source, flat, biases, {"kernel_shape": [1, 1]})
         values = self.into.quantized(value, name)
-        if weights.ndim == 5:
-            laid = self._shaped(values.name, 2 * size[0], 4 * outside, size[1], size[2])
-            values = replace(values, name=laid)
-        pixels = self.writer.add("DepthToSpace", [values.name], blocksize=2)
-        self.bytes[name] = replace(values, name=pixels)
+        self.bytes[name] = replace(values, name=self._as_pixels(values.name, size, outside))
+
+    def _as_pixels(self, name: str, size: tuple[int, ...], channels: int) -> str:
+        """Channels (deep, down, across, own) of each pixel as pixels of their own.
+
+        It is done with channels last, the layout in which ONNX Runtime convolves bytes, so that
+        whole pixels are moved and the outer transpositions vanish.
+        """
+        image = self.writer.add("Transpose", [name], perm=[0, 2, 3, 1])
+        *_, rows, columns = size
+        if len(size) == 3:
+            image = self._shaped(image, size[0], rows, columns, 2, 2, 2, channels)
+            image = self.writer.add("Transpose", [image], perm=[0, 3, 1, 4, 2, 5, 6])
+            image = self._shaped(image, 2 * size[0], 2 * rows, 2 * columns, channels)
+        else:
+            image = self._shaped(image, -1, rows, columns, 2, 2, channels)
+            image = self.writer.add("Transpose", [image], perm=[0, 1, 3, 2, 4, 5])
+            image = self._shaped(image, -1, 2 * rows, 2 * columns, channels)
+        return self.writer.add("Transpose", [image], perm=[0, 3, 1, 2])
 
     def _pooling(self, node: onnx.NodeProto) -> None:
         source, name = self._source(node.input[0]), node.output[0]
