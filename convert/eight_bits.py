@@ -30,7 +30,8 @@ Attributes = dict[str, Any]
 def in_eight_bits(model: onnx.ModelProto, ranges: Mapping[str, Range]) -> onnx.ModelProto:
     """The integer form of a network of one input and one output whose inner shapes are stated.
 
-    Raises QuantizeError if it holds an operator that has no such form here.
+    An operator that no rule covers is computed in float32. Raises QuantizeError if there is no
+    convolution.
     """
     graph = GraphReader(model)
     quantizer = _Quantizer(graph, ranges)
@@ -62,6 +63,8 @@ class _Quantizer:
         self.bytes: dict[str, Bytes] = {}
         self.last = _last_convolution(graph)
         self._done: set[str] = set()
+        # Sources that are never bytes, such as the image, are there in floats anyway.
+        self._plain: set[str] = {graph.input}
         self._rules: dict[str, Callable[[onnx.NodeProto], None]] = {
             "Conv": self._convolution,
             "ConvTranspose": self._enlargement,
@@ -125,8 +128,9 @@ class _Quantizer:
     def _convolution(self, node: onnx.NodeProto) -> None:
         """A convolution with the normalisation and the ReLU that may follow it alone."""
         found = folded(self.graph, node)
-        if found is None:
-            raise QuantizeError(f"{node.op_type} {node.name} has computed weights")
+        if found is None or (found.weights.ndim == 5 and not keeps_size(node, found.weights)):
+            self._on_plain(node)
+            return
         name = found.output
         self._done |= found.covered
         follower = self.graph.only_consumer(name)
@@ -157,8 +161,6 @@ class _Quantizer:
         """What a 2D convolution takes: the image, the weights, and the attributes."""
         if weights.ndim == 4:
             return source, weights, attributes_of(node)
-        if not keeps_size(node, weights):
-            raise QuantizeError(f"{node.op_type} {node.name} is no plain 3D convolution")
         outside, inside, deep, rows, columns = weights.shape
         attributes = {
             "kernel_shape": [rows, columns],
@@ -210,11 +212,25 @@ class _Quantizer:
         source = self._source(node.input[0])
         value = self._convolved(source, flat, biases, {"kernel_shape": [1, 1]})
         values = self.into.quantized(value, name)
-        if weights.ndim == 5:
-            laid = self._shaped(values.name, 2 * size[0], 4 * outside, size[1], size[2])
-            values = replace(values, name=laid)
-        pixels = self.writer.add("DepthToSpace", [values.name], blocksize=2)
-        self.bytes[name] = replace(values, name=pixels)
+        self.bytes[name] = replace(values, name=self._as_pixels(values.name, size, outside))
+
+    def _as_pixels(self, name: str, size: tuple[int, ...], channels: int) -> str:
+        """Channels (deep, down, across, own) of each pixel as pixels of their own.
+
+        It is done with channels last, the layout in which ONNX Runtime convolves bytes, so that
+        whole pixels are moved and the outer transpositions vanish.
+        """
+        image = self.writer.add("Transpose", [name], perm=[0, 2, 3, 1])
+        *_, rows, columns = size
+        if len(size) == 3:
+            image = self._shaped(image, size[0], rows, columns, 2, 2, 2, channels)
+            image = self.writer.add("Transpose", [image], perm=[0, 3, 1, 4, 2, 5, 6])
+            image = self._shaped(image, 2 * size[0], 2 * rows, 2 * columns, channels)
+        else:
+            image = self._shaped(image, -1, rows, columns, 2, 2, channels)
+            image = self.writer.add("Transpose", [image], perm=[0, 1, 3, 2, 4, 5])
+            image = self._shaped(image, -1, 2 * rows, 2 * columns, channels)
+        return self.writer.add("Transpose", [image], perm=[0, 3, 1, 2])
 
     def _pooling(self, node: onnx.NodeProto) -> None:
         source, name = self._source(node.input[0]), node.output[0]
@@ -224,7 +240,8 @@ class _Quantizer:
             return
         channels, slices, rows, columns = self.graph.shape(name)
         if not halves(node) or 2 * slices != self.graph.shape(node.input[0])[1]:
-            raise QuantizeError(f"{node.op_type} {node.name} does not halve its volume")
+            self._on_plain(node)
+            return
         image = self.writer.add("MaxPool", [source.name], kernel_shape=[2, 2], strides=[2, 2])
         pairs = self._shaped(image, slices, 2, channels * rows * columns)
         best = self.writer.add("ReduceMax", [pairs], axes=[1], keepdims=0)
@@ -260,8 +277,12 @@ class _Quantizer:
         self.bytes[name] = replace(source, name=larger)
 
     def _in_float(self, node: onnx.NodeProto) -> None:
-        """Any other operator, between bytes. On volumes, only what treats channels one by one."""
+        """Any other operator, between bytes; on whole volumes where slices alone will not do."""
         name = node.output[0]
+        volumes = any(map(self._is_volume, (name, *node.input)))
+        if volumes and not self._works_on_slices(node):
+            self._on_plain(node)
+            return
         inputs = []
         for source in node.input:
             value = self.graph.constant(source)
@@ -273,23 +294,30 @@ class _Quantizer:
                 inputs.append(
                     self.into.floats(self.bytes[source]) if source in self.bytes else source
                 )
-        if self._is_volume(name) or self._is_volume(node.input[0]):
-            self._check_works_on_slices(node)
         if name not in self.ranges:
             self.writer.add(node.op_type, inputs, name, **attributes_of(node))
             return
         answer = self.writer.add(node.op_type, inputs, **attributes_of(node))
         self.bytes[name] = self.into.quantized(answer, name)
 
-    def _check_works_on_slices(self, node: onnx.NodeProto) -> None:
+    def _on_plain(self, node: onnx.NodeProto) -> None:
+        """The operator as it is, in float32 and on the shapes of the source."""
+        for name in node.input:
+            if name in self.bytes and name not in self._plain:
+                self._plain.add(name)
+                self._as_source(self.into.floats(self.bytes[name]), name)
+        self._copy(node)
+
+    def _works_on_slices(self, node: onnx.NodeProto) -> bool:
+        if node.op_type == "BatchNormalization":
+            return True
+        if node.op_type == "PRelu":
+            return channel_slope(self.graph, node) is not None
         numbers = [self.graph.constant(name) for name in node.input]
-        simple = node.op_type in POINTWISE | PAIRWISE and all(
+        return node.op_type in POINTWISE | PAIRWISE and all(
             name in self.bytes if number is None else number.size == 1
             for name, number in zip(node.input, numbers, strict=True)
         )
-        sloped = node.op_type == "PRelu" and channel_slope(self.graph, node) is not None
-        if not simple and not sloped and node.op_type != "BatchNormalization":
-            raise QuantizeError(f"{node.op_type} {node.name} has no form in 8-bit integers here")
 
 
 def _last_convolution(graph: GraphReader) -> onnx.NodeProto:

@@ -183,7 +183,7 @@ class ParityError(ConvertError, RuntimeError):
 
 
 class QuantizeError(ConvertError, ValueError):
-    """A network has no form in 8-bit integers here, or nothing to calibrate it on."""
+    """A network has no convolution to compute in integers, or there is nothing to calibrate on."""
 
     code = "convert-quantize"
 

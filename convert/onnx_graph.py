@@ -80,7 +80,7 @@ class GraphWriter:
         """A weight, float32 unless it is of integers. Equal ones are stored once."""
         if value.dtype.kind == "f":
             value = value.astype(np.float32)
-        value = np.ascontiguousarray(value)
+        value = np.asarray(value, order="C")
         key = (value.dtype.str, value.shape, value.tobytes())
         if key not in self._known:
             self._known[key] = self._name("weight")

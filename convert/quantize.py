@@ -63,7 +63,7 @@ def quantize_bundle(
         studies: how many phantoms to compare on.
 
     Raises:
-        QuantizeError: a network has no such form, or there is nothing to calibrate on.
+        QuantizeError: a network has no convolution, or there is nothing to calibrate on.
         QuantizedDecisionsError: a decision differs.
         BundleError, OutputError: the bundle is broken, or cannot be written.
     """
