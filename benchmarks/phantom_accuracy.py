@@ -26,6 +26,7 @@ from rcc_onnx.networks import Networks
 from rcc_onnx.phantom import Label, PhantomStudy, make_study
 from rcc_onnx.phantom.seeds import EVALUATION, TUNING
 from rcc_onnx.pipeline import analyse_study
+from rcc_onnx.preprocess import network_input, network_volume
 from rcc_onnx.providers import ProviderName
 from rcc_onnx.sessions import open_networks
 from rcc_onnx.stopwatch import Stopwatch
@@ -39,11 +40,17 @@ class Recording:
 
     def __init__(self, networks: Networks) -> None:
         self._networks = networks
-        self.kidney: list[NDArray[np.float32]] = []
+        self._answers: dict[bytes, NDArray[np.float32]] = {}
 
     def kidney_probability(self, slices: NDArray[np.float32]) -> NDArray[np.float32]:
-        self.kidney.append(self._networks.kidney_probability(slices))
-        return self.kidney[-1]
+        answers = self._networks.kidney_probability(slices)
+        for one, answer in zip(slices, answers, strict=True):
+            self._answers[one.tobytes()] = answer
+        return answers
+
+    def kidney_map(self, volume: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """What was answered for a volume, of its shape. Slices that are the same are asked once."""
+        return np.stack([self._answers[one.tobytes()] for one in network_input(volume)])
 
     def lesion_probability(self, crop: NDArray[np.float32]) -> NDArray[np.float32]:
         return self._networks.lesion_probability(crop)
@@ -57,7 +64,7 @@ def evaluate_seed(seed: int, models: str) -> list[KidneyRecord]:
         study = read_study(phantom.folder, Profile.STANDARD)
         recording = Recording(networks)
         sides = analyse_study(study, recording, bundle.manifest.thresholds, Stopwatch())
-    probability = np.concatenate(recording.kidney)
+        probability = recording.kidney_map(network_volume(study).values)
     truth = truth_on_grid(phantom, study, len(probability))
     truths, answers = split_sides(truth), split_sides(probability)
     records = []

@@ -255,6 +255,12 @@ def test_provider_that_loads(bundle: Bundle, stand_in: StandIn) -> None:
     assert lesion_options.overrides == {"batch": 1}
     assert options.config == {"session.load_model_format": "ONNX"}
     assert options.enable_mem_pattern is True
+    assert options.enable_cpu_mem_arena is False
+
+
+def test_the_cpu_takes_a_slice_at_a_time(bundle: Bundle) -> None:
+    networks = open_networks(bundle, ProviderName.CPU, threads=1)
+    assert (networks.kidney.batch, networks.lesion.batch) == (1, 1)
 
 
 def test_directml_needs_its_memory_pattern_off(bundle: Bundle, stand_in: StandIn) -> None:
