@@ -1,5 +1,6 @@
 """What a process says of its own memory."""
 
+import platform
 import subprocess
 import sys
 from pathlib import Path
@@ -44,3 +45,25 @@ def test_a_system_that_does_not_tell(tmp_path: Path) -> None:
     other.write_text("Name:\tpython\nVmPeak:\t 12 kB\n")
     assert memory._from_proc("VmHWM", other) is None
     assert memory._from_proc("VmPeak", other) == 12 * 1024
+
+
+@pytest.mark.skipif(
+    platform.libc_ver()[0] != "glibc", reason="NOT TESTED HERE: the C library is not glibc"
+)
+def test_a_large_block_that_was_freed_is_handed_out_again() -> None:
+    """In a process of its own: what is set holds for the whole process."""
+    program = """
+import numpy as np, resource
+from rcc_onnx.memory import keep_freed_memory
+assert keep_freed_memory()
+def faults():
+    np.ones(40_000_000, np.uint8)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+first = faults()
+print(faults() - first)
+"""
+    said = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    # 40 MB are 9,766 pages.
+    assert int(said.stdout) < 1000
