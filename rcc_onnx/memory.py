@@ -7,8 +7,9 @@ from pathlib import Path
 _KIB = 1024
 _STATUS = Path("/proc/self/status")
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
-_SETTINGS = {_M_MMAP_THRESHOLD: 1 << 30, _M_TRIM_THRESHOLD: 1 << 30}
 """Parameters of mallopt(3)."""
+_KEPT_BYTES, _KEPT_BYTES_OF_OLD = 1 << 30, 32 << 20
+"""Older versions of glibc refuse a threshold for mapped blocks above 32 MiB."""
 
 
 def memory_bytes() -> int | None:
@@ -46,8 +47,8 @@ def keep_freed_memory() -> bool:
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is None:
         return False
-    done = [mallopt(one, value) for one, value in _SETTINGS.items()]
-    return all(done)
+    kept = any(mallopt(_M_MMAP_THRESHOLD, size) for size in (_KEPT_BYTES, _KEPT_BYTES_OF_OLD))
+    return bool(mallopt(_M_TRIM_THRESHOLD, _KEPT_BYTES)) and kept
 
 
 def _from_proc(field: str, status: Path = _STATUS) -> int | None:
