@@ -71,7 +71,7 @@ def analyse_cases(
     for case in cases:
         result = analyse_case(engine, case, listener(case))
         write_case(result, out)
-        yield result
+        yield result.without_images() if isinstance(result, CaseResult) else result
 
 
 def analyse_case(

@@ -151,6 +151,13 @@ def infer(  # noqa: PLR0913, PLR0917  an option each
         InputIs,
         typer.Option(help="Whether INPUT is one study or a folder of studies; auto looks."),
     ] = InputIs.AUTO,
+    mask_cutoff: Annotated[
+        float, typer.Option(help="A voxel belongs to a mask from this probability on.")
+    ] = 0.5,
+    borderline: Annotated[
+        float,
+        typer.Option(help="A sum this near to its threshold, as a part of it, is borderline."),
+    ] = 0.1,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log what is done.")] = False,
 ) -> None:
     """Analyse one study or a folder of studies.
@@ -174,6 +181,8 @@ def infer(  # noqa: PLR0913, PLR0917  an option each
             series=series,
             series_policy=series_policy,
             precision=precision,
+            mask_cutoff=mask_cutoff,
+            borderline=borderline,
         )
         raise typer.Exit(_run(engine, cases, out))
 

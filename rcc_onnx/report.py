@@ -15,6 +15,8 @@ from rcc_onnx._version import __version__
 from rcc_onnx.errors import OutputError, SeveralSeriesError
 from rcc_onnx.findings import CaseResult, FailedCase, LesionFinding, SideFinding, StudyFacts
 from rcc_onnx.intake_record import IntakeRecord, Note, SeriesRow
+from rcc_onnx.measures import SideMeasures
+from rcc_onnx.measures_json import kidney_json, lesion_json, margin_json, sensitivity_json
 from rcc_onnx.pictures import lesion_picture, picture_notes
 from rcc_onnx.values import SIDES, Side
 
@@ -119,6 +121,11 @@ def case_json(result: CaseResult | FailedCase) -> Json:
             "forms": dict(provider.forms),
         },
         "thresholds": {"kidney": result.thresholds.kidney, "lesion": result.thresholds.lesion},
+        "measuring": {
+            "mask_cutoff": result.options.mask_cutoff,
+            "borderline": result.options.borderline,
+            "placed": result.measures is not None,
+        },
         "timings_s": {stage: round(spent, 4) for stage, spent in result.timings_s.items()},
         "sides": {side: _side_json(result, side) for side in SIDES},
     }
@@ -126,18 +133,28 @@ def case_json(result: CaseResult | FailedCase) -> Json:
 
 def _side_json(result: CaseResult, side: Side) -> Json:
     finding: SideFinding = result.sides[side]
-    centre = finding.kidney.centre
+    measures = result.measures[side] if result.measures else SideMeasures(None, None, None)
+    kidney, centre = finding.kidney, finding.kidney.centre
     return {
         "outcome": str(finding.outcome),
         "assessable": not result.flags_of(side),
         "flags": _notes_json(finding.flags),
         "kidney": {
-            "probability_sum": finding.kidney.probability_sum,
+            "probability_sum": kidney.probability_sum,
+            **margin_json(kidney.probability_sum, result.thresholds.kidney, result.options),
             "centre_zyx": None if centre is None else list(centre),
+            "measures": None if measures.kidney is None else kidney_json(measures.kidney),
         },
         "lesion": None
         if finding.lesion is None
-        else _lesion_json(finding.lesion, picture_name(result.case, side)),
+        else {
+            **_lesion_json(finding.lesion, picture_name(result.case, side)),
+            **margin_json(finding.lesion.probability_sum, result.thresholds.lesion, result.options),
+            "measures": None if measures.lesion is None else lesion_json(measures.lesion),
+        },
+        "sensitivity": None
+        if measures.sensitivity is None
+        else sensitivity_json(measures.sensitivity),
     }
 
 
@@ -207,11 +224,13 @@ def _lesion_json(lesion: LesionFinding, picture: str) -> Json:
 def _write_picture(result: CaseResult | FailedCase, side: Side, out: Path) -> None:
     path = out / picture_name(result.case, side)
     lesion = result.sides[side].lesion if isinstance(result, CaseResult) else None
-    if lesion is None or lesion.box is None or isinstance(result, FailedCase):
+    if isinstance(result, FailedCase) or lesion is None or lesion.box is None:
         path.unlink(missing_ok=True)
         return
     notes = picture_notes(RESEARCH_ONLY, *result.warnings)
-    picture = lesion_picture(lesion.crop, lesion.box)
+    if result.network_images is None:
+        raise AssertionError("a result whose images were dropped cannot be written")
+    picture = lesion_picture(result.network_images.crops[side].values, lesion.box)
     _write_whole(path, lambda to: picture.save(to, format="PNG", pnginfo=notes))
 
 

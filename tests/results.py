@@ -7,10 +7,12 @@ import numpy as np
 from rcc_onnx.errors import MissingSlicesError
 from rcc_onnx.findings import (
     CaseResult,
+    CropImage,
     FailedCase,
     KidneyFinding,
     LesionFinding,
     ModelsUsed,
+    NetworkImages,
     SideFinding,
     StudyFacts,
 )
@@ -22,12 +24,19 @@ CROP = np.random.default_rng(5).integers(0, 256, (40, 64, 64)).astype(np.uint8)
 WITH_LESION = SideFinding(
     Outcome.LESION,
     KidneyFinding(4000.5, Centre(20, 90, 41)),
-    LesionFinding(120.25, LesionBox(17, 10, 30, 12, 32), CROP),
+    LesionFinding(120.25, LesionBox(17, 10, 30, 12, 32)),
 )
 WITHOUT_LESION = SideFinding(
     Outcome.NO_LESION,
     KidneyFinding(3900.0, Centre(21, 88, 39)),
-    LesionFinding(1.5, None, CROP),
+    LesionFinding(1.5, None),
+)
+NETWORK_IMAGES = NetworkImages(
+    np.zeros((44, 160, 160), np.float32),
+    {
+        "right": CropImage((2, 58, 9), CROP, np.zeros(CROP.shape, np.float32)),
+        "left": CropImage((3, 56, 87), CROP, np.zeros(CROP.shape, np.float32)),
+    },
 )
 NO_KIDNEY = SideFinding(Outcome.KIDNEY_NOT_FOUND, KidneyFinding(3.0, None))
 
@@ -90,6 +99,7 @@ def case_result(case: str = "case", **changes: object) -> CaseResult:
         ),
         timings_s={"preprocessing": 0.5, "total": 1.25},
         intake=INTAKE,
+        network_images=NETWORK_IMAGES,
     )
     return replace(result, **changes)  # type: ignore[arg-type]
 

@@ -106,7 +106,7 @@ def test_flags_come_out_of_the_pipeline_on_their_side(tmp_path):
     hu[:, 70:90, 30:60] = 90
     hu[15:30, 70:90, 100:130] = 90
     study = read_study(write_series(tmp_path, ct_series(hu, (5.0, 2.0, 2.0))), Profile.STANDARD)
-    sides = analyse_study(study, FakeNetworks(0.6, 0.99), Thresholds(), Stopwatch())
+    sides = analyse_study(study, FakeNetworks(0.6, 0.99), Thresholds(), Stopwatch()).sides
     assert codes(sides["right"].flags) == ["kidney-cut-by-first-slice", "kidney-cut-by-last-slice"]
     assert sides["left"].flags == ()
     assert sides["left"].kidney.centre is not None
