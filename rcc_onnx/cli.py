@@ -201,9 +201,9 @@ def series_command(
     """
     _set_up_logging(verbose)
     with _errors_end_here():
+        from rcc_onnx.case_json import series_json  # noqa: PLC0415
         from rcc_onnx.display import refused_series, series_table  # noqa: PLC0415
         from rcc_onnx.intake import series_table as read_series_table  # noqa: PLC0415
-        from rcc_onnx.report import series_json  # noqa: PLC0415
 
         rows = read_series_table(study)
         if as_json:
@@ -301,7 +301,7 @@ def bench(  # noqa: PLR0913, PLR0917  an option each
         from rcc_onnx.bench_report import recommend, write_bench_json  # noqa: PLC0415
         from rcc_onnx.demo import make_phantom_folder  # noqa: PLC0415
         from rcc_onnx.intake import find_studies  # noqa: PLC0415
-        from rcc_onnx.report import RESEARCH_ONLY  # noqa: PLC0415
+        from rcc_onnx.notice import RESEARCH_ONLY  # noqa: PLC0415
 
         console = _console(soft_wrap=False)
         if studies is None:
@@ -378,8 +378,8 @@ def _run(engine: "Engine", cases: "Sequence[Case]", out: Path) -> int:
     from rcc_onnx.batch import analyse_cases, exit_code  # noqa: PLC0415  as above
     from rcc_onnx.display import case_line, results_table, setup_line, shown_warnings  # noqa: PLC0415
     from rcc_onnx.findings import CaseResult, FailedCase  # noqa: PLC0415
+    from rcc_onnx.notice import RESEARCH_ONLY  # noqa: PLC0415
     from rcc_onnx.progress import CaseProgress  # noqa: PLC0415
-    from rcc_onnx.report import RESEARCH_ONLY  # noqa: PLC0415
 
     console = _console()
     results: list[CaseResult | FailedCase] = []

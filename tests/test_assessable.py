@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 
 from rcc_onnx.assessable import CUT_KIDNEY_PIXELS, side_flags, study_flags
+from rcc_onnx.case_json import case_json
 from rcc_onnx.display import results_table, shown_warnings
 from rcc_onnx.intake import read_study
 from rcc_onnx.intake_record import Note
 from rcc_onnx.networks import FakeNetworks
 from rcc_onnx.pipeline import analyse_study
 from rcc_onnx.preprocess import network_volume
-from rcc_onnx.report import case_json
 from rcc_onnx.stopwatch import Stopwatch
 from rcc_onnx.values import NetworkVolume, Profile, Thresholds
 from tests.dicom_factory import ct_series, write_series
