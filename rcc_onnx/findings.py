@@ -116,6 +116,10 @@ class PatientImages:
     read_hu: Callable[[int], NDArray[np.float64]]
     read_header: Callable[[int], Any]
 
+    def label_slice(self, index: int) -> NDArray[np.uint8]:
+        """Labels of a slice of the turned stack, `Structure`, 0 elsewhere: uint8 (rows, columns)."""
+        return self.placement.paste_slice(self.labels, index)
+
 
 @dataclass(frozen=True)
 class ModelsUsed:
