@@ -117,7 +117,7 @@ class PatientImages:
     read_header: Callable[[int], Any]
 
     def label_slice(self, index: int) -> NDArray[np.uint8]:
-        """Labels of a slice of the turned stack, `Structure`, 0 elsewhere: uint8 (rows, columns)."""
+        """Labels of a slice of the turned stack, `Structure` or 0: uint8 (rows, columns)."""
         return self.placement.paste_slice(self.labels, index)
 
 

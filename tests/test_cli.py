@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from rcc_onnx import __version__
+from rcc_onnx import __version__, case_files
 from rcc_onnx.cli import app, models_app
 from rcc_onnx.errors import OutputError
 from rcc_onnx.findings import CaseResult
