@@ -447,3 +447,30 @@ class UnexpectedError(RccOnnxError, RuntimeError):
     """Something that this program did not foresee: a defect."""
 
     code = "unexpected"
+
+
+# --- Cases in processes of their own --------------------------------------------------------------
+
+
+class CaseProcessError(RccOnnxError, RuntimeError):
+    """The process that analysed a case did not come to its end."""
+
+    code = "case-process"
+
+
+class CaseCrashedError(CaseProcessError):
+    """It died: a decoder or a library crashed."""
+
+    code = "case-crashed"
+
+
+class CaseTimeoutError(CaseProcessError, TimeoutError):
+    """It took longer than a case may."""
+
+    code = "case-timeout"
+
+
+class CaseMemoryError(CaseProcessError, MemoryError):
+    """It wanted more memory than a case may have, or than there is."""
+
+    code = "case-memory"

@@ -1,0 +1,282 @@
+"""Processes that do tasks one after another, and whose death costs one task only.
+
+A decoder in C may crash, a broken file may ask for all memory, and a network drive may never
+answer. In a process of its own that ends one case; the next one gets a new process.
+"""
+
+import contextlib
+import logging
+import multiprocessing
+import os
+import pickle
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from multiprocessing.connection import wait as wait_for_any
+from multiprocessing.process import BaseProcess
+from queue import SimpleQueue
+from typing import Any, Generic, TypeVar
+
+from rcc_onnx.errors import CaseCrashedError, CaseMemoryError, CaseTimeoutError, RccOnnxError
+
+_log = logging.getLogger(__name__)
+
+Task = TypeVar("Task")
+Result = TypeVar("Result")
+Tell = Callable[[str, float], None]
+"""Takes a stage's name and how much of it is done."""
+Handler = Callable[[Task, Tell], Result]
+
+START_S = 120.0
+"""For a process to start and load what it needs, on a slow disk with a virus scanner."""
+STOP_S = 5.0
+"""For an idle process to end by itself."""
+NEWS_S = 0.1
+"""How often stages are told."""
+_OUT_OF_MEMORY_SIGNAL = -9
+"""Linux ends a process that takes the last memory by SIGKILL."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one task may take. None: no limit.
+
+    Attributes:
+        seconds: wall clock of a task.
+        memory_bytes: private memory of the process. Linux only; elsewhere there is no limit.
+    """
+
+    seconds: float | None = None
+    memory_bytes: int | None = None
+
+
+class TaskProcess(Generic[Task, Result]):
+    """A process that does tasks, started with the first one and again after it died.
+
+    Used by one thread. `make` runs in the process, once, and gives what handles tasks; it, tasks
+    and results travel between processes, so they must be picklable.
+    """
+
+    def __init__(self, make: Callable[[], Handler[Task, Result]], limits: Limits) -> None:
+        self._make = make
+        self._limits = limits
+        self._process: BaseProcess | None = None
+        self._pipe: Connection | None = None
+
+    def start(self) -> None:
+        """Be ready for tasks.
+
+        Raises:
+            RccOnnxError: what `make` raised.
+            CaseCrashedError, CaseTimeoutError: the process died or never got ready.
+        """
+        if self._process is not None and self._process.is_alive():
+            return
+        # A forked process would share locks and threads that ONNX Runtime holds.
+        context = multiprocessing.get_context("spawn")
+        self._pipe, theirs = context.Pipe()
+        self._process = context.Process(
+            target=_serve, args=(theirs, self._make, self._limits), daemon=True
+        )
+        self._process.start()
+        theirs.close()
+        self._receive(time.monotonic() + START_S, lambda *_: None)
+
+    def do(self, task: Task, tell: Tell) -> Result:
+        """The task's result.
+
+        Raises:
+            RccOnnxError: what the handler raised.
+            CaseCrashedError: the process died.
+            CaseTimeoutError: it took longer than it may.
+            CaseMemoryError: it wanted more memory than it may.
+        """
+        self.start()
+        if self._pipe is None:
+            raise AssertionError("a started process has a pipe")
+        limit = self._limits.seconds
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            self._pipe.send(task)
+        result: Result = self._receive(None if limit is None else time.monotonic() + limit, tell)
+        return result
+
+    @property
+    def pid(self) -> int | None:
+        """Of the process that runs now or ran last; None before the first."""
+        return None if self._process is None else self._process.pid
+
+    def close(self) -> None:
+        """End the process, at once if a task is being done."""
+        if self._pipe is not None:
+            # An idle one ends when its input does.
+            self._pipe.close()
+            self._pipe = None
+        if self._process is not None:
+            self._process.join(STOP_S if self._idle else 0)
+            self._kill()
+
+    _idle = True
+
+    def _receive(self, deadline: float | None, tell: Tell) -> Any:
+        """The next answer that is no news of a stage."""
+        process, pipe = self._process, self._pipe
+        if process is None or pipe is None:
+            raise AssertionError("no process is running")
+        self._idle = False
+        while True:
+            left = None if deadline is None else max(deadline - time.monotonic(), 0)
+            ready = wait_for_any([pipe, process.sentinel], left)
+            if not ready:
+                self._kill()
+                raise CaseTimeoutError(
+                    f"not done after {self._limits.seconds or START_S:.0f} s, and ended; raise "
+                    "--case-timeout if the case is large or the disk slow"
+                )
+            message: tuple[Any, ...] | None = None
+            if pipe in ready:
+                with contextlib.suppress(EOFError, OSError):
+                    message = pipe.recv()
+            if message is None:
+                raise self._died(process)
+            kind, *content = message
+            if kind == "stage":
+                tell(*content)
+                continue
+            self._idle = True
+            if kind == "error":
+                raise content[0]
+            return content[0]
+
+    def _died(self, process: BaseProcess) -> RccOnnxError:
+        process.join(STOP_S)
+        code = process.exitcode
+        self._kill()
+        if code == _OUT_OF_MEMORY_SIGNAL:
+            return CaseMemoryError(
+                "the process was killed, most likely by the system for want of memory; close other "
+                "programs, or use fewer --workers"
+            )
+        name = signal.Signals(-code).name if code is not None and code < 0 else f"exit code {code}"
+        return CaseCrashedError(
+            f"the process that analysed this case died ({name}); a file of it is damaged in a way "
+            "that breaks a decoder, or memory ran out. Other cases are not touched"
+        )
+
+    def _kill(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+            self._process.join()
+            # `pid` must be known until the next one starts.
+        if self._pipe is not None:
+            self._pipe.close()
+            self._pipe = None
+        self._idle = True
+
+
+def _serve(pipe: Connection, make: Callable[[], Handler[Any, Any]], limits: Limits) -> None:
+    """What the process does, until its input ends or its parent does."""
+    # Ctrl-C reaches every process of a terminal; the parent decides what it means.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    _limit_memory(limits.memory_bytes)
+    try:
+        handle = make()
+    except Exception as error:
+        _answer(pipe, "error", _as_ours(error))
+        return
+    _answer(pipe, "result", None)
+    while True:
+        try:
+            task = pipe.recv()
+        except (EOFError, OSError):
+            return
+        try:
+            result = handle(task, lambda stage, done: _answer(pipe, "stage", stage, done))
+        except Exception as error:
+            _answer(pipe, "error", _as_ours(error))
+        else:
+            _answer(pipe, "result", result)
+
+
+def _answer(pipe: Connection, *message: object) -> None:
+    with contextlib.suppress(BrokenPipeError):
+        pipe.send(message)
+
+
+def _as_ours(error: Exception) -> RccOnnxError:
+    """An error that can travel; of others than ours the name only, for they may quote a patient."""
+    if isinstance(error, MemoryError):
+        return CaseMemoryError(
+            "the case wants more memory than a case may have; raise --case-memory, or look for a "
+            "damaged file"
+        )
+    if isinstance(error, RccOnnxError):
+        with contextlib.suppress(Exception):
+            pickle.loads(pickle.dumps(error))
+            return error
+    return CaseCrashedError(
+        f"{type(error).__name__} in the process that analysed this case; this is a defect, please "
+        "report it with the output of the same command and -v"
+    )
+
+
+def _end_with_parent() -> None:
+    """A process that nobody waits for must not go on writing results."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        wait_for_any([parent.sentinel])
+    os._exit(1)
+
+
+def _limit_memory(limit: int | None) -> None:
+    if limit is None or not sys.platform.startswith("linux"):
+        return
+    import resource  # noqa: PLC0415  there is none on Windows
+
+    resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
+
+
+def done_by_processes(
+    tasks: Sequence[Task],
+    workers: Sequence[TaskProcess[Task, Result]],
+    tell: Callable[[Task, str, float], None],
+) -> Iterator[tuple[Task, Result | RccOnnxError]]:
+    """Each task with its result or what became of it, in the order in which they end.
+
+    `tell` is called in this thread. Where the caller stops early, tasks being done are dropped.
+    """
+    free: SimpleQueue[TaskProcess[Task, Result]] = SimpleQueue()
+    news: SimpleQueue[tuple[Task, str, float]] = SimpleQueue()
+    for worker in workers:
+        free.put(worker)
+
+    def one(task: Task) -> tuple[Task, Result | RccOnnxError]:
+        worker = free.get()
+        try:
+            return task, worker.do(task, lambda stage, done: news.put((task, stage, done)))
+        except RccOnnxError as error:
+            return task, error
+        finally:
+            free.put(worker)
+
+    waiting = list(reversed(tasks))
+    running: set[Future[tuple[Task, Result | RccOnnxError]]] = set()
+    with ThreadPoolExecutor(len(workers)) as threads:
+        try:
+            while waiting or running:
+                while waiting and len(running) < len(workers):
+                    running.add(threads.submit(one, waiting.pop()))
+                ended, running = wait(running, timeout=NEWS_S, return_when=FIRST_COMPLETED)
+                while not news.empty():
+                    tell(*news.get())
+                for future in ended:
+                    yield future.result()
+        finally:
+            # What is still being done ends with its process, so that the threads end too.
+            for worker in workers:
+                worker.close()

@@ -1,0 +1,48 @@
+"""What the processes of tests/test_isolation_of_cases.py do; processes start by importing it."""
+
+import ctypes
+import os
+import time
+from pathlib import Path
+
+import numpy as np
+
+from rcc_onnx.errors import BundleError, MissingSlicesError, SeveralSeriesError
+from rcc_onnx.isolation import Handler, Tell
+
+
+def make() -> Handler[str, str]:
+    """A handler that does what the task says."""
+    return handle
+
+
+def refuse() -> Handler[str, str]:
+    raise BundleError("no such bundle")
+
+
+def handle(task: str, tell: Tell) -> str:
+    word, _, rest = task.partition(" ")
+    if word == "crash":
+        ctypes.string_at(0)
+    elif word == "exit":
+        os._exit(3)
+    elif word == "killed":
+        os.kill(os.getpid(), 9)
+    elif word == "eat":
+        eaten = [np.ones(2**24) for _ in range(64)]  # 8 GiB
+        return str(len(eaten))
+    elif word == "sleep":
+        time.sleep(3600)
+    elif word == "refuse":
+        raise MissingSlicesError("a slice is missing")
+    elif word == "choose":
+        raise SeveralSeriesError("which?", ())
+    elif word == "defect":
+        raise KeyError("DOE^JOHN")
+    elif word == "touch":
+        time.sleep(0.5)
+        Path(rest).touch()
+    elif word == "pid":
+        return str(os.getpid())
+    tell("stage", 0.5)
+    return task.upper()
