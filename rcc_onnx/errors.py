@@ -431,6 +431,12 @@ class OutputError(RccOnnxError, OSError):
     code = "output"
 
 
+class OutputBusyError(OutputError):
+    """Another run writes to the same folder."""
+
+    code = "output-busy"
+
+
 class OptionError(RccOnnxError, ValueError):
     """An option has a value that it cannot have."""
 

@@ -1,0 +1,83 @@
+"""One run at a time in a folder of results."""
+
+import logging
+import sys
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Self
+
+from rcc_onnx.errors import OutputBusyError, OutputError
+
+_log = logging.getLogger(__name__)
+
+LOCK_NAME = ".rcc-onnx.lock"
+
+
+class OutputLock:
+    """Holds a folder of results for this process; the system lets go of it however that ends.
+
+    Raises, when entered:
+        OutputBusyError: another run writes there.
+        OutputError: the lock's file cannot be written.
+    """
+
+    def __init__(self, out: Path) -> None:
+        self._path = out / LOCK_NAME
+        self._out = out
+        self._file: IO[str] | None = None
+
+    def __enter__(self) -> Self:
+        try:
+            self._out.mkdir(parents=True, exist_ok=True)
+            # Never removed: a run that waits for a removed file's lock holds nothing.
+            self._file = self._path.open("a+", encoding="ascii")
+        except OSError as error:
+            raise OutputError(
+                f"cannot write results to {self._out}: {error.strerror or error}; choose another "
+                "--out"
+            ) from error
+        if not _locked(self._file):
+            self._file.close()
+            raise OutputBusyError(
+                f"another run of rcc-onnx writes to {self._out}; wait until it has ended, or "
+                "choose another --out"
+            )
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+
+def _locked(file: IO[str]) -> bool:
+    """Take the file's lock, without waiting for it."""
+    try:
+        if sys.platform == "win32":
+            import msvcrt  # noqa: PLC0415  Windows only
+
+            file.seek(0)
+            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+        else:
+            import fcntl  # noqa: PLC0415  there is none on Windows
+
+            fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (BlockingIOError, PermissionError):
+        return False
+    except OSError as error:
+        # Some network shares know no locks. A run there is better than none.
+        _log.warning("%s cannot be locked (%s): start no second run there", file.name, error)
+    return True
+
+
+def remove_leavings(out: Path) -> int:
+    """Remove what killed runs left half written; how many files. To be called under the lock."""
+    leavings = [path for path in out.glob(".rcc-onnx-*.part*") if path.is_file()]
+    for path in leavings:
+        path.unlink(missing_ok=True)
+    return len(leavings)
