@@ -20,7 +20,9 @@ _UID = re.compile(r"[0-9.]{1,64}")
 _WHOLE_NUMBER = re.compile(r"[+-]?[0-9]{1,12}")
 _KERNEL = re.compile(r"[BDEHIJQSTU][a-z]?[0-9]{2}[a-z]?|FC[0-9]{2}(-?H)?")
 """As B30f, Br40d, FC08-H: too narrow for the number of a patient."""
-_AMOUNT = re.compile(r"[0-9]|[0-9]\.[0-9]{1,3}|[0-9]{1,3}([.,][0-9]{1,3})?(mm|kv|kvp|kev|ml|s|sec|%)")
+_AMOUNT = re.compile(
+    r"[0-9]|[0-9]\.[0-9]{1,3}|[0-9]{1,3}([.,][0-9]{1,3})?(mm|kv|kvp|kev|ml|s|sec|%)"
+)
 """Numbers that are no part of a date: of one digit before the point, or with their unit."""
 _BETWEEN = re.compile(r"[\s_,;:()\[\]{}<>\"\\^=]+")
 """Not at hyphens, slashes and points: a date must stay one word, and is none of ours."""

@@ -53,6 +53,9 @@ def read_study(
     Headers are read, pixels not, unless copies of slices must be told from different ones.
 
     Args:
+        root: the folder or archive.
+        profile: which rules.
+        wish: which series; None: the only suitable one.
         shown_as: what messages and the record call the study, where no name of a folder or file
             may be told; files are then called by number, in the order of their names.
 
@@ -71,6 +74,7 @@ def series_table(root: Path, *, free_text: bool = False) -> tuple[SeriesRow, ...
     """Every series of a study with its verdict, by series number.
 
     Args:
+        root: the folder or archive.
         free_text: give texts as the files have them, which may hold a patient's name, instead of
             the words that are known to be harmless.
 

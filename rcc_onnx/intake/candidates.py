@@ -60,6 +60,7 @@ def read_contents(root: Path, shown_as: str | None = None) -> Contents:
     """Read all headers of a folder or archive, group the slices, and judge each group.
 
     Args:
+        root: the folder or archive.
         shown_as: what messages call it, where no name of a folder or file may be told.
 
     Raises:

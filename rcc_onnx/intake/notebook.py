@@ -40,8 +40,8 @@ def read_notebook_study(folder: Path, shown_as: str | None = None) -> Study:
     chosen = [path for path in files if path.name.endswith(".dcm")]
     if not chosen:
         raise NoDicomError(
-            f"{shown_as or folder}: no file named *.dcm, and the notebook profile reads no other; use the "
-            "standard profile, which takes DICOM files of any name"
+            f"{shown_as or folder}: no file named *.dcm, and the notebook profile reads no other; "
+            "use the standard profile, which takes DICOM files of any name"
         )
     sources = [Source(path.name, path, path.stat().st_size) for path in chosen]
     others = [LeftOut(path.name, "not named *.dcm") for path in files if path not in set(chosen)]

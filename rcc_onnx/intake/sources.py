@@ -74,9 +74,7 @@ def list_files(folder: Path, shown_as: str | None = None) -> list[Path]:
     return sorted((path for path in folder.iterdir() if path.is_file()), key=lambda p: p.name)
 
 
-def find_sources(
-    root: Path, shown_as: str | None = None
-) -> tuple[list[Source], list[LeftOut]]:
+def find_sources(root: Path, shown_as: str | None = None) -> tuple[list[Source], list[LeftOut]]:
     """Every file of a study, at any depth and inside zip archives, sorted by name; and what is no
     file to be read. Links to folders are not followed, hidden folders are searched.
 
