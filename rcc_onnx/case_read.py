@@ -1,0 +1,219 @@
+"""A result read back from its JSON document, so that work that is done need not be done again.
+
+The inverse of `case_json` for analysed cases, without arrays: `case_json(read_case(document))` is
+the document.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
+
+from rcc_onnx.case_json import SCHEMA_VERSION, Json
+from rcc_onnx.findings import (
+    CaseResult,
+    KidneyFinding,
+    LesionFinding,
+    ModelsUsed,
+    SideFinding,
+    StudyFacts,
+)
+from rcc_onnx.intake_record import IntakeRecord, Note, SeriesRow
+from rcc_onnx.measures import (
+    Diameter,
+    KidneyMeasures,
+    LesionMeasures,
+    MeasuringOptions,
+    Position,
+    Sensitivity,
+    SideMeasures,
+    SourceBox,
+)
+from rcc_onnx.providers import ProviderName, ProviderRecord
+from rcc_onnx.values import (
+    SIDES,
+    Centre,
+    LesionBox,
+    Outcome,
+    Precision,
+    Profile,
+    Side,
+    Thresholds,
+)
+
+_Made = TypeVar("_Made")
+
+
+def read_case(document: Json) -> CaseResult | None:
+    """The result that a document holds; None if it holds none, or not as this version writes it."""
+    if document.get("schema_version") != SCHEMA_VERSION or document.get("status") != "analysed":
+        return None
+    try:
+        return _case(document)
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError):
+        # Somebody else's file, or one that was edited by hand.
+        return None
+
+
+def _case(document: Json) -> CaseResult:
+    study, models, provider = document["study"], document["models"], document["provider"]
+    measuring, sides = document["measuring"], document["sides"]
+    intake = document["intake"]
+    return CaseResult(
+        case=document["case"],
+        profile=Profile(document["profile"]),
+        thresholds=Thresholds(document["thresholds"]["kidney"], document["thresholds"]["lesion"]),
+        sides={side: _side(sides[side]) for side in SIDES},
+        study=StudyFacts(
+            kind=study["kind"],
+            files_found=study["files_found"],
+            slices_in_series=study["slices_in_series"],
+            slices_analysed=study["slices_analysed"],
+            stride=study["stride"],
+            spacing_zyx_mm=_three(study["spacing_zyx_mm"]),
+            left_out=tuple((one["file"], one["reason"]) for one in study["left_out"]),
+        ),
+        models=ModelsUsed(
+            name=models["name"],
+            version=models["version"],
+            network_sha256=models["sha256"],
+            meant_for=tuple(models["meant_for"]),
+            suitable=models["suitable"],
+        ),
+        provider=ProviderRecord(
+            requested=ProviderName(provider["requested"]),
+            ran=ProviderName(provider["ran"]),
+            reason=provider["reason"],
+            threads=provider["threads"],
+            runtime=provider["onnxruntime"],
+            precision=Precision(provider["precision"]),
+            forms=provider["forms"],
+        ),
+        timings_s=document["timings_s"],
+        warnings=tuple(document["warnings"]),
+        flags=_notes(document["flags"]),
+        intake=None if intake is None else _intake(intake),
+        options=MeasuringOptions(measuring["mask_cutoff"], measuring["borderline"]),
+        measures=_measures(sides) if measuring["placed"] else None,
+    )
+
+
+def _side(document: Json) -> SideFinding:
+    kidney, lesion = document["kidney"], document["lesion"]
+    return SideFinding(
+        outcome=Outcome(document["outcome"]),
+        kidney=KidneyFinding(
+            kidney["probability_sum"], _maybe(lambda at: Centre(*at), kidney["centre_zyx"])
+        ),
+        lesion=None
+        if lesion is None
+        else LesionFinding(
+            lesion["probability_sum"],
+            None
+            if lesion["slice"] is None
+            else LesionBox(lesion["slice"], *lesion["box_rows"], *lesion["box_columns"]),
+        ),
+        flags=_notes(document["flags"]),
+    )
+
+
+def _measures(sides: Json) -> Mapping[Side, SideMeasures]:
+    return {
+        side: SideMeasures(
+            _maybe(lambda kidney: KidneyMeasures(**kidney), sides[side]["kidney"]["measures"]),
+            _maybe(_lesion, (sides[side]["lesion"] or {}).get("measures")),
+            _maybe(_sensitivity, sides[side]["sensitivity"]),
+        )
+        for side in SIDES
+    }
+
+
+def _lesion(document: Json) -> LesionMeasures:
+    diameter, box = document["longest_axial_diameter"], document["box"]
+    one_file, other_file = (_two(end) for end in diameter["ends_row_column"])
+    one_lps, other_lps = (_three(end) for end in diameter["ends_lps_mm"])
+    first_uid, last_uid = box["sop_instance_uids"]
+    return LesionMeasures(
+        volume_ml=document["volume_ml"],
+        parts=document["parts"],
+        diameter=Diameter(
+            length_mm=diameter["mm"],
+            slice=diameter["slice"],
+            sop_instance_uid=diameter["sop_instance_uid"],
+            frame=diameter["frame"],
+            ends_lps_mm=(one_lps, other_lps),
+            ends_file=(one_file, other_file),
+        ),
+        centre_lps_mm=_three(document["centre_lps_mm"]),
+        box=SourceBox(
+            slices=_two(box["slices"]),
+            sop_instance_uids=(first_uid, last_uid),
+            rows=_two(box["rows"]),
+            columns=_two(box["columns"]),
+            lowest_lps_mm=_three(box["lowest_lps_mm"]),
+            highest_lps_mm=_three(box["highest_lps_mm"]),
+        ),
+        touches_crop_border=document["touches_crop_border"],
+        mean_hu=document["mean_hu"],
+    )
+
+
+def _sensitivity(document: Json) -> Sensitivity:
+    return Sensitivity(
+        thresholds=tuple(document["lesion_thresholds"]),
+        outcomes=tuple(Outcome(one) for one in document["outcomes"]),
+        cutoffs=tuple(document["mask_cutoffs"]),
+        kidney_volumes_ml=tuple(document["kidney_volumes_ml"]),
+        lesion_volumes_ml=_maybe(tuple, document["lesion_volumes_ml"]),
+    )
+
+
+def _intake(document: Json) -> IntakeRecord:
+    return IntakeRecord(
+        chosen=_maybe(_series, document["chosen"]),
+        chosen_because=document["chosen_because"],
+        others=tuple(_series(one) for one in document["other_series"]),
+        files_used=document["files_used"],
+        order=document["order"],
+        first=document["first"],
+        last=document["last"],
+        orientation=tuple(document["orientation"]),
+        transpose=document["transpose"],
+        flip_rows=document["flip_rows"],
+        flip_columns=document["flip_columns"],
+        patient_position=document["patient_position"],
+        transfer_syntax=document["transfer_syntax"],
+        lossy=document["lossy"],
+        warnings=_notes(document["warnings"]),
+    )
+
+
+def _series(document: Json) -> SeriesRow:
+    rows, columns = document["matrix"]
+    own = {name: value for name, value in document.items() if name not in _RENAMED}
+    renamed = {_RENAMED[name]: document[name] for name in _RENAMED if name != "matrix"}
+    return SeriesRow(**own, **renamed, rows=rows, columns=columns)
+
+
+_RENAMED = {
+    "series_instance_uid": "uid",
+    "study_instance_uid": "study_uid",
+    "matrix": "",
+}
+"""Fields of a series' document that `SeriesRow` calls otherwise."""
+
+
+def _notes(documents: Sequence[Json]) -> tuple[Note, ...]:
+    return tuple(Note(one["code"], one["text"]) for one in documents)
+
+
+def _maybe(make: Callable[[Any], _Made], document: Any) -> _Made | None:
+    return None if document is None else make(document)
+
+
+def _two(values: Sequence[int]) -> tuple[int, int]:
+    one, other = values
+    return one, other
+
+
+def _three(values: Sequence[float]) -> Position:
+    x, y, z = values
+    return x, y, z
