@@ -11,12 +11,15 @@ from rcc_onnx.engine import Engine
 from rcc_onnx.errors import (
     BundleError,
     InputFolderError,
+    OutputError,
     ProviderError,
     RccOnnxError,
     UnexpectedError,
 )
+from rcc_onnx.exports import check_saving
 from rcc_onnx.findings import CaseResult, FailedCase
 from rcc_onnx.intake import InputIs, find_studies
+from rcc_onnx.saving import Saving
 from rcc_onnx.stopwatch import StageListener
 
 _log = logging.getLogger(__name__)
@@ -60,17 +63,27 @@ def analyse_cases(
     cases: Sequence[Case],
     out: Path,
     listener: Callable[[Case], StageListener | None] = lambda case: None,
+    saving: Saving | None = None,
 ) -> Iterator[CaseResult | FailedCase]:
     """Analyse each case, write its files into `out`, and yield its result.
 
+    `saving` says which files there are beside the JSON and the pictures; None: none. A case of
+    which one cannot be made is a failed one, as what was asked for is not there.
+
     Raises:
+        OptionError, MissingPackageError: `saving` cannot be had; told before the first case.
         ProviderError: the provider cannot run here, so no case could be analysed.
         OutputError: results cannot be written; told before the first case where it can be.
     """
+    saving = saving or Saving()
+    check_saving(saving, engine.options.profile)
     prepare_output(out)
     for case in cases:
         result = analyse_case(engine, case, listener(case))
-        write_case(result, out)
+        if isinstance(result, CaseResult):
+            result = _write(engine, result, out, saving)
+        else:
+            write_case(result, out)
         yield result.without_images() if isinstance(result, CaseResult) else result
 
 
@@ -82,16 +95,34 @@ def analyse_case(
         return engine.analyse(case.folder, case.name, listener)
     except ProviderError:
         raise
-    except RccOnnxError as error:
-        return FailedCase(case.name, engine.options.profile, error)
     except Exception as error:
-        # A defect of ours or of a library: this case is lost, the night's other cases are not.
-        _log.exception("case %s: unexpected error", case.name)
-        unexpected = UnexpectedError(
-            f"{type(error).__name__} while analysing this case; this is a defect, please report "
-            "it with the output of the same command and -v"
-        )
-        return FailedCase(case.name, engine.options.profile, unexpected)
+        return _failed(engine, case.name, error, "analysing this case")
+
+
+def _write(
+    engine: Engine, result: CaseResult, out: Path, saving: Saving
+) -> CaseResult | FailedCase:
+    try:
+        write_case(result, out, saving)
+        return result
+    except OutputError:
+        raise
+    except Exception as error:
+        failed = _failed(engine, result.case, error, "writing the files of this case")
+        write_case(failed, out)
+        return failed
+
+
+def _failed(engine: Engine, case: str, error: Exception, doing: str) -> FailedCase:
+    if isinstance(error, RccOnnxError):
+        return FailedCase(case, engine.options.profile, error)
+    # A defect of ours or of a library: this case is lost, the night's other cases are not.
+    _log.error("case %s: unexpected error", case, exc_info=error)
+    unexpected = UnexpectedError(
+        f"{type(error).__name__} while {doing}; this is a defect, please report "
+        "it with the output of the same command and -v"
+    )
+    return FailedCase(case, engine.options.profile, unexpected)
 
 
 def exit_code(results: Sequence[CaseResult | FailedCase]) -> int:

@@ -18,6 +18,7 @@ import typer
 from rcc_onnx._version import __version__
 from rcc_onnx.errors import RccOnnxError
 from rcc_onnx.providers import ProviderName
+from rcc_onnx.saving import Save, Saving
 from rcc_onnx.values import InputIs, Precision, Profile, SeriesPolicy
 
 if TYPE_CHECKING:
@@ -158,6 +159,13 @@ def infer(  # noqa: PLR0913, PLR0917  an option each
         float,
         typer.Option(help="A sum this near to its threshold, as a part of it, is borderline."),
     ] = 0.1,
+    save: Annotated[
+        list[Save] | None,
+        typer.Option(
+            help="Also write masks as NIfTI or DICOM SEG, probabilities as NIfTI, measurements as "
+            "DICOM SR. May be repeated."
+        ),
+    ] = None,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log what is done.")] = False,
 ) -> None:
     """Analyse one study or a folder of studies.
@@ -169,7 +177,10 @@ def infer(  # noqa: PLR0913, PLR0917  an option each
     with _errors_end_here():
         from rcc_onnx.batch import find_cases  # noqa: PLC0415  heavy imports only where used
         from rcc_onnx.engine import Engine  # noqa: PLC0415
+        from rcc_onnx.exports import check_saving  # noqa: PLC0415
 
+        saving = Saving.of(save or ())
+        check_saving(saving, profile)
         cases = find_cases(study, out, input_is)
         engine = Engine.load(
             models,
@@ -184,7 +195,7 @@ def infer(  # noqa: PLR0913, PLR0917  an option each
             mask_cutoff=mask_cutoff,
             borderline=borderline,
         )
-        raise typer.Exit(_run(engine, cases, out))
+        raise typer.Exit(_run(engine, cases, out, saving))
 
 
 @app.command("series")
@@ -373,7 +384,7 @@ def models_verify(name: BundleName) -> None:
             print(line)
 
 
-def _run(engine: "Engine", cases: "Sequence[Case]", out: Path) -> int:
+def _run(engine: "Engine", cases: "Sequence[Case]", out: Path, saving: Saving | None = None) -> int:
     """Analyse the cases, show what comes, and give back the exit code."""
     from rcc_onnx.batch import analyse_cases, exit_code  # noqa: PLC0415  as above
     from rcc_onnx.display import case_line, results_table, setup_line, shown_warnings  # noqa: PLC0415
@@ -386,7 +397,7 @@ def _run(engine: "Engine", cases: "Sequence[Case]", out: Path) -> int:
     broken_off: RccOnnxError | None = None
     with CaseProgress(console, len(cases)) as progress:
         try:
-            for result in analyse_cases(engine, cases, out, progress.listener):
+            for result in analyse_cases(engine, cases, out, progress.listener, saving):
                 first_answer = not any(isinstance(one, CaseResult) for one in results)
                 if first_answer and isinstance(result, CaseResult):
                     progress.say(setup_line(result))

@@ -447,3 +447,12 @@ class UnexpectedError(RccOnnxError, RuntimeError):
     """Something that this program did not foresee: a defect."""
 
     code = "unexpected"
+
+
+# --- Files for other programs --------------------------------------------------------------------
+
+
+class MissingPackageError(RccOnnxError, ImportError):
+    """A package that writes what was asked for is not installed."""
+
+    code = "missing-package"
