@@ -12,13 +12,16 @@ from rcc_onnx.engine import Engine
 from rcc_onnx.errors import (
     AmbiguousInputError,
     BundleError,
+    OutputError,
     ProviderError,
     RccOnnxError,
     UnexpectedError,
 )
+from rcc_onnx.exports import check_saving
 from rcc_onnx.findings import CaseResult, FailedCase
 from rcc_onnx.intake import InputIs, StudyPlace, find_studies
 from rcc_onnx.pseudonyms import check_out, pseudonyms_of, read_pseudonyms
+from rcc_onnx.saving import Saving
 from rcc_onnx.stopwatch import StageListener
 
 _log = logging.getLogger(__name__)
@@ -94,22 +97,31 @@ def analyse_cases(
     cases: Sequence[Case],
     out: Path,
     listener: Callable[[Case], StageListener | None] = lambda case: None,
+    saving: Saving | None = None,
 ) -> Iterator[CaseResult | FailedCase]:
     """Analyse each case, write its files into `out`, and yield its result.
 
-    The files of the whole run are another thing: `run_files.RunFiles`.
+    The files of the whole run are another thing: `run_files.RunFiles`. `saving` says which files
+    there are beside the JSON and the pictures; None: none. A case of which one cannot be made is a
+    failed one, as what was asked for is not there.
 
     Raises:
         InputFolderError: a case's name cannot be that of result files.
+        OptionError, MissingPackageError: `saving` cannot be had; told before the first case.
         ProviderError: the provider cannot run here, so no case could be analysed.
         OutputError: results cannot be written; told before the first case where it can be.
     """
     for case in cases:
         check_case_name(case.name, out)
+    saving = saving or Saving()
+    check_saving(saving, engine.options.profile)
     prepare_output(out)
     for case in cases:
         result = analyse_case(engine, case, listener(case))
-        write_case(result, out)
+        if isinstance(result, CaseResult):
+            result = _write(engine, result, out, saving)
+        else:
+            write_case(result, out)
         yield result.without_images() if isinstance(result, CaseResult) else result
 
 
@@ -121,18 +133,36 @@ def analyse_case(
         return engine.analyse(case.folder, case.name, listener, hide_names=case.hide_names)
     except ProviderError:
         raise
-    except RccOnnxError as error:
-        return FailedCase(case.name, engine.options.profile, error)
     except Exception as error:
-        # A defect of ours or of a library: this case is lost, the night's other cases are not.
-        # Not its message, which may quote a patient's data: where it happened is what helps.
-        where = "".join(traceback.format_tb(error.__traceback__))
-        _log.error("case %s: unexpected error %s\n%s", case.name, type(error).__name__, where)
-        unexpected = UnexpectedError(
-            f"{type(error).__name__} while analysing this case; this is a defect, please report "
-            "it with the output of the same command and -v"
-        )
-        return FailedCase(case.name, engine.options.profile, unexpected)
+        return _failed(engine, case.name, error, "analysing this case")
+
+
+def _write(
+    engine: Engine, result: CaseResult, out: Path, saving: Saving
+) -> CaseResult | FailedCase:
+    try:
+        write_case(result, out, saving)
+        return result
+    except OutputError:
+        raise
+    except Exception as error:
+        failed = _failed(engine, result.case, error, "writing the files of this case")
+        write_case(failed, out)
+        return failed
+
+
+def _failed(engine: Engine, case: str, error: Exception, doing: str) -> FailedCase:
+    if isinstance(error, RccOnnxError):
+        return FailedCase(case, engine.options.profile, error)
+    # A defect of ours or of a library: this case is lost, the night's other cases are not.
+    # Not its message, which may quote a patient's data: where it happened is what helps.
+    where = "".join(traceback.format_tb(error.__traceback__))
+    _log.error("case %s: unexpected error %s\n%s", case, type(error).__name__, where)
+    unexpected = UnexpectedError(
+        f"{type(error).__name__} while {doing}; this is a defect, please report it with the output "
+        "of the same command and -v"
+    )
+    return FailedCase(case, engine.options.profile, unexpected)
 
 
 def exit_code(results: Sequence[CaseResult | FailedCase]) -> int:

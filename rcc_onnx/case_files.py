@@ -5,11 +5,13 @@ Each is written under a temporary name and renamed, the JSON last.
 
 import json
 import os
+import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
+from rcc_onnx import exports
 from rcc_onnx.case_json import Json, case_json, picture_name
 from rcc_onnx.errors import OutputError
 from rcc_onnx.findings import CaseResult, FailedCase
@@ -31,7 +33,7 @@ class CaseOutput:
 
     name: Callable[[str], str]
     wanted: Callable[[CaseResult, Saving], bool]
-    write: Callable[[CaseResult, Path], object]
+    write: Callable[[CaseResult, Saving, Path], object]
 
 
 def prepare_output(out: Path) -> None:
@@ -56,15 +58,22 @@ def write_case(result: CaseResult | FailedCase, out: Path, saving: Saving | None
 
     Raises:
         OutputError: a file cannot be written.
+        MissingPackageError: a package that writes one of them is not installed.
+        IntakeError: the source's header cannot be read any more.
     """
+    saving = saving or Saving()
     try:
         out.mkdir(parents=True, exist_ok=True)
+        started = time.perf_counter()
         for output in CASE_OUTPUTS:
             path = out / output.name(result.case)
-            if isinstance(result, CaseResult) and output.wanted(result, saving or Saving()):
-                write_whole(path, partial(output.write, result))
+            if isinstance(result, CaseResult) and output.wanted(result, saving):
+                write_whole(path, partial(output.write, result, saving))
             else:
                 path.unlink(missing_ok=True)
+        if isinstance(result, CaseResult):
+            spent = {"saving": time.perf_counter() - started}
+            result = replace(result, timings_s={**result.timings_s, **spent})
         path = out / f"{result.case}.json"
         data = json_bytes(case_json(result))
         write_whole(path, lambda to: to.write_bytes(data))
@@ -109,7 +118,7 @@ def _has_lesion(side: Side, result: CaseResult, _: Saving) -> bool:
     return result.sides[side].outcome is Outcome.LESION
 
 
-def _write_picture(side: Side, result: CaseResult, to: Path) -> None:
+def _write_picture(side: Side, result: CaseResult, _: Saving, to: Path) -> None:
     lesion, images = result.sides[side].lesion, result.network_images
     if images is None or lesion is None or lesion.box is None:
         raise AssertionError("a picture of no lesion, or of one whose images were dropped")
@@ -118,10 +127,46 @@ def _write_picture(side: Side, result: CaseResult, to: Path) -> None:
     picture.save(to, format="PNG", pnginfo=notes)
 
 
-CASE_OUTPUTS: tuple[CaseOutput, ...] = tuple(
-    CaseOutput(
-        partial(picture_name, side=side), partial(_has_lesion, side), partial(_write_picture, side)
+def _export(
+    name: Callable[[str], str],
+    asked: Callable[[Saving], bool],
+    write: Callable[[CaseResult, Path], object],
+    there: Callable[[CaseResult], bool] = lambda _: True,
+) -> CaseOutput:
+    """A file that is written if it was asked for and the result has it."""
+    return CaseOutput(
+        name,
+        lambda result, saving: asked(saving) and there(result),
+        lambda result, _, to: write(result, to),
     )
-    for side in SIDES
+
+
+CASE_OUTPUTS: tuple[CaseOutput, ...] = (
+    *(
+        CaseOutput(
+            partial(picture_name, side=side),
+            partial(_has_lesion, side),
+            partial(_write_picture, side),
+        )
+        for side in SIDES
+    ),
+    _export(exports.mask_name, lambda saving: saving.nifti, exports.write_mask),
+    _export(
+        exports.kidney_probability_name,
+        lambda saving: saving.probabilities,
+        exports.write_kidney_probability,
+    ),
+    _export(
+        exports.lesion_probability_name,
+        lambda saving: saving.probabilities,
+        exports.write_lesion_probability,
+        exports.has_lesion_probability,
+    ),
+    _export(exports.seg_name, lambda saving: saving.seg, exports.write_seg, exports.has_segments),
+    CaseOutput(
+        exports.sr_name,
+        lambda _, saving: saving.sr,
+        lambda result, saving, to: exports.write_sr(result, to, with_seg=saving.seg),
+    ),
 )
 """In the order in which they are written."""

@@ -18,6 +18,7 @@ from rcc_onnx._version import __version__
 from rcc_onnx.cli_logs import set_up_logging
 from rcc_onnx.errors import RccOnnxError
 from rcc_onnx.providers import ProviderName
+from rcc_onnx.saving import Save, Saving
 from rcc_onnx.schemas import SchemaName, schema_text
 from rcc_onnx.values import InputIs, Precision, Profile, SeriesPolicy
 
@@ -167,6 +168,13 @@ def infer(  # noqa: PLR0913, PLR0917  an option each
         float,
         typer.Option(help="A sum this near to its threshold, as a part of it, is borderline."),
     ] = 0.1,
+    save: Annotated[
+        list[Save] | None,
+        typer.Option(
+            help="Also write masks as NIfTI or DICOM SEG, probabilities as NIfTI, measurements as "
+            "DICOM SR. May be repeated."
+        ),
+    ] = None,
     pseudonyms: Annotated[
         Path | None,
         typer.Option(
@@ -187,7 +195,10 @@ def infer(  # noqa: PLR0913, PLR0917  an option each
     with _errors_end_here():
         from rcc_onnx.batch import find_cases  # noqa: PLC0415  heavy imports only where used
         from rcc_onnx.engine import Engine  # noqa: PLC0415
+        from rcc_onnx.exports import check_saving  # noqa: PLC0415
 
+        saving = Saving.of(save or ())
+        check_saving(saving, profile)
         cases = find_cases(study, out, input_is, pseudonyms)
         engine = Engine.load(
             models,
@@ -202,7 +213,7 @@ def infer(  # noqa: PLR0913, PLR0917  an option each
             mask_cutoff=mask_cutoff,
             borderline=borderline,
         )
-        raise typer.Exit(_run(engine, cases, out))
+        raise typer.Exit(_run(engine, cases, out, saving))
 
 
 @app.command("series")
@@ -412,7 +423,7 @@ def models_verify(name: BundleName) -> None:
             print(line)
 
 
-def _run(engine: "Engine", cases: "Sequence[Case]", out: Path) -> int:
+def _run(engine: "Engine", cases: "Sequence[Case]", out: Path, saving: Saving | None = None) -> int:
     """Analyse the cases, show what comes, and give back the exit code."""
     from rcc_onnx.batch import analyse_cases, exit_code  # noqa: PLC0415  as above
     from rcc_onnx.display import results_table  # noqa: PLC0415
@@ -425,7 +436,7 @@ def _run(engine: "Engine", cases: "Sequence[Case]", out: Path) -> int:
     run = RunFiles(engine.options, cases, out)
     try:
         with CaseProgress(console, len(cases)) as progress, run:
-            for result in analyse_cases(engine, cases, out, progress.listener):
+            for result in analyse_cases(engine, cases, out, progress.listener, saving):
                 run.add(result)
                 _say(progress, run.results, len(cases))
     except RccOnnxError as error:

@@ -525,3 +525,12 @@ class PseudonymsOutError(PseudonymsError):
     """The output folder holds results under the cases' own names."""
 
     code = "pseudonyms-out"
+
+
+# --- Files for other programs --------------------------------------------------------------------
+
+
+class MissingPackageError(RccOnnxError, ImportError):
+    """A package that writes what was asked for is not installed."""
+
+    code = "missing-package"

@@ -61,6 +61,7 @@ def placement_of(study: Study, padding_before: int, depth: int) -> Placement:
                 one.header.sop_class_uid,
                 one.header.sop_instance_uid,
                 None if one.header.frame is None else one.header.frame + 1,
+                one.header.position,
             )
             for one in study.slices
         ),

@@ -56,13 +56,15 @@ class AxisTurn:
 class SourceImage(NamedTuple):
     """The image of a file that one slice of the stack comes from.
 
-    `frame` counts from 1, as DICOM references do; None in a single-frame file.
+    `frame` counts from 1, as DICOM references do; None in a single-frame file. `position_mm` is its
+    ImagePositionPatient, if it is known.
     """
 
     file_name: str
     sop_class_uid: str
     sop_instance_uid: str
     frame: int | None
+    position_mm: tuple[float, ...] | None = None
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,28 @@
+"""Programs that tests are compared with, where they are installed."""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+
+def missing(name):
+    """Skip and say so; with RCC_ONNX_PEERS=required, as in .ci/run, fail."""
+    text = f"{name} is not installed, so nothing was compared with it"
+    if os.environ.get("RCC_ONNX_PEERS") == "required":
+        pytest.fail(text)
+    pytest.skip(text)
+
+
+def run_peer(*command: str | Path) -> str:
+    """What a program prints, on both streams. It must end well."""
+    name = str(command[0])
+    if shutil.which(name) is None:
+        missing(name)
+    done = subprocess.run(
+        [str(part) for part in command], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout + done.stderr
