@@ -117,12 +117,7 @@ def analyse_cases(
     check_saving(saving, engine.options.profile)
     prepare_output(out)
     for case in cases:
-        result = analyse_case(engine, case, listener(case))
-        if isinstance(result, CaseResult):
-            result = _write(engine, result, out, saving)
-        else:
-            write_case(result, out)
-        yield result.without_images() if isinstance(result, CaseResult) else result
+        yield write_result(engine, analyse_case(engine, case, listener(case)), out, saving)
 
 
 def analyse_case(
@@ -137,12 +132,19 @@ def analyse_case(
         return _failed(engine, case.name, error, "analysing this case")
 
 
-def _write(
-    engine: Engine, result: CaseResult, out: Path, saving: Saving
+def write_result(
+    engine: Engine, result: CaseResult | FailedCase, out: Path, saving: Saving
 ) -> CaseResult | FailedCase:
+    """Write a case's files, and give back its result without arrays.
+
+    A case of which a file cannot be made is a failed one, as what was asked for is not there.
+
+    Raises:
+        OutputError: no file at all can be written there.
+    """
     try:
         write_case(result, out, saving)
-        return result
+        return result.without_images() if isinstance(result, CaseResult) else result
     except OutputError:
         raise
     except Exception as error:

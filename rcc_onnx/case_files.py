@@ -64,22 +64,31 @@ def write_case(result: CaseResult | FailedCase, out: Path, saving: Saving | None
     saving = saving or Saving()
     try:
         out.mkdir(parents=True, exist_ok=True)
+        path = out / f"{result.case}.json"
+        # That it is there means that all are: it goes first and comes last.
+        path.unlink(missing_ok=True)
         started = time.perf_counter()
         for output in CASE_OUTPUTS:
-            path = out / output.name(result.case)
+            file = out / output.name(result.case)
             if isinstance(result, CaseResult) and output.wanted(result, saving):
-                write_whole(path, partial(output.write, result, saving))
+                write_whole(file, partial(output.write, result, saving))
             else:
-                path.unlink(missing_ok=True)
+                file.unlink(missing_ok=True)
         if isinstance(result, CaseResult):
             spent = {"saving": time.perf_counter() - started}
             result = replace(result, timings_s={**result.timings_s, **spent})
-        path = out / f"{result.case}.json"
         data = json_bytes(case_json(result))
         write_whole(path, lambda to: to.write_bytes(data))
     except OSError as error:
         raise cannot_write(out, error) from error
     return path
+
+
+def is_complete(result: CaseResult, out: Path, saving: Saving) -> bool:
+    """Whether every file that this result has lies in `out`."""
+    wanted = [output for output in CASE_OUTPUTS if output.wanted(result, saving)]
+    names = [f"{result.case}.json", *(output.name(result.case) for output in wanted)]
+    return all((out / name).is_file() for name in names)
 
 
 def files_of_case(case: str, out: Path) -> tuple[str, ...]:

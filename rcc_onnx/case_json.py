@@ -73,6 +73,12 @@ def case_json(result: CaseResult | FailedCase) -> Json:
             "borderline": result.options.borderline,
             "placed": result.measures is not None,
         },
+        "fingerprint": None
+        if result.fingerprint is None
+        else {
+            "inputs_sha256": result.fingerprint.inputs_sha256,
+            "settings_sha256": result.fingerprint.settings_sha256,
+        },
         "timings_s": {stage: round(spent, 4) for stage, spent in result.timings_s.items()},
         "sides": {side: _side_json(result, side) for side in SIDES},
     }

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from rcc_onnx.case_json import SCHEMA_VERSION, Json
 from rcc_onnx.findings import (
     CaseResult,
+    Fingerprint,
     KidneyFinding,
     LesionFinding,
     ModelsUsed,
@@ -92,6 +93,7 @@ def _case(document: Json) -> CaseResult:
         flags=_notes(document["flags"]),
         intake=None if intake is None else _intake(intake),
         options=MeasuringOptions(measuring["mask_cutoff"], measuring["borderline"]),
+        fingerprint=_maybe(lambda one: Fingerprint(**one), document["fingerprint"]),
         measures=_measures(sides) if measuring["placed"] else None,
     )
 

@@ -127,9 +127,24 @@ class Engine:
             _precision(precision),
             MeasuringOptions(mask_cutoff, borderline),
         )
+        return cls.of(options, models)
+
+    @classmethod
+    def of(cls, options: Options, models: str | Path | None = None) -> "Engine":
+        """An engine with options that were checked already; otherwise as `load`."""
         search_folders()  # a wrong RCC_ONNX_MODELS is told now, not with every study
         named = None if models is None else _open(find_bundle(str(models)), options)
         return cls(options, named)
+
+    def bundle_for(self, kind: StudyKind) -> Bundle:
+        """The bundle that a study of this kind would be given; its networks are not opened.
+
+        Raises:
+            BundleError: no bundle, or more than one, is meant for such a study.
+        """
+        if self._named is not None:
+            return self._named.bundle
+        return self._chosen[kind].bundle if kind in self._chosen else choose_bundle(kind)
 
     def analyse(
         self,

@@ -175,6 +175,19 @@ class StudyFacts:
 
 
 @dataclass(frozen=True)
+class Fingerprint:
+    """What a result hangs on, beside the models: two results with the same one are the same.
+
+    Attributes:
+        inputs_sha256: of all files of the study, names and bytes.
+        settings_sha256: of the options and of this software's version.
+    """
+
+    inputs_sha256: str
+    settings_sha256: str
+
+
+@dataclass(frozen=True)
 class CaseResult:
     """One analysed case.
 
@@ -184,6 +197,7 @@ class CaseResult:
         flags: why the answer may say nothing about either side.
         intake: how the analysed slices were chosen.
         options: what the masks and measurements hang on.
+        fingerprint: None where nobody asked for it, as when one study is analysed by hand.
         measures: of each side, in the patient. None in the notebook profile, which knows no
             positions.
         network_images: arrays behind the findings. None once the case was written.
@@ -202,6 +216,7 @@ class CaseResult:
     flags: tuple[Note, ...] = ()
     intake: IntakeRecord | None = None
     options: MeasuringOptions = field(default_factory=MeasuringOptions)
+    fingerprint: Fingerprint | None = None
     measures: Mapping[Side, SideMeasures] | None = None
     network_images: NetworkImages | None = field(default=None, repr=False, compare=False)
     patient_images: PatientImages | None = field(default=None, repr=False, compare=False)

@@ -59,12 +59,19 @@ class TaskProcess(Generic[Task, Result]):
     """A process that does tasks, started with the first one and again after it died.
 
     Used by one thread. `make` runs in the process, once, and gives what handles tasks; it, tasks
-    and results travel between processes, so they must be picklable.
+    and results travel between processes, so they must be picklable. `died` is
+    told the process id of one that was killed or died.
     """
 
-    def __init__(self, make: Callable[[], Handler[Task, Result]], limits: Limits) -> None:
+    def __init__(
+        self,
+        make: Callable[[], Handler[Task, Result]],
+        limits: Limits,
+        died: Callable[[int], None] = lambda pid: None,
+    ) -> None:
         self._make = make
         self._limits = limits
+        self._tell_died = died
         self._process: BaseProcess | None = None
         self._pipe: Connection | None = None
 
@@ -104,11 +111,6 @@ class TaskProcess(Generic[Task, Result]):
             self._pipe.send(task)
         result: Result = self._receive(None if limit is None else time.monotonic() + limit, tell)
         return result
-
-    @property
-    def pid(self) -> int | None:
-        """Of the process that runs now or ran last; None before the first."""
-        return None if self._process is None else self._process.pid
 
     def close(self) -> None:
         """End the process, at once if a task is being done."""
@@ -171,7 +173,9 @@ class TaskProcess(Generic[Task, Result]):
         if self._process is not None:
             self._process.kill()
             self._process.join()
-            # `pid` must be known until the next one starts.
+            if self._process.exitcode != 0 and self._process.pid is not None:
+                self._tell_died(self._process.pid)
+            self._process = None
         if self._pipe is not None:
             self._pipe.close()
             self._pipe = None

@@ -75,6 +75,12 @@ def _locked(file: IO[str]) -> bool:
     return True
 
 
+def remove_leavings_of(out: Path, pid: int) -> None:
+    """Remove what a process that died left half written."""
+    for path in out.glob(f".rcc-onnx-{pid}.part*"):
+        path.unlink(missing_ok=True)
+
+
 def remove_leavings(out: Path) -> int:
     """Remove what killed runs left half written; how many files. To be called under the lock."""
     leavings = [path for path in out.glob(".rcc-onnx-*.part*") if path.is_file()]

@@ -8,6 +8,7 @@ import pytest
 
 from rcc_onnx.case_json import case_json
 from rcc_onnx.case_read import read_case
+from rcc_onnx.findings import Fingerprint
 from rcc_onnx.intake_record import Note
 from rcc_onnx.values import Outcome, Profile
 from tests.results import (
@@ -39,6 +40,7 @@ RESULTS = {
         profile=Profile.NOTEBOOK, intake=replace(case_result().intake, chosen=None, others=())
     ),
     "no intake": case_result(intake=None),
+    "fingerprint": case_result(fingerprint=Fingerprint("a" * 64, "b" * 64)),
 }
 
 

@@ -1,0 +1,119 @@
+"""Cases analysed in processes of their own, those that are done already passed over."""
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+from rcc_onnx.batch import Case, analyse_case, write_result
+from rcc_onnx.case_files import write_case
+from rcc_onnx.done_before import result_of_before
+from rcc_onnx.engine import Engine, Options
+from rcc_onnx.errors import CaseProcessError
+from rcc_onnx.findings import CaseResult, FailedCase, Fingerprint
+from rcc_onnx.fingerprint import inputs_sha256
+from rcc_onnx.isolation import Handler, Limits, TaskProcess, Tell, done_by_processes
+from rcc_onnx.out_lock import remove_leavings_of
+from rcc_onnx.saving import Saving
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A case that is done. `kept`: an earlier run had done it, and nothing has changed since."""
+
+    result: CaseResult | FailedCase
+    kept: bool = False
+
+
+@dataclass(frozen=True)
+class CaseWork:
+    """What every case of a run has in common. Picklable: it travels to the processes.
+
+    Attributes:
+        models: name or folder of a bundle; None: chosen by the kind of study.
+        settings_sha256: of everything that a result hangs on beside its files and the models.
+        overwrite: do again what is done already.
+        prepare: called in each process before anything else, to set up logging.
+    """
+
+    models: str | None
+    options: Options
+    out: Path
+    saving: Saving
+    settings_sha256: str
+    overwrite: bool = False
+    prepare: Callable[[], None] | None = None
+
+    def handler(self) -> Handler[Case, Ended]:
+        """Ready for cases, with the networks open if the models were named.
+
+        Raises:
+            BundleError, ProviderError: as `Engine.load`.
+        """
+        if self.prepare is not None:
+            self.prepare()
+        return partial(do_case, Engine.of(self.options, self.models), self)
+
+
+def do_case(engine: Engine, work: CaseWork, case: Case, tell: Tell) -> Ended:
+    """One case, from its files to its files.
+
+    Raises:
+        ProviderError, OutputError: no other case could be done either.
+    """
+    fingerprint = None
+    try:
+        fingerprint = Fingerprint(inputs_sha256(case.folder), work.settings_sha256)
+    except OSError as error:
+        # The intake meets the same file, and knows better what it means.
+        _log.info("case %s: no fingerprint: %s", case.name, error.strerror)
+    if fingerprint is not None and not work.overwrite:
+        before = result_of_before(engine, case.name, fingerprint, work.out, work.saving)
+        if before is not None:
+            return Ended(before, kept=True)
+    result = analyse_case(engine, case, tell)
+    if isinstance(result, CaseResult):
+        result = replace(result, fingerprint=fingerprint)
+    return Ended(write_result(engine, result, work.out, work.saving))
+
+
+def cases_by_processes(
+    work: CaseWork,
+    cases: Sequence[Case],
+    processes: int,
+    limits: Limits,
+    tell: Callable[[Case, str, float], None],
+) -> Iterator[Ended]:
+    """Every case, as it ends. What kills a process fails its case and no other.
+
+    Raises:
+        BundleError, ProviderError, OutputError: nothing can be done.
+    """
+
+    def died(pid: int) -> None:
+        remove_leavings_of(work.out, pid)
+
+    workers = [TaskProcess(work.handler, limits, died) for _ in range(processes)]
+    # What is wrong with models or provider is told before the first case.
+    workers[0].start()
+    for case, ended in done_by_processes(cases, workers, tell):
+        if isinstance(ended, Ended):
+            yield ended
+        elif isinstance(ended, CaseProcessError):
+            failed = FailedCase(case.name, work.options.profile, ended)
+            write_case(failed, work.out)
+            yield Ended(failed)
+        else:
+            raise ended
+
+
+def cases_in_this_process(
+    work: CaseWork, cases: Sequence[Case], tell: Callable[[Case, str, float], None]
+) -> Iterator[Ended]:
+    """The same without other processes: what crashes here ends the run."""
+    do = work.handler()
+    for case in cases:
+        yield do(case, partial(tell, case))

@@ -1,0 +1,48 @@
+"""Whether a case is done already: the same files, settings and models (docs/batches.md)."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+from rcc_onnx.case_files import is_complete
+from rcc_onnx.case_read import read_case
+from rcc_onnx.engine import Engine
+from rcc_onnx.errors import BundleError
+from rcc_onnx.findings import CaseResult, Fingerprint
+from rcc_onnx.manifest import NETWORK_NAMES
+from rcc_onnx.saving import Saving
+
+
+def result_of_before(
+    engine: Engine, case: str, fingerprint: Fingerprint, out: Path, saving: Saving
+) -> CaseResult | None:
+    """What an earlier run left for the case, if doing it again would give the same.
+
+    A case that failed is none: whatever was wrong may have been mended. Dates play no part.
+    """
+    try:
+        document = json.loads((out / f"{case}.json").read_bytes())
+    except (OSError, ValueError):
+        return None
+    found = read_case(document) if isinstance(document, dict) else None
+    if found is None or found.case != case or found.fingerprint != fingerprint:
+        return None
+    if not is_complete(found, out, saving) or not _models_are_the_same(engine, found):
+        return None
+    return replace(found, network_images=None, patient_images=None)
+
+
+def _models_are_the_same(engine: Engine, found: CaseResult) -> bool:
+    """Whether this engine would take the bundle that gave the result."""
+    try:
+        manifest = engine.bundle_for(found.study.kind).manifest
+    except BundleError:
+        return False
+    used = found.models
+    if (used.name, used.version) != (manifest.name, manifest.version):
+        return False
+    for name in NETWORK_NAMES:
+        entry = manifest.networks[name]
+        if used.network_sha256.get(name) not in {entry.form(form).sha256 for form in entry.forms}:
+            return False
+    return True
