@@ -20,6 +20,7 @@ from rcc_onnx.errors import (
 from rcc_onnx.exports import check_saving
 from rcc_onnx.findings import CaseResult, FailedCase
 from rcc_onnx.intake import InputIs, StudyPlace, find_studies
+from rcc_onnx.isolation import out_of_memory
 from rcc_onnx.pseudonyms import check_out, pseudonyms_of, read_pseudonyms
 from rcc_onnx.saving import Saving
 from rcc_onnx.stopwatch import StageListener
@@ -156,6 +157,8 @@ def write_result(
 def _failed(engine: Engine, case: str, error: Exception, doing: str) -> FailedCase:
     if isinstance(error, RccOnnxError):
         return FailedCase(case, engine.options.profile, error)
+    if isinstance(error, MemoryError):
+        return FailedCase(case, engine.options.profile, out_of_memory())
     # A defect of ours or of a library: this case is lost, the night's other cases are not.
     # Not its message, which may quote a patient's data: where it happened is what helps.
     where = "".join(traceback.format_tb(error.__traceback__))

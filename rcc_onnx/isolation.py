@@ -212,13 +212,17 @@ def _answer(pipe: Connection, *message: object) -> None:
         pipe.send(message)
 
 
+def out_of_memory() -> CaseMemoryError:
+    return CaseMemoryError(
+        "the case wants more memory than it may have; raise --case-memory, or look for a damaged "
+        "file"
+    )
+
+
 def _as_ours(error: Exception) -> RccOnnxError:
     """An error that can travel; of others than ours the name only, for they may quote a patient."""
     if isinstance(error, MemoryError):
-        return CaseMemoryError(
-            "the case wants more memory than a case may have; raise --case-memory, or look for a "
-            "damaged file"
-        )
+        return out_of_memory()
     if isinstance(error, RccOnnxError):
         with contextlib.suppress(Exception):
             pickle.loads(pickle.dumps(error))
