@@ -1,0 +1,48 @@
+"""Files that are whole or not there, and packages that may not be there."""
+
+import importlib
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from rcc_onnx.errors import MissingExtraError, OutputError
+
+EXTRA = "evaluate"
+
+
+def need(*packages: str, why: str, instead: str) -> None:
+    """See that optional packages can be imported, before any work is done.
+
+    `why` is what they are needed for, as the start of a sentence; `instead` what else the user
+    could do, as its end.
+
+    Raises:
+        MissingExtraError: one cannot be imported.
+    """
+    for package in packages:
+        try:
+            importlib.import_module(package)
+        except ImportError as error:
+            raise MissingExtraError(
+                f"{why} needs {package}, which cannot be imported here ({error}). Install it with "
+                f'pip install "rcc-onnx[{EXTRA}]", or {instead}'
+            ) from error
+
+
+def write_whole(path: Path, write: Callable[[Path], object]) -> None:
+    """Write under a temporary name in the same folder (made if missing), then rename.
+
+    Raises:
+        OutputError: that cannot be done.
+    """
+    # The suffix stays: it tells some writers which format is meant.
+    temporary = path.with_name(f".rcc-onnx-{os.getpid()}{path.suffix}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            write(temporary)
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+    except OSError as error:
+        raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
