@@ -195,11 +195,6 @@ def _warnings(
     unknown: Sequence[str],
 ) -> tuple[str, ...]:
     found = []
-    if any(one.setup is not None and not one.setup.suitable for one in used):
-        found.append(
-            "The models were not made for this kind of study (models.suitable is false), so the "
-            "figures say nothing."
-        )
     if unknown:
         found.append(f"{len(unknown)} labelled cases have no result: {few(unknown)}.")
     if no_label:

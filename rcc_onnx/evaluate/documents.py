@@ -13,6 +13,7 @@ from rcc_onnx.report import RESEARCH_ONLY
 
 SCHEMA_VERSION = 1
 PHANTOMS_ONLY = "These are figures of digital phantoms and say nothing about patients."
+UNSUITABLE = "The models were not made for this kind of study: the figures say nothing."
 
 Json = dict[str, Any]
 
@@ -29,7 +30,12 @@ class Evaluation:
     @property
     def notices(self) -> tuple[str, ...]:
         """What stands in every output."""
-        return (RESEARCH_ONLY, PHANTOMS_ONLY) if self.cohort.is_phantom else (RESEARCH_ONLY,)
+        found = [RESEARCH_ONLY]
+        if self.cohort.is_phantom:
+            found.append(PHANTOMS_ONLY)
+        if not self.cohort.setup.suitable:
+            found.append(UNSUITABLE)
+        return tuple(found)
 
 
 def evaluation_json(evaluation: Evaluation) -> Json:

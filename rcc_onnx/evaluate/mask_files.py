@@ -3,6 +3,7 @@
 Inside an evaluation a mask's values are `Structure`. Files may use others; a mapping names them.
 """
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum
@@ -96,9 +97,11 @@ def read_mask(path: Path, mapping: Mapped | None) -> Mask:
         MaskError: it cannot be read, has no place, or holds values that nothing explains.
     """
     try:
-        if path.suffix == ".dcm":
-            return _read_seg(path, mapping)
-        return _read_nifti(path, mapping or OWN_VALUES)
+        # What the libraries warn of may quote a patient's data.
+        with warnings.catch_warnings(action="ignore"):
+            if path.suffix == ".dcm":
+                return _read_seg(path, mapping)
+            return _read_nifti(path, mapping or OWN_VALUES)
     except (MaskError, MemoryError):
         raise
     except Exception as error:

@@ -22,13 +22,17 @@ if TYPE_CHECKING:
 BLUE, ORANGE, VERMILION, GREY, INK = "#0072b2", "#e69f00", "#d55e00", "#999999", "#222222"
 DPI = 200
 SIZES = {"title": 15, "label": 13, "tick": 12, "legend": 11, "notice": 9}
-SPREAD = 0.30
+SPREAD = 0.42
 """Half the width of a column of dots; columns are 1 apart."""
-DOTS_IN_A_ROW = 9
-DECADES_TOGETHER = 0.045
+DOT_WIDTH = 0.05
+"""Dots of one row are so far apart, closer where a column is full."""
+DECADES_TOGETHER = 0.15
 """Scores whose logarithms differ by less would cover one another, and are put side by side."""
+MANY = 200
+"""Kidneys from which on dots are drawn smaller."""
 LEAST_DRAWN = 1e-2
 """Scores below this are drawn here: the axis has no zero."""
+NO_SCORE_AT = LEAST_DRAWN / 10
 
 
 def write_plots(evaluation: Evaluation, to: Path) -> tuple[Path, ...]:
@@ -136,36 +140,38 @@ def scores_figure(evaluation: Evaluation) -> "Figure":
     for size in (one.size for one in evaluation.figures.all_labelled.by_size):
         kidneys = [one for one in cohort.kidneys if one.lesion and size.holds(one.size_mm)]
         if kidneys:
-            columns.append((f"lesion\n{size.name}", kidneys))
-    no_score_at = LEAST_DRAWN / 10
+            # "over 15 to 25 mm" takes too much room; the table has it in full.
+            name = size.name.removeprefix("over ") if " to " in size.name else size.name
+            columns.append((f"lesion\n{name}", kidneys))
+    dot = 8.0 if len(cohort.kidneys) < MANY else 5.0
     for place, (_, kidneys) in enumerate(columns):
-        _column(axes, place, kidneys, no_score_at)
+        _column(axes, place, kidneys, dot)
     if threshold > 0:
         axes.axhline(threshold, color=INK, linewidth=1.4, linestyle="--")
-        axes.text(
-            len(columns) - 0.48, threshold, f" {threshold:g}", va="center", fontsize=SIZES["tick"]
-        )
     scores = [one.score for one in cohort.kidneys if one.score is not None]
+    bottom = LEAST_DRAWN if len(scores) == len(cohort.kidneys) else NO_SCORE_AT
     axes.set_yscale("log")
-    axes.set_ylim(no_score_at / 2.5, max([*scores, threshold, 1.0]) * 2)
+    axes.set_ylim(bottom / 2, max([*scores, threshold, 1.0]) * 2)
     axes.set_xlim(-0.5, len(columns) - 0.5)
     axes.set_xticks(
         range(len(columns)),
         [f"{name}\n(n = {len(kidneys)})" for name, kidneys in columns],
         fontsize=SIZES["tick"],
     )
-    _score_ticks(axes, no_score_at)
+    _score_ticks(axes, bottom)
     axes.set_ylabel("lesion score (sum of probabilities)", fontsize=SIZES["label"])
-    axes.set_title("Lesion scores of all labelled kidneys", fontsize=SIZES["title"], loc="left")
+    figure.suptitle(
+        "Lesion scores of all labelled kidneys", fontsize=SIZES["title"], x=0.01, ha="left"
+    )
     axes.grid(axis="y", which="major", color="#e5e5e5", linewidth=0.8)
     axes.set_axisbelow(True)
-    _scores_legend(axes, cohort.kidneys)
+    _scores_legend(axes, cohort.kidneys, threshold)
     return figure
 
 
-def _column(axes: "Axes", place: int, kidneys: Sequence[Kidney], no_score_at: float) -> None:
+def _column(axes: "Axes", place: int, kidneys: Sequence[Kidney], size: float) -> None:
     """Dots of one column, those that would cover one another side by side."""
-    heights = [no_score_at if one.score is None else max(one.score, LEAST_DRAWN) for one in kidneys]
+    heights = [NO_SCORE_AT if one.score is None else max(one.score, LEAST_DRAWN) for one in kidneys]
     for kidney, height, aside in zip(kidneys, heights, _asides(heights), strict=True):
         right = kidney.counted_as in (CountedAs.TRUE_POSITIVE, CountedAs.TRUE_NEGATIVE)
         assessable = kidney.group is Group.ASSESSABLE
@@ -174,7 +180,7 @@ def _column(axes: "Axes", place: int, kidneys: Sequence[Kidney], no_score_at: fl
             place + aside,
             height,
             marker="o" if right else "X",
-            markersize=8 if right else 9.5,
+            markersize=size if right else size * 1.25,
             markerfacecolor=colour if assessable else "white",
             markeredgecolor="white" if assessable else colour,
             markeredgewidth=0.6 if assessable else 1.6,
@@ -189,23 +195,25 @@ def _asides(heights: Sequence[float]) -> list[float]:
         rows.setdefault(round(float(np.log10(height)) / DECADES_TOGETHER), []).append(index)
     asides = [0.0] * len(heights)
     for row in rows.values():
-        step = 2 * SPREAD / max(DOTS_IN_A_ROW - 1, len(row) - 1)
+        step = min(DOT_WIDTH, 2 * SPREAD / max(1, len(row) - 1))
         for rank, index in enumerate(row):
             asides[index] = (rank - (len(row) - 1) / 2) * step
     return asides
 
 
-def _score_ticks(axes: "Axes", no_score_at: float) -> None:
+def _score_ticks(axes: "Axes", bottom: float) -> None:
     """Plain numbers; what lies under the axis' end, and kidneys without a score, in words."""
     top = axes.get_ylim()[1]
     marks = [10.0**power for power in range(-2, 8) if 10.0**power <= top]
     names = [f"{one:g}" for one in marks]
-    names[0] = f"≤ {LEAST_DRAWN:g}"
-    axes.set_yticks([no_score_at, *marks], ["no score", *names], fontsize=SIZES["tick"])
+    names[0] = f"{LEAST_DRAWN:g} or less"
+    if bottom < LEAST_DRAWN:
+        marks, names = [NO_SCORE_AT, *marks], ["no score", *names]
+    axes.set_yticks(marks, names, fontsize=SIZES["tick"])
     axes.set_yticks([], minor=True)
 
 
-def _scores_legend(axes: "Axes", kidneys: Sequence[Kidney]) -> None:
+def _scores_legend(axes: "Axes", kidneys: Sequence[Kidney], threshold: float) -> None:
     from matplotlib.lines import Line2D  # noqa: PLC0415  an extra
 
     def mark(name: str, marker: str, face: str, edge: str) -> Line2D:
@@ -219,12 +227,14 @@ def _scores_legend(axes: "Axes", kidneys: Sequence[Kidney]) -> None:
         mark("answer not as labelled", "X", VERMILION, VERMILION),
     ]
     if any(one.group is not Group.ASSESSABLE for one in kidneys):
-        marks.append(mark("hollow: not assessable, or no answer", "o", "white", INK))
-    marks.append(Line2D([], [], color=INK, linewidth=1.4, linestyle="--", label="threshold"))
+        marks.append(mark("hollow: not assessable", "o", "white", INK))
+    if threshold > 0:
+        name = f"threshold {threshold:g}"
+        marks.append(Line2D([], [], color=INK, linewidth=1.4, linestyle="--", label=name))
     axes.legend(
         handles=marks,
         loc="lower left",
-        bbox_to_anchor=(0, -0.32),
+        bbox_to_anchor=(0, 1.0),
         ncols=len(marks),
         frameon=False,
         fontsize=SIZES["legend"],

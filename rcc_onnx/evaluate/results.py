@@ -209,7 +209,7 @@ def _setup(document: Mapping[str, Any]) -> Setup:
         precision=str(document["provider"]["precision"]),
         models=str(models["name"]),
         version=str(models["version"]),
-        sha256=tuple(sorted((str(name), str(one)) for name, one in models["sha256"].items())),
+        sha256=tuple(sorted((str(name), str(one)) for name, one in dict(models["sha256"]).items())),
         suitable=models["suitable"] is True,
         kidney_threshold=_number(thresholds["kidney"]),
         lesion_threshold=_number(thresholds["lesion"]),
