@@ -18,8 +18,10 @@ from rcc_onnx.errors import (
     MaskLabelsError,
     MaskPlaceError,
     MaskUnreadableError,
+    MissingExtraError,
     OptionError,
 )
+from rcc_onnx.evaluate.files import need
 from rcc_onnx.evaluate.grids import LabelImage
 from rcc_onnx.evaluate.labels import few
 
@@ -95,6 +97,7 @@ def read_mask(path: Path, mapping: Mapped | None) -> Mask:
 
     Raises:
         MaskError: it cannot be read, has no place, or holds values that nothing explains.
+        MissingExtraError: it is a SEG, and highdicom is not installed.
     """
     try:
         # What the libraries warn of may quote a patient's data.
@@ -102,7 +105,7 @@ def read_mask(path: Path, mapping: Mapped | None) -> Mask:
             if path.suffix == ".dcm":
                 return _read_seg(path, mapping)
             return _read_nifti(path, mapping or OWN_VALUES)
-    except (MaskError, MemoryError):
+    except (MaskError, MissingExtraError, MemoryError):
         raise
     except Exception as error:
         # Damaged files make the libraries raise anything.
@@ -153,6 +156,7 @@ def _small_integers(values: NDArray[Any]) -> NDArray[np.uint8]:
 
 
 def _read_seg(path: Path, mapping: Mapped | None) -> Mask:
+    need("highdicom", why="Reading a SEG", instead="give masks as NIfTI")
     import highdicom  # noqa: PLC0415  an extra
 
     seg = highdicom.seg.segread(path)
