@@ -25,7 +25,7 @@ from rcc_onnx.errors import (
     OptionError,
 )
 from rcc_onnx.evaluate.distances import dice, surface, surface_distances
-from rcc_onnx.evaluate.grids import LabelImage, onto_grid
+from rcc_onnx.evaluate.grids import LabelImage, _resampled, onto_grid
 from rcc_onnx.evaluate.mask_files import OWN_VALUES, Structure, parse_mapping, read_mask
 from rcc_onnx.evaluate.masks import MaskResults, compare_masks, summaries
 from tests.mask_files import (
@@ -113,20 +113,27 @@ def test_another_spacing_takes_the_nearest_voxel() -> None:
     np.testing.assert_array_equal(onto_grid(fine, coarse), kidneys())
 
 
-def test_oblique_grids_are_carried_too() -> None:
+@pytest.mark.parametrize("seed", range(12))
+def test_oblique_grids_are_carried_too(seed: int) -> None:
     """Against the plain way: every voxel's centre, the nearest voxel of the other grid."""
-    turn = np.eye(4)
-    angle = np.deg2rad(4)
-    turn[:2, :2] = [[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]
-    reference = LabelImage(kidneys(), turn @ AFFINE)
-    target = LabelImage(kidneys(), AFFINE)
-    expected = np.zeros_like(kidneys())
-    steps = np.linalg.inv(reference.affine) @ AFFINE
-    for index in np.ndindex(expected.shape):
+    rng = np.random.default_rng(seed)
+    steps = np.eye(4)
+    steps[:3, :3] = np.eye(3)[rng.permutation(3)] * rng.choice([-1, 1], 3)
+    steps[:3, :3] += rng.uniform(-0.25, 0.25, (3, 3))
+    shape = (12, 14, 16)
+    # About the middle of both grids, so that they share most of their volume.
+    steps[:3, 3] = np.array(shape) / 2 - steps[:3, :3] @ (np.array(shape) / 2)
+    drawn = np.zeros(shape, np.uint8)
+    drawn[4:8, 4:9, 5:10] = rng.integers(0, 4, (4, 5, 5))
+    target = LabelImage(np.zeros(shape, np.uint8), AFFINE)
+    expected = np.zeros(shape, np.uint8)
+    for index in np.ndindex(shape):
         place = np.rint((steps @ [*index, 1])[:3]).astype(int)
-        if ((place >= 0) & (place < expected.shape)).all():
-            expected[index] = reference.values[tuple(place)]
-    np.testing.assert_array_equal(onto_grid(reference, target), expected)
+        if ((place >= 0) & (place < shape)).all():
+            expected[index] = drawn[tuple(place)]
+    assert expected.any()
+    reference = LabelImage(drawn, AFFINE @ np.linalg.inv(steps))
+    np.testing.assert_array_equal(_resampled(reference, target), expected)
 
 
 def shifted(x_mm: float = 0, y_mm: float = 0, z_mm: float = 0) -> NDArray[np.float64]:

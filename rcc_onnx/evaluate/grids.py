@@ -46,10 +46,10 @@ class LabelImage:
         if not np.isfinite(self.affine).all() or abs(np.linalg.det(self.affine[:3, :3])) < 1e-9:
             raise MaskPlaceError("its affine takes voxels to no place in space")
 
-    @property
-    def voxel_ml(self) -> float:
-        """Volume of a voxel in millilitres."""
-        return float(abs(np.linalg.det(self.affine[:3, :3]))) / 1000
+
+def voxel_volume_ml(affine: Floats) -> float:
+    """Volume of a voxel in millilitres."""
+    return float(abs(np.linalg.det(affine[:3, :3]))) / 1000
 
 
 def onto_grid(reference: LabelImage, target: LabelImage) -> NDArray[np.uint8]:
@@ -86,21 +86,39 @@ def onto_grid(reference: LabelImage, target: LabelImage) -> NDArray[np.uint8]:
             f"{lost:.0%} of what the predicted mask marks lies outside the reference mask's grid; "
             "give a reference mask that covers the analysed series"
         )
+    return _resampled(reference, target)
+
+
+def _resampled(reference: LabelImage, target: LabelImage) -> NDArray[np.uint8]:
+    """The nearest label of each of the target's voxels, computed only where some are drawn."""
     from scipy.ndimage import affine_transform  # noqa: PLC0415  an extra
 
-    to_reference = _steps(target, reference)
-    moved: NDArray[np.uint8] = affine_transform(
+    values = np.zeros(target.values.shape, np.uint8)
+    points = _drawn(reference)
+    if not points.size:
+        return values
+    to_target, to_reference = _steps(reference, target), _steps(target, reference)
+    places = to_target[:3, :3] @ points + to_target[:3, 3:]
+    # A voxel of the reference reaches this far around its centre, in the target's voxels.
+    reach = np.abs(to_target[:3, :3]).sum(axis=1) / 2 + 1
+    sizes = np.asarray(values.shape, np.intp)
+    first = np.clip(np.floor(places.min(axis=1) - reach).astype(int), 0, sizes)
+    end = np.clip(np.ceil(places.max(axis=1) + reach).astype(int) + 1, first, sizes)
+    if (first == end).any():
+        return values
+    box = tuple(slice(*pair) for pair in zip(first, end, strict=True))
+    values[box] = affine_transform(
         reference.values,
         to_reference[:3, :3],
-        to_reference[:3, 3],
-        output_shape=target.values.shape,
+        to_reference[:3, :3] @ first + to_reference[:3, 3],
+        output_shape=tuple(end - first),
         order=0,
         # Beyond the outermost centres a voxel goes on for half its size.
         mode="grid-constant",
         cval=0,
         prefilter=False,
     )
-    return moved
+    return values
 
 
 def grown(target: LabelImage, reference: LabelImage) -> LabelImage:
@@ -109,8 +127,8 @@ def grown(target: LabelImage, reference: LabelImage) -> LabelImage:
     Raises:
         MaskPlaceError: they are too far apart to be of one scan.
     """
-    points = np.stack(np.nonzero(reference.values)).astype(np.float64)
-    if not target.empty_left_out or not points.size:
+    points = _drawn(reference) if target.empty_left_out else np.empty((3, 0))
+    if not points.size:
         return target
     steps = _steps(reference, target)
     slices = steps[0, :3] @ points + steps[0, 3]
@@ -140,6 +158,24 @@ def _steps(from_image: LabelImage, to_image: LabelImage) -> Floats:
     return np.asarray(np.linalg.solve(to_image.affine, from_image.affine), np.float64)
 
 
+def box_of_drawn(*masks: NDArray[np.uint8]) -> tuple[slice, ...]:
+    """The smallest box around what any mask marks, and a voxel more where there is one."""
+    box = []
+    for axis in range(3):
+        others = tuple(at for at in range(3) if at != axis)
+        places = np.flatnonzero(np.any([one.any(axis=others) for one in masks], axis=0))
+        first, last = (int(places[0]), int(places[-1])) if places.size else (0, 0)
+        box.append(slice(max(0, first - 1), last + 2))
+    return tuple(box)
+
+
+def _drawn(image: LabelImage) -> Floats:
+    """Indices (3, n) of the voxels that are drawn."""
+    box = box_of_drawn(image.values)
+    inside = np.stack(np.nonzero(image.values[box])).astype(np.float64)
+    return np.asarray(inside + np.array([[one.start] for one in box]), np.float64)
+
+
 def _share_inside(one: LabelImage, other: LabelImage) -> float:
     """Share of one grid's volume inside the other, probed at 33 places along each axis."""
     probes = [np.linspace(-0.5, size - 0.5, 33) for size in one.values.shape]
@@ -149,7 +185,7 @@ def _share_inside(one: LabelImage, other: LabelImage) -> float:
 
 def _share_drawn_outside(one: LabelImage, other: LabelImage) -> float:
     """Share of the voxels that are drawn in one mask whose centres the other's grid lacks."""
-    points = np.stack(np.nonzero(one.values)).astype(np.float64)
+    points = _drawn(one)
     return float(1 - _inside(points, one, other).mean()) if points.size else 0.0
 
 

@@ -22,7 +22,7 @@ from rcc_onnx.errors import (
     OptionError,
 )
 from rcc_onnx.evaluate.files import need
-from rcc_onnx.evaluate.grids import LabelImage
+from rcc_onnx.evaluate.grids import LabelImage, box_of_drawn
 from rcc_onnx.evaluate.labels import few
 
 if TYPE_CHECKING:
@@ -128,8 +128,9 @@ def _read_nifti(path: Path, mapping: Mapped) -> Mask:
     if len(shape) != 3 or not 0 < np.prod(shape, dtype=np.float64) <= MOST_VOXELS:
         raise MaskUnreadableError(f"its shape is {image.shape}; a mask has three axes")
     values = _small_integers(np.asanyarray(image.dataobj).reshape(shape))
-    counts = np.bincount(values.ravel(), minlength=256)
-    unknown = [value for value in range(1, 256) if counts[value] and value not in mapping]
+    # Most of a mask is background, and is not looked at twice.
+    box = box_of_drawn(values)
+    unknown = [int(value) for value in np.unique(values[box]) if value and value not in mapping]
     if unknown:
         raise MaskLabelsError(
             f"it holds the value {few(map(str, unknown))}, which nothing explains; say what each "
@@ -138,8 +139,10 @@ def _read_nifti(path: Path, mapping: Mapped) -> Mask:
     table = np.zeros(256, np.uint8)
     for value, structure in mapping.items():
         table[value] = structure
+    meant = np.zeros(shape, np.uint8)
+    meant[box] = table[values[box]]
     affine = np.asarray(image.affine, np.float64)
-    return Mask(LabelImage(table[values], affine), Structure.KIDNEY not in mapping.values())
+    return Mask(LabelImage(meant, affine), Structure.KIDNEY not in mapping.values())
 
 
 def _small_integers(values: NDArray[Any]) -> NDArray[np.uint8]:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from rcc_onnx.errors import MaskError, MasksMissingError, MaskUnreadableError
 from rcc_onnx.evaluate.distances import SurfaceDistances, dice, surface_distances
-from rcc_onnx.evaluate.grids import grown, onto_grid
+from rcc_onnx.evaluate.grids import box_of_drawn, grown, onto_grid, voxel_volume_ml
 from rcc_onnx.evaluate.labels import few, same_name
 from rcc_onnx.evaluate.mask_files import Mapped, Mask, Structure, read_mask
 
@@ -37,6 +37,21 @@ class Comparison:
     predicted_ml: float
     dice: float | None
     distances: SurfaceDistances | None
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two masks on one grid, cut to what either marks; values are `Structure`.
+
+    Attributes:
+        affine: 4x4, indices to mm, but for where the first voxel lies.
+        tells_sides: whether both tell right from left.
+    """
+
+    predicted: Voxels
+    reference: Voxels
+    affine: NDArray[np.float64]
+    tells_sides: bool
 
 
 @dataclass(frozen=True)
@@ -119,12 +134,12 @@ def compare_masks(
         progress(case)
         try:
             pair = _read_pair(predicted, found, mapping)
-            comparisons += compare_pair(case, *pair)
+            comparisons += compare_pair(case, pair)
         except MaskError as error:
             refused.append(RefusedMask(case, error.code, str(error)))
             continue
         compared.append(case)
-        if sides_look_swapped(*pair):
+        if sides_look_swapped(pair):
             swapped.append(case)
     if not compared and not refused:
         raise MasksMissingError(_nothing_words(out, references, no_prediction, no_reference))
@@ -158,10 +173,8 @@ def _nothing_words(
     )
 
 
-def _read_pair(
-    predicted: Path, references: Sequence[Path], mapping: Mapped | None
-) -> tuple[Mask, Voxels, bool]:
-    """The prediction, the reference on its grid, and whether both tell right from left."""
+def _read_pair(predicted: Path, references: Sequence[Path], mapping: Mapped | None) -> Pair:
+    """The prediction, and the reference on its grid."""
     if len(references) > 1:
         raise MaskUnreadableError(
             f"there are {len(references)} reference masks, {few(one.name for one in references)}; "
@@ -170,9 +183,11 @@ def _read_pair(
     (path,) = references
     ours = _told_of(predicted, lambda: read_mask(predicted, None))
     theirs = _told_of(path, lambda: read_mask(path, mapping))
-    target = Mask(grown(ours.image, theirs.image), ours.tells_sides)
-    values = onto_grid(theirs.image, target.image)
-    return target, values, ours.tells_sides and theirs.tells_sides
+    target = grown(ours.image, theirs.image)
+    reference = onto_grid(theirs.image, target)
+    box = box_of_drawn(target.values, reference)
+    tells_sides = ours.tells_sides and theirs.tells_sides
+    return Pair(target.values[box], reference[box], target.affine, tells_sides)
 
 
 def _told_of(path: Path, read: Callable[[], Mask]) -> Mask:
@@ -183,67 +198,45 @@ def _told_of(path: Path, read: Callable[[], Mask]) -> Mask:
         raise type(error)(f"{path.name}: {error}") from error
 
 
-def compare_pair(
-    case: str, prediction: Mask, reference: Voxels, tells_sides: bool
-) -> tuple[Comparison, ...]:
-    """Every structure of one case; `reference` lies on the prediction's grid."""
+def compare_pair(case: str, pair: Pair) -> tuple[Comparison, ...]:
+    """Every structure of one case."""
     kidneys = (Structure.RIGHT, Structure.LEFT, Structure.KIDNEY)
     structures: dict[str, tuple[Structure, ...]] = {
         "right kidney": (Structure.RIGHT,),
         "left kidney": (Structure.LEFT,),
     }
-    if not tells_sides:
+    if not pair.tells_sides:
         structures = {"kidneys": kidneys}
     structures |= {
         "suspected lesion": (Structure.LESION,),
         "kidneys with lesion": (*kidneys, Structure.LESION),
     }
-    box = _box_of_drawn(prediction.image.values, reference)
-    ours, theirs = prediction.image.values[box], reference[box]
-    return tuple(
-        _compare(case, name, np.isin(ours, values), np.isin(theirs, values), prediction)
-        for name, values in structures.items()
-    )
+    return tuple(_compare(case, name, pair, values) for name, values in structures.items())
 
 
-def _compare(
-    case: str,
-    structure: str,
-    ours: NDArray[np.bool_],
-    theirs: NDArray[np.bool_],
-    prediction: Mask,
-) -> Comparison:
-    image = prediction.image
+def _compare(case: str, name: str, pair: Pair, values: tuple[Structure, ...]) -> Comparison:
+    ours, theirs = np.isin(pair.predicted, values), np.isin(pair.reference, values)
+    voxel_ml = voxel_volume_ml(pair.affine)
     return Comparison(
         case=case,
-        structure=structure,
-        reference_ml=int(theirs.sum()) * image.voxel_ml,
-        predicted_ml=int(ours.sum()) * image.voxel_ml,
+        structure=name,
+        reference_ml=int(theirs.sum()) * voxel_ml,
+        predicted_ml=int(ours.sum()) * voxel_ml,
         dice=dice(ours, theirs),
-        distances=surface_distances(ours, theirs, image.affine),
+        distances=surface_distances(ours, theirs, pair.affine),
     )
 
 
-def _box_of_drawn(one: Voxels, other: Voxels) -> tuple[slice, ...]:
-    """The smallest box around what either mask marks, and a voxel more where there is one."""
-    box = []
-    for axis in range(one.ndim):
-        others = tuple(at for at in range(one.ndim) if at != axis)
-        places = np.flatnonzero(one.any(axis=others) | other.any(axis=others))
-        first, last = (int(places[0]), int(places[-1])) if places.size else (0, 0)
-        box.append(slice(max(0, first - 1), last + 2))
-    return tuple(box)
-
-
-def sides_look_swapped(prediction: Mask, reference: Voxels, tells_sides: bool) -> bool:
+def sides_look_swapped(pair: Pair) -> bool:
     """Whether each side of the prediction shares more with the reference's other side."""
-    if not tells_sides:
+    if not pair.tells_sides:
         return False
-    counts = np.bincount(prediction.image.values.ravel() * 8 + reference.ravel(), minlength=64)
-    shared = counts.reshape(8, 8)
-    right, left = int(Structure.RIGHT), int(Structure.LEFT)
-    crossed = int(shared[right, left]) + int(shared[left, right])
-    return crossed > int(shared[right, right]) + int(shared[left, left])
+
+    def shared(one: Structure, other: Structure) -> int:
+        return int(((pair.predicted == one) & (pair.reference == other)).sum())
+
+    right, left = Structure.RIGHT, Structure.LEFT
+    return shared(right, left) + shared(left, right) > shared(right, right) + shared(left, left)
 
 
 def summaries(results: MaskResults) -> tuple[Summary, ...]:
