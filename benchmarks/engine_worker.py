@@ -74,7 +74,7 @@ def through_pipeline(study: Path, networks: Networks) -> Found:
     watch = Stopwatch()
     with watch.stage("reading_headers"):
         read = read_study(study, Profile.STANDARD)
-    sides = analyse_study(read, networks, THRESHOLDS, watch)
+    sides = analyse_study(read, networks, THRESHOLDS, watch).sides
     outcomes = {str(side): str(one.outcome) for side, one in sides.items()}
     sums = {
         str(side): [

@@ -10,12 +10,22 @@ from rcc_onnx.intake_record import Note
 from rcc_onnx.values import MIN_SLICES, NetworkVolume, Side
 
 KIDNEY_PROBABILITY = 0.5
+ENHANCED_FROM_HU = 70.0
+"""Renal parenchyma measures 20 to 50 HU without contrast, and beyond 80 in every phase with it."""
 CUT_KIDNEY_PIXELS = 25
 """Pixels of the grid, 1 square centimetre: less is the tip of a pole, or noise."""
 
 
-def study_flags(analysed_slices: int, has_contrast: bool) -> tuple[Note, ...]:
-    """What touches both sides."""
+def study_flags(
+    analysed_slices: int, has_contrast: bool, kidney_hu: float | None = None
+) -> tuple[Note, ...]:
+    """What touches both sides.
+
+    Args:
+        analysed_slices: slices that went to the networks.
+        has_contrast: whether a file records contrast in a vessel.
+        kidney_hu: mean HU of the kidneys that were found; None if there is none.
+    """
     flags = []
     if analysed_slices < MIN_SLICES:
         text = (
@@ -26,6 +36,12 @@ def study_flags(analysed_slices: int, has_contrast: bool) -> tuple[Note, ...]:
     if not has_contrast:
         text = "No contrast in a vessel is recorded; the networks expect a contrast-enhanced phase."
         flags.append(Note("no-contrast-recorded", text))
+    if kidney_hu is not None and kidney_hu < ENHANCED_FROM_HU:
+        text = (
+            f"The kidneys measure {kidney_hu:.0f} HU, as without contrast (below "
+            f"{ENHANCED_FROM_HU:.0f} HU); the networks expect a contrast-enhanced phase."
+        )
+        flags.append(Note("no-enhancement-seen", text))
     return tuple(flags)
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from rcc_onnx.case_files import prepare_output, write_case
 from rcc_onnx.engine import Engine
 from rcc_onnx.errors import (
     BundleError,
@@ -16,7 +17,6 @@ from rcc_onnx.errors import (
 )
 from rcc_onnx.findings import CaseResult, FailedCase
 from rcc_onnx.intake import InputIs, find_studies
-from rcc_onnx.report import prepare_output, write_case
 from rcc_onnx.stopwatch import StageListener
 
 _log = logging.getLogger(__name__)
@@ -71,7 +71,7 @@ def analyse_cases(
     for case in cases:
         result = analyse_case(engine, case, listener(case))
         write_case(result, out)
-        yield result
+        yield result.without_images() if isinstance(result, CaseResult) else result
 
 
 def analyse_case(

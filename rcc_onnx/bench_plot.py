@@ -8,7 +8,7 @@ from PIL import Image, ImageDraw, ImageFont
 from rcc_onnx.bench import Measurement
 from rcc_onnx.display_bench import memory_words
 from rcc_onnx.errors import OutputError
-from rcc_onnx.report import RESEARCH_ONLY
+from rcc_onnx.notice import RESEARCH_ONLY
 
 WIDTH, LEFT, RIGHT = 1000, 210, 190
 TOP, ROW, BAR = 70, 64, 30

@@ -12,7 +12,7 @@ from rcc_onnx.bench import Measurement
 from rcc_onnx.bench_worker import Setup
 from rcc_onnx.cpus import usable_cpus
 from rcc_onnx.errors import OutputError
-from rcc_onnx.report import RESEARCH_ONLY
+from rcc_onnx.notice import RESEARCH_ONLY
 
 SCHEMA_VERSION = 1
 NEARLY_EQUAL = 1.05

@@ -150,6 +150,13 @@ def infer(  # noqa: PLR0913, PLR0917  an option each
         InputIs,
         typer.Option(help="Whether INPUT is one study or a folder of studies; auto looks."),
     ] = InputIs.AUTO,
+    mask_cutoff: Annotated[
+        float, typer.Option(help="A voxel belongs to a mask from this probability on.")
+    ] = 0.5,
+    borderline: Annotated[
+        float,
+        typer.Option(help="A sum this near to its threshold, as a part of it, is borderline."),
+    ] = 0.1,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log what is done.")] = False,
 ) -> None:
     """Analyse one study or a folder of studies.
@@ -173,6 +180,8 @@ def infer(  # noqa: PLR0913, PLR0917  an option each
             series=series,
             series_policy=series_policy,
             precision=precision,
+            mask_cutoff=mask_cutoff,
+            borderline=borderline,
         )
         raise typer.Exit(_run(engine, cases, out))
 
@@ -191,9 +200,9 @@ def series_command(
     """
     _set_up_logging(verbose)
     with _errors_end_here():
+        from rcc_onnx.case_json import series_json  # noqa: PLC0415
         from rcc_onnx.display import refused_series, series_table  # noqa: PLC0415
         from rcc_onnx.intake import series_table as read_series_table  # noqa: PLC0415
-        from rcc_onnx.report import series_json  # noqa: PLC0415
 
         rows = read_series_table(study)
         if as_json:
@@ -291,7 +300,7 @@ def bench(  # noqa: PLR0913, PLR0917  an option each
         from rcc_onnx.bench_report import recommend, write_bench_json  # noqa: PLC0415
         from rcc_onnx.demo import make_phantom_folder  # noqa: PLC0415
         from rcc_onnx.intake import find_studies  # noqa: PLC0415
-        from rcc_onnx.report import RESEARCH_ONLY  # noqa: PLC0415
+        from rcc_onnx.notice import RESEARCH_ONLY  # noqa: PLC0415
 
         console = _console(soft_wrap=False)
         if studies is None:
@@ -371,8 +380,8 @@ def _run(engine: "Engine", cases: "Sequence[Case]", out: Path) -> int:
     from rcc_onnx.batch import analyse_cases, exit_code  # noqa: PLC0415  as above
     from rcc_onnx.display import case_line, results_table, setup_line, shown_warnings  # noqa: PLC0415
     from rcc_onnx.findings import CaseResult, FailedCase  # noqa: PLC0415
+    from rcc_onnx.notice import RESEARCH_ONLY  # noqa: PLC0415
     from rcc_onnx.progress import CaseProgress  # noqa: PLC0415
-    from rcc_onnx.report import RESEARCH_ONLY  # noqa: PLC0415
 
     console = _console()
     results: list[CaseResult | FailedCase] = []

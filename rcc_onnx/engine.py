@@ -16,7 +16,10 @@ from rcc_onnx.errors import OptionError, ThreadsError
 from rcc_onnx.findings import CaseResult, ModelsUsed, StudyFacts
 from rcc_onnx.intake import SeriesPolicy, SeriesWish, Study, check_wish, read_study
 from rcc_onnx.manifest import NETWORK_NAMES, StudyKind
+from rcc_onnx.measures import MeasuringOptions
+from rcc_onnx.measuring import mean_kidney_hu
 from rcc_onnx.networks import Networks
+from rcc_onnx.patient import measure_sides, place_in_patient
 from rcc_onnx.pipeline import analyse_study
 from rcc_onnx.providers import ProviderName, ProviderRecord
 from rcc_onnx.sessions import open_networks
@@ -35,6 +38,7 @@ class Options:
         threads: CPU threads of a network; None: the CPUs that this process may use.
         wish: which series to take where a study has several.
         precision: float32, or int8 where the bundle has that variant and the CPU runs it.
+        measuring: what masks and measurements hang on.
     """
 
     profile: Profile = Profile.STANDARD
@@ -44,6 +48,7 @@ class Options:
     lesion_threshold: float | None = None
     wish: SeriesWish = field(default_factory=SeriesWish)
     precision: Precision = Precision.FLOAT32
+    measuring: MeasuringOptions = field(default_factory=MeasuringOptions)
 
     def __post_init__(self) -> None:
         if self.threads is not None and self.threads < 1:
@@ -87,6 +92,8 @@ class Engine:
         series: str | None = None,
         series_policy: SeriesPolicy | str | None = None,
         precision: Precision | str = Precision.FLOAT32,
+        mask_cutoff: float = MeasuringOptions.mask_cutoff,
+        borderline: float = MeasuringOptions.borderline,
     ) -> "Engine":
         """An engine that is ready.
 
@@ -101,6 +108,8 @@ class Engine:
             series: label, SeriesNumber or SeriesInstanceUID of the series to analyse.
             series_policy: thinnest, most-slices or contrast: which of several suitable series.
             precision: float32; int8 runs on the CPU, from bundles that have that variant.
+            mask_cutoff: a voxel belongs to a mask from this probability on.
+            borderline: a sum is borderline up to this distance from its threshold, as a part of it.
 
         Raises:
             BundleError: the bundle is missing or broken.
@@ -116,6 +125,7 @@ class Engine:
             lesion_threshold,
             SeriesWish(series, _policy(series_policy)),
             _precision(precision),
+            MeasuringOptions(mask_cutoff, borderline),
         )
         search_folders()  # a wrong RCC_ONNX_MODELS is told now, not with every study
         named = None if models is None else _open(find_bundle(str(models)), options)
@@ -144,20 +154,28 @@ class Engine:
         with watch.stage("loading_networks"):
             loaded = self._networks_for(kind)
         thresholds = _thresholds(loaded.bundle, self.options)
-        sides = analyse_study(study, loaded.networks, thresholds, watch)
+        analysis = analyse_study(study, loaded.networks, thresholds, watch)
+        with watch.stage("measuring"):
+            patient = place_in_patient(study, analysis, self.options.measuring)
+            measures = None if patient is None else measure_sides(analysis, patient, thresholds)
+        kidney_hu = None if patient is None else mean_kidney_hu(patient)
         models = _models_used(loaded, kind)
         return CaseResult(
             case=case if case is not None else _case_name(folder),
             profile=self.options.profile,
             thresholds=thresholds,
-            sides=sides,
+            sides=analysis.sides,
             study=_study_facts(study, kind),
             models=models,
             provider=loaded.provider,
             timings_s=watch.seconds(),
             warnings=(*_warnings(models, kind), *(note.text for note in study.warnings)),
-            flags=study_flags(len(study.needed_slices), study.has_contrast),
+            flags=study_flags(len(study.needed_slices), study.has_contrast, kidney_hu),
             intake=study.record,
+            options=self.options.measuring,
+            measures=measures,
+            network_images=analysis.images,
+            patient_images=patient,
         )
 
     def _networks_for(self, kind: StudyKind) -> _Loaded:

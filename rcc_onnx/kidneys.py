@@ -75,12 +75,16 @@ def crop_around(half_volume: NDArray[Any], centre: Centre) -> NDArray[Any]:
         raise ProbabilityMapError(
             f"a crop of {CROP_SHAPE_ZYX} cannot be cut from an array of shape {half_volume.shape}"
         )
-    return half_volume[
-        tuple(
-            _span(at, length, size)
-            for at, length, size in zip(centre, CROP_SHAPE_ZYX, half_volume.shape, strict=True)
-        )
-    ]
+    return half_volume[crop_place(half_volume.shape, centre)]
+
+
+def crop_place(shape: tuple[int, ...], centre: Centre) -> tuple[slice, slice, slice]:
+    """Where the crop round a centre lies in a half volume of a shape, at least (40, 64, 64)."""
+    z, y, x = (
+        _span(at, length, size)
+        for at, length, size in zip(centre, CROP_SHAPE_ZYX, shape, strict=True)
+    )
+    return z, y, x
 
 
 def _span(centre: int, length: int, size: int) -> slice:

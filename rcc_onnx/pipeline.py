@@ -1,29 +1,49 @@
 """The computation, from slices to findings, to be read from top to bottom (docs/pipeline.md)."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rcc_onnx.assessable import side_flags
-from rcc_onnx.findings import KidneyFinding, LesionFinding, SideFinding
+from rcc_onnx.findings import (
+    CropImage,
+    KidneyFinding,
+    LesionFinding,
+    NetworkImages,
+    SideFinding,
+)
 from rcc_onnx.intake import Study
-from rcc_onnx.kidneys import crop_around, locate_kidney, split_sides
+from rcc_onnx.kidneys import crop_place, locate_kidney, split_sides
 from rcc_onnx.lesions import bound_lesion
 from rcc_onnx.networks import Networks
 from rcc_onnx.preprocess import VolumeReading, network_input
 from rcc_onnx.stopwatch import Stopwatch
-from rcc_onnx.values import SIDES, NetworkVolume, Outcome, Side, Thresholds
+from rcc_onnx.values import HALF_WIDTH, SIDES, NetworkVolume, Outcome, Side, Thresholds
 
 SLICES_A_CALL = 16
 """Slices given to the kidney network at once: enough to work well, few enough to show progress."""
 
 
+@dataclass(frozen=True)
+class Analysis:
+    """Findings on both sides, and the arrays behind them.
+
+    Attributes:
+        hu: float32 (depth, 160, 160), see `VolumeReading`; None of a volume given as such.
+    """
+
+    sides: Mapping[Side, SideFinding]
+    images: NetworkImages
+    volume: NetworkVolume
+    hu: NDArray[np.float32] | None = None
+
+
 def analyse_study(
     study: Study, networks: Networks, thresholds: Thresholds, watch: Stopwatch
-) -> dict[Side, SideFinding]:
+) -> Analysis:
     """Decode the slices a study needs and look for kidneys and suspected lesions on both sides.
 
     Raises:
@@ -33,12 +53,13 @@ def analyse_study(
     reading = VolumeReading(study)
     parts = _read_ahead(reading.parts(SLICES_A_CALL), watch)
     kidneys = _kidney_probability(reading.values, parts, networks, watch)
-    return _analyse_sides(reading.volume(), kidneys, networks, thresholds, watch)
+    analysis = _analyse_sides(reading.volume(), kidneys, networks, thresholds, watch)
+    return replace(analysis, hu=reading.hu)
 
 
 def analyse_volume(
     volume: NetworkVolume, networks: Networks, thresholds: Thresholds, watch: Stopwatch
-) -> dict[Side, SideFinding]:
+) -> Analysis:
     """Findings on both sides of a network volume."""
     depth = len(volume.values)
     starts = range(0, depth, SLICES_A_CALL)
@@ -93,16 +114,20 @@ def _analyse_sides(
     networks: Networks,
     thresholds: Thresholds,
     watch: Stopwatch,
-) -> dict[Side, SideFinding]:
+) -> Analysis:
     halves, kidneys = split_sides(volume.values), split_sides(kidney_probability)
-    found = {
-        side: _analyse_side(halves[side], kidneys[side], networks, thresholds, watch)
-        for side in SIDES
-    }
-    return {
-        side: replace(finding, flags=side_flags(side, volume, kidneys[side]))
-        for side, finding in found.items()
-    }
+    sides: dict[Side, SideFinding] = {}
+    crops: dict[Side, CropImage] = {}
+    for side in SIDES:
+        finding, crop = _analyse_side(halves[side], kidneys[side], networks, thresholds, watch)
+        sides[side] = replace(finding, flags=side_flags(side, volume, kidneys[side]))
+        if crop is not None:
+            z, y, x = crop.start_zyx
+            first_column = HALF_WIDTH if side == "left" else 0
+            crops[side] = replace(crop, start_zyx=(z, y, x + first_column))
+    # The network answers in float32, so nothing is lost.
+    images = NetworkImages(kidney_probability.astype(np.float32), crops)
+    return Analysis(sides, images, volume)
 
 
 def _analyse_side(
@@ -111,22 +136,25 @@ def _analyse_side(
     networks: Networks,
     thresholds: Thresholds,
     watch: Stopwatch,
-) -> SideFinding:
+) -> tuple[SideFinding, CropImage | None]:
+    """The finding, and the crop with its place in the half volume if the lesion network ran."""
     kidney_sum = float(np.sum(kidney_probability))
     if not kidney_sum > thresholds.kidney:
-        return SideFinding(Outcome.KIDNEY_NOT_FOUND, KidneyFinding(kidney_sum, None))
+        return SideFinding(Outcome.KIDNEY_NOT_FOUND, KidneyFinding(kidney_sum, None)), None
     centre = locate_kidney(kidney_probability)
     kidney = KidneyFinding(kidney_sum, centre)
     if centre is None:
-        return SideFinding(Outcome.KIDNEY_NOT_LOCATED, kidney)
+        return SideFinding(Outcome.KIDNEY_NOT_LOCATED, kidney), None
 
-    crop = crop_around(half_volume, centre).copy()
+    where = crop_place(half_volume.shape, centre)
+    values = half_volume[where].copy()
     with watch.stage("lesion_network"):
-        probability = networks.lesion_probability(network_input(crop))
+        probability = networks.lesion_probability(network_input(values))
+    crop = CropImage((where[0].start, where[1].start, where[2].start), values, probability)
     # In float32, as the notebook sums it.
     lesion_sum = float(np.sum(probability))
     if not lesion_sum > thresholds.lesion:
-        return SideFinding(Outcome.NO_LESION, kidney, LesionFinding(lesion_sum, None, crop))
+        return SideFinding(Outcome.NO_LESION, kidney, LesionFinding(lesion_sum, None)), crop
     box = bound_lesion(probability)
     outcome = Outcome.LESION_NOT_LOCATED if box is None else Outcome.LESION
-    return SideFinding(outcome, kidney, LesionFinding(lesion_sum, box, crop))
+    return SideFinding(outcome, kidney, LesionFinding(lesion_sum, box)), crop

@@ -42,6 +42,8 @@ class VolumeReading:
 
     Attributes:
         values: as in `NetworkVolume`; blank where nothing was read yet.
+        hu: float32 of the same shape: HU of the pixels shown, not masked; NaN where there is no
+            image, and everywhere in the notebook profile.
     """
 
     def __init__(self, study: Study) -> None:
@@ -52,6 +54,7 @@ class VolumeReading:
         self._is_read = False
         depth = max(len(self._needed), MIN_SLICES)
         self.values = np.zeros((depth, GRID_SIZE, GRID_SIZE), dtype=np.uint8)
+        self.hu = np.full(self.values.shape, np.nan, dtype=np.float32)
 
     def parts(self, size: int) -> Iterator[slice]:
         """Read; after each `size` slices of `values`, the places that are done. To be used once.
@@ -81,13 +84,15 @@ class VolumeReading:
 
     def _read(self, place: int, one: StudySlice) -> None:
         notebook = self._study.profile is Profile.NOTEBOOK
-        rows, columns = _axis_maps(one, self._study.profile)
-        grey, body = (
-            _notebook_slice(one, rows, columns)
-            if notebook
-            else _standard_slice(one, rows, columns, self._evidence)
-        )
-        self.values[place, rows.places, columns.places] = grey
+        rows, columns = axis_maps(one, self._study.profile)
+        shown = (place, rows.places, columns.places)
+        body: Mask | None
+        if notebook:
+            self.values[shown], body = _notebook_slice(one, rows, columns)
+        else:
+            self.hu[shown], self.values[shown], body = _standard_slice(
+                one, rows, columns, self._evidence
+            )
         # Where the notebook's mask is made of values that are no HU, it shows no body.
         if body is not None and not (notebook and (one.slope, one.intercept) != (1, 0)):
             self._beyond |= _edges_beyond(body, one, rows, columns)
@@ -109,7 +114,7 @@ def window(hu: NDArray[np.float64]) -> NDArray[np.uint8]:
     return np.round(scaled).astype(np.uint8)
 
 
-def _axis_maps(one: StudySlice, profile: Profile) -> tuple[AxisMap, AxisMap]:
+def axis_maps(one: StudySlice, profile: Profile) -> tuple[AxisMap, AxisMap]:
     """Where the slice's rows and columns land on the grid."""
     if profile is Profile.NOTEBOOK:
         # Right for 512 x 512 and square pixels only; the notebook asks for neither.
@@ -128,18 +133,19 @@ def _axis_maps(one: StudySlice, profile: Profile) -> tuple[AxisMap, AxisMap]:
 
 def _standard_slice(
     one: StudySlice, rows: AxisMap, columns: AxisMap, evidence: HuEvidence
-) -> tuple[NDArray[np.uint8], Mask | None]:
-    """Body masked in HU. A slice without a body is blank, which is 0, whatever its HU."""
+) -> tuple[NDArray[np.float64], NDArray[np.uint8], Mask | None]:
+    """HU, and grey values with the body masked in HU. A slice without a body is blank, which is 0,
+    whatever its HU."""
     image = one.hounsfield()
     body = body_mask(image.above(FOREGROUND_ABOVE))
     evidence.add(image, body)
-    if body is None:
-        return np.zeros((rows.sources.size, columns.sources.size), dtype=np.uint8), None
     # The few pixels that the grid shows are gathered first: same numbers, a tenth of the work.
     shown = image.at(rows.sources, columns.sources)
+    if body is None:
+        return shown, np.zeros(shown.shape, dtype=np.uint8), None
     inside = gathered(body, rows.sources, columns.sources)
     # Padding is below the window, whatever else is lower.
-    return window(np.where(inside, shown, image.lowest())), body
+    return shown, window(np.where(inside, shown, image.lowest())), body
 
 
 def _notebook_slice(

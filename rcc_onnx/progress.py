@@ -15,7 +15,8 @@ STAGE_SPANS: Mapping[str, tuple[float, float]] = {
     "loading_networks": (0.05, 0.1),
     "preprocessing": (0.1, 0.25),
     "kidney_network": (0.25, 0.8),
-    "lesion_network": (0.8, 1.0),
+    "lesion_network": (0.8, 0.95),
+    "measuring": (0.95, 1.0),
 }
 """Where in a case each stage lies, by the share of time it usually takes."""
 

@@ -7,7 +7,7 @@ patient's right to the left. The network grid has 2 mm pixels and slices about 5
 
 import math
 from dataclasses import dataclass
-from enum import StrEnum
+from enum import IntEnum, StrEnum
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 if TYPE_CHECKING:
@@ -71,6 +71,14 @@ class Outcome(StrEnum):
     NO_LESION = "no_lesion"
     LESION_NOT_LOCATED = "lesion_not_located"
     LESION = "lesion"
+
+
+class Structure(IntEnum):
+    """Labels of masks, in memory and in files."""
+
+    RIGHT_KIDNEY = 1
+    LEFT_KIDNEY = 2
+    SUSPECTED_LESION = 3
 
 
 @dataclass(frozen=True)

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from rcc_onnx.case_files import write_case
 from rcc_onnx.findings import KidneyFinding, LesionFinding, SideFinding
 from rcc_onnx.intake_record import Note
-from rcc_onnx.report import write_case
 from rcc_onnx.values import SIDES, Centre, LesionBox, Outcome, Side
-from tests.results import CROP, case_result, failed_case
+from tests.results import case_result, failed_case
 
 THRESHOLD = 50.0
 CUT = Note("kidney-cut-by-first-slice", "The kidney is cut off.")
@@ -33,7 +33,7 @@ class Answer:
             outcome = Outcome.NO_LESION
         else:
             outcome = Outcome.LESION if self.located else Outcome.LESION_NOT_LOCATED
-        lesion = LesionFinding(self.score, box if outcome is Outcome.LESION else None, CROP)
+        lesion = LesionFinding(self.score, box if outcome is Outcome.LESION else None)
         return SideFinding(outcome, KidneyFinding(4000.0, Centre(20, 90, 41)), lesion, flags)
 
 

@@ -7,14 +7,24 @@ import numpy as np
 from rcc_onnx.errors import MissingSlicesError
 from rcc_onnx.findings import (
     CaseResult,
+    CropImage,
     FailedCase,
     KidneyFinding,
     LesionFinding,
     ModelsUsed,
+    NetworkImages,
     SideFinding,
     StudyFacts,
 )
 from rcc_onnx.intake_record import IntakeRecord, Note, SeriesRow
+from rcc_onnx.measures import (
+    Diameter,
+    KidneyMeasures,
+    LesionMeasures,
+    Sensitivity,
+    SideMeasures,
+    SourceBox,
+)
 from rcc_onnx.providers import ProviderName, ProviderRecord
 from rcc_onnx.values import Centre, LesionBox, Outcome, Profile, Thresholds
 
@@ -22,12 +32,19 @@ CROP = np.random.default_rng(5).integers(0, 256, (40, 64, 64)).astype(np.uint8)
 WITH_LESION = SideFinding(
     Outcome.LESION,
     KidneyFinding(4000.5, Centre(20, 90, 41)),
-    LesionFinding(120.25, LesionBox(17, 10, 30, 12, 32), CROP),
+    LesionFinding(120.25, LesionBox(17, 10, 30, 12, 32)),
 )
 WITHOUT_LESION = SideFinding(
     Outcome.NO_LESION,
     KidneyFinding(3900.0, Centre(21, 88, 39)),
-    LesionFinding(1.5, None, CROP),
+    LesionFinding(1.5, None),
+)
+NETWORK_IMAGES = NetworkImages(
+    np.zeros((44, 160, 160), np.float32),
+    {
+        "right": CropImage((2, 58, 9), CROP, np.zeros(CROP.shape, np.float32)),
+        "left": CropImage((3, 56, 87), CROP, np.zeros(CROP.shape, np.float32)),
+    },
 )
 NO_KIDNEY = SideFinding(Outcome.KIDNEY_NOT_FOUND, KidneyFinding(3.0, None))
 
@@ -69,6 +86,48 @@ INTAKE = IntakeRecord(
 )
 
 
+STRIP = Sensitivity(
+    (25.0, 50.0, 200.0),
+    (Outcome.LESION, Outcome.LESION, Outcome.NO_LESION),
+    (0.1, 0.5, 0.9),
+    (151.0, 150.25, 149.0),
+    (22.0, 21.5, 20.0),
+)
+MEASURES = {
+    "right": SideMeasures(
+        KidneyMeasures(150.25, 171.5),
+        LesionMeasures(
+            volume_ml=21.5,
+            parts=1,
+            diameter=Diameter(
+                31.25,
+                21,
+                "1.2.3.21",
+                None,
+                ((-80.0, 20.0, 5.0), (-60.0, 44.0, 5.0)),
+                ((100, 90), (134, 118)),
+            ),
+            centre_lps_mm=(-70.0, 30.0, 5.5),
+            box=SourceBox(
+                (18, 24),
+                ("1.2.3.18", "1.2.3.24"),
+                (98, 140),
+                (88, 120),
+                (-85.0, 18.0, -10.0),
+                (-58.0, 46.0, 20.0),
+            ),
+            touches_crop_border=False,
+            mean_hu=75.5,
+        ),
+        STRIP,
+    ),
+    "left": SideMeasures(
+        KidneyMeasures(140.0, 170.0), None, replace(STRIP, lesion_volumes_ml=None)
+    ),
+}
+"""What belongs to `WITH_LESION` on the right and `WITHOUT_LESION` on the left."""
+
+
 def case_result(case: str = "case", **changes: object) -> CaseResult:
     """A case with a suspected lesion on the right; `changes` replace fields."""
     result = CaseResult(
@@ -90,6 +149,7 @@ def case_result(case: str = "case", **changes: object) -> CaseResult:
         ),
         timings_s={"preprocessing": 0.5, "total": 1.25},
         intake=INTAKE,
+        network_images=NETWORK_IMAGES,
     )
     return replace(result, **changes)  # type: ignore[arg-type]
 

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 
 from rcc_onnx.assessable import CUT_KIDNEY_PIXELS, side_flags, study_flags
+from rcc_onnx.case_json import case_json
 from rcc_onnx.display import results_table, shown_warnings
 from rcc_onnx.intake import read_study
 from rcc_onnx.intake_record import Note
 from rcc_onnx.networks import FakeNetworks
 from rcc_onnx.pipeline import analyse_study
 from rcc_onnx.preprocess import network_volume
-from rcc_onnx.report import case_json
 from rcc_onnx.stopwatch import Stopwatch
 from rcc_onnx.values import NetworkVolume, Profile, Thresholds
 from tests.dicom_factory import ct_series, write_series
@@ -98,6 +98,14 @@ def test_study_flags(slices, contrast, expected):
     assert codes(study_flags(slices, contrast)) == expected
 
 
+@pytest.mark.parametrize(
+    ("kidney_hu", "expected"),
+    [(None, []), (35.0, ["no-enhancement-seen"]), (69.9, ["no-enhancement-seen"]), (70.0, [])],
+)
+def test_kidneys_without_enhancement_are_seen_in_the_pixels(kidney_hu, expected):
+    assert codes(study_flags(40, True, kidney_hu)) == expected
+
+
 def test_flags_come_out_of_the_pipeline_on_their_side(tmp_path):
     """A kidney on the right, bright, on every slice; on the left one in the middle."""
     hu = np.full((44, 160, 160), -1000, np.int16)
@@ -106,7 +114,7 @@ def test_flags_come_out_of_the_pipeline_on_their_side(tmp_path):
     hu[:, 70:90, 30:60] = 90
     hu[15:30, 70:90, 100:130] = 90
     study = read_study(write_series(tmp_path, ct_series(hu, (5.0, 2.0, 2.0))), Profile.STANDARD)
-    sides = analyse_study(study, FakeNetworks(0.6, 0.99), Thresholds(), Stopwatch())
+    sides = analyse_study(study, FakeNetworks(0.6, 0.99), Thresholds(), Stopwatch()).sides
     assert codes(sides["right"].flags) == ["kidney-cut-by-first-slice", "kidney-cut-by-last-slice"]
     assert sides["left"].flags == ()
     assert sides["left"].kidney.centre is not None

@@ -7,7 +7,7 @@ import pytest
 
 from rcc_onnx.bench_report import bench_json, recommend, write_bench_json
 from rcc_onnx.errors import OutputError
-from rcc_onnx.report import RESEARCH_ONLY
+from rcc_onnx.notice import RESEARCH_ONLY
 from tests.measurements import measurement, refused
 
 

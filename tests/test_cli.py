@@ -12,12 +12,12 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from rcc_onnx import __version__, report
+from rcc_onnx import __version__, case_files
 from rcc_onnx.cli import app, models_app
 from rcc_onnx.errors import OutputError
 from rcc_onnx.findings import CaseResult
+from rcc_onnx.notice import RESEARCH_ONLY
 from rcc_onnx.phantom import make_study
-from rcc_onnx.report import RESEARCH_ONLY
 from tests.dicom_factory import body_volume, ct_series, write_series
 from tests.tiny_networks import write_bundle
 
@@ -269,7 +269,7 @@ def test_a_disk_that_fills_up_leaves_what_was_done(
 ) -> None:
     for name in ("a", "b", "c"):
         shutil.copytree(phantom, tmp_path / "studies" / name)
-    write = report.write_case
+    write = case_files.write_case
 
     def full(result: CaseResult, out: Path) -> Path:
         if result.case == "b":

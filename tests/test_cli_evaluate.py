@@ -10,7 +10,7 @@ from typer.testing import CliRunner, Result
 
 from rcc_onnx.cli import app
 from rcc_onnx.evaluate.documents import PHANTOMS_ONLY
-from rcc_onnx.report import RESEARCH_ONLY
+from rcc_onnx.notice import RESEARCH_ONLY
 from tests.cohorts import Answer, paper_cohort, small_cohort, write_answer, write_labels
 from tests.mask_files import kidneys, write_nifti
 from tests.results import case_result

@@ -13,10 +13,10 @@ import pytest
 from PIL import Image
 
 from rcc_onnx import Engine
+from rcc_onnx.case_files import write_case
 from rcc_onnx.findings import CaseResult
 from rcc_onnx.intake import read_study
 from rcc_onnx.preprocess import network_volume
-from rcc_onnx.report import write_case
 from rcc_onnx.values import SIDES, Profile
 
 EXPECTED = Path(__file__).parent / "data" / "reference" / "expected"

@@ -113,6 +113,16 @@ def test_a_cohort_as_published_gives_the_published_percentages(
         assert tuple(round(100 * (one.value or 0), 1) for one in shares) == percentages
 
 
+def test_a_kidney_without_a_score_ranks_below_a_score_of_nothing(tmp_path: Path) -> None:
+    write_answer(tmp_path / "out", "a", Answer(0.0), Answer(None))
+    labels = write_labels(
+        tmp_path / "labels.csv", {("a", "right"): (1, 9.0), ("a", "left"): (0, None)}
+    )
+    every = evaluate_cohort(cohort_of(tmp_path / "out", labels)).all_labelled
+    assert every.auc is not None
+    assert every.auc.value == 1
+
+
 def test_counted_as(tmp_path: Path) -> None:
     cohort = cohort_of(*small_cohort(tmp_path))
     found = {(one.case, one.side): one.counted_as for one in cohort.kidneys}

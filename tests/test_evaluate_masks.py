@@ -383,10 +383,13 @@ def test_a_seg_against_nifti_and_back(tmp_path: Path) -> None:
     assert by_structure(compare(back)) == by_structure(there)
 
 
-def test_slices_that_a_predicted_seg_left_out_are_background(tmp_path: Path) -> None:
+@pytest.mark.parametrize("left_out", [slice(11, None), slice(None, 11)])
+def test_slices_that_a_predicted_seg_left_out_are_background(
+    tmp_path: Path, left_out: slice
+) -> None:
     slices = source_slices()
     half = kidneys()
-    half[:, :, 11:] = 0
+    half[:, :, left_out] = 0
     write_seg(tmp_path / "out" / "a_seg.dcm", slices, coded_segments(half))
     write_nifti(tmp_path / "reference" / "a.nii.gz", kidneys(), seg_affine(slices))
     found = compare(tmp_path)

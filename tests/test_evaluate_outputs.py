@@ -15,13 +15,13 @@ from rcc_onnx.errors import MissingExtraError, OutputError
 from rcc_onnx.evaluate.cohort import build_cohort
 from rcc_onnx.evaluate.documents import PHANTOMS_ONLY, UNSUITABLE, Evaluation, evaluation_json
 from rcc_onnx.evaluate.figures import evaluate_cohort
-from rcc_onnx.evaluate.files import need, write_whole
+from rcc_onnx.evaluate.files import need, write_file
 from rcc_onnx.evaluate.labels import read_labels
 from rcc_onnx.evaluate.masks import compare_masks
 from rcc_onnx.evaluate.plots import write_plots
 from rcc_onnx.evaluate.results import read_results
 from rcc_onnx.evaluate.tables import FILES, remove_old, write_json, write_tables
-from rcc_onnx.report import RESEARCH_ONLY
+from rcc_onnx.notice import RESEARCH_ONLY
 from tests.cohorts import Answer, small_cohort, write_answer, write_labels
 from tests.mask_files import kidneys, write_nifti
 from tests.results import case_result
@@ -252,7 +252,7 @@ def test_a_file_is_whole_or_not_there(tmp_path: Path) -> None:
         raise OSError(28, "No space left on device")
 
     with pytest.raises(OutputError, match="No space left"):
-        write_whole(tmp_path / "a.csv", half)
+        write_file(tmp_path / "a.csv", half)
     assert list(tmp_path.iterdir()) == []
 
 

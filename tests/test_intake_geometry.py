@@ -93,7 +93,7 @@ def test_the_lesion_is_on_the_patients_right(tmp_path, layout, position):
     for dataset in series:
         dataset.PatientPosition = position
     study = read_study(write_series(tmp_path, series[::-1]), STANDARD)
-    sides = analyse_study(study, BrightIsLesion(), Thresholds(), Stopwatch())
+    sides = analyse_study(study, BrightIsLesion(), Thresholds(), Stopwatch()).sides
     assert sides["right"].outcome is Outcome.LESION
     assert sides["left"].outcome is Outcome.NO_LESION
 

@@ -33,7 +33,7 @@ def block(z: int, y: int, x: int, size: int) -> tuple[slice, slice, slice]:
 
 
 def analyse(volume: NetworkVolume, thresholds: Thresholds | None = None):
-    return analyse_volume(volume, FakeNetworks(), thresholds or Thresholds(), Stopwatch())
+    return analyse_volume(volume, FakeNetworks(), thresholds or Thresholds(), Stopwatch()).sides
 
 
 def test_nothing_is_found_in_an_empty_volume() -> None:
@@ -60,13 +60,27 @@ def test_the_left_centre_counts_columns_of_its_half() -> None:
 
 def test_a_lesion_is_boxed_in_the_coordinates_of_its_crop() -> None:
     volume = volume_with((block(10, 70, 20, 14), KIDNEY), (block(12, 72, 22, 6), LESION))
-    finding = analyse(volume)["right"]
+    analysis = analyse_volume(volume, FakeNetworks(), Thresholds(), Stopwatch())
+    finding = analysis.sides["right"]
     assert finding.outcome is Outcome.LESION
     assert finding.lesion is not None
     assert finding.lesion.probability_sum == 6**3
     # The crop starts at slice 0, row 77 - 32 = 45, column 0.
     assert finding.lesion.box == (12, 30 - 9, 30 + 9, 25 - 9, 25 + 9)
-    np.testing.assert_array_equal(finding.lesion.crop, volume.values[:40, 45:109, :64])
+    crop = analysis.images.crops["right"]
+    assert crop.start_zyx == (0, 45, 0)
+    np.testing.assert_array_equal(crop.values, volume.values[:40, 45:109, :64])
+    np.testing.assert_array_equal(crop.probability, crop.values == LESION)
+    assert set(analysis.images.crops) == {"right"}
+
+
+def test_the_left_crop_has_its_place_in_the_whole_volume() -> None:
+    volume = volume_with((block(10, 70, 100, 14), KIDNEY), (block(12, 72, 102, 6), LESION))
+    images = analyse_volume(volume, FakeNetworks(), Thresholds(), Stopwatch()).images
+    crop = images.crops["left"]
+    np.testing.assert_array_equal(crop.values, volume.values[crop.where])
+    assert crop.start_zyx == (0, 45, 80)
+    np.testing.assert_array_equal(images.kidney_probability, volume.values >= KIDNEY)
 
 
 @pytest.mark.parametrize(("above", "outcome"), [(0, "no_lesion"), (1, "lesion")])
@@ -95,7 +109,7 @@ def test_a_diffuse_lesion_cannot_be_located() -> None:
             return np.full_like(crop, 0.01)
 
     volume = volume_with((block(10, 70, 20, 12), KIDNEY))
-    sides = analyse_volume(volume, Diffuse(), Thresholds(), Stopwatch())
+    sides = analyse_volume(volume, Diffuse(), Thresholds(), Stopwatch()).sides
     assert sides["right"].outcome is Outcome.LESION_NOT_LOCATED
     assert sides["right"].lesion is not None
     assert sides["right"].lesion.box is None
@@ -163,10 +177,10 @@ def study_of(folder: Path, slices: int = 53):
 def test_reading_ahead_changes_nothing(tmp_path, profile, slices) -> None:
     study = read_study(study_of(tmp_path, slices), profile)
     thresholds, watch = Thresholds(100, 5), Stopwatch()
-    found = analyse_study(study, FakeNetworks(0.4, 0.9), thresholds, watch)
+    found = analyse_study(study, FakeNetworks(0.4, 0.9), thresholds, watch).sides
     expected = analyse_volume(
         network_volume(study), FakeNetworks(0.4, 0.9), thresholds, Stopwatch()
-    )
+    ).sides
     assert {"preprocessing", "kidney_network"} <= set(watch.seconds())
     assert found["right"].kidney.probability_sum > 100
     for side, finding in found.items():

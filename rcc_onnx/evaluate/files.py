@@ -1,10 +1,10 @@
 """Files that are whole or not there, and packages that may not be there."""
 
 import importlib
-import os
 from collections.abc import Callable
 from pathlib import Path
 
+from rcc_onnx.case_files import write_whole
 from rcc_onnx.errors import MissingExtraError, OutputError
 
 EXTRA = "evaluate"
@@ -29,20 +29,14 @@ def need(*packages: str, why: str, instead: str) -> None:
             ) from error
 
 
-def write_whole(path: Path, write: Callable[[Path], object]) -> None:
-    """Write under a temporary name in the same folder (made if missing), then rename.
+def write_file(path: Path, write: Callable[[Path], object]) -> None:
+    """Write a file whole or not at all; its folder is made if missing.
 
     Raises:
         OutputError: that cannot be done.
     """
-    # The suffix stays: it tells some writers which format is meant.
-    temporary = path.with_name(f".rcc-onnx-{os.getpid()}{path.suffix}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            write(temporary)
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        write_whole(path, write)
     except OSError as error:
         raise OutputError(f"cannot write {path}: {error.strerror or error}") from error

@@ -13,7 +13,7 @@ import numpy as np
 from rcc_onnx.evaluate.cohort import CountedAs, Group, Kidney
 from rcc_onnx.evaluate.documents import Evaluation
 from rcc_onnx.evaluate.figures import PopulationFigures
-from rcc_onnx.evaluate.files import write_whole
+from rcc_onnx.evaluate.files import write_file
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -60,7 +60,7 @@ def _save(figure: "Figure", path: Path, notice: str) -> None:
     # No date and no random ids: the same figures give the same bytes.
     dates: dict[str, Any] = {"Date": None} if path.suffix == ".svg" else {}
     with rc_context({"svg.hashsalt": "rcc-onnx", "svg.fonttype": "path"}):
-        write_whole(
+        write_file(
             path,
             lambda to: figure.savefig(to, dpi=DPI, metadata={"Description": notice, **dates}),
         )

@@ -14,7 +14,7 @@ from typing import Any
 from rcc_onnx.errors import OutputError
 from rcc_onnx.evaluate.documents import Evaluation, evaluation_json
 from rcc_onnx.evaluate.figures import Figures, PopulationFigures
-from rcc_onnx.evaluate.files import write_whole
+from rcc_onnx.evaluate.files import write_file
 from rcc_onnx.evaluate.masks import MaskResults
 from rcc_onnx.evaluate.statistics import Auc, Proportion
 
@@ -80,7 +80,7 @@ def write_json(evaluation: Evaluation, path: Path) -> None:
 def _write_text(path: Path, text: str) -> None:
     # Case names are folder names, which need not be UTF-8: such a byte is written as an escape.
     data = text.encode("utf-8", "backslashreplace")
-    write_whole(path, lambda to: to.write_bytes(data))
+    write_file(path, lambda to: to.write_bytes(data))
 
 
 def _write_csv(path: Path, header: Sequence[str], rows: Iterable[Row], notice: str) -> None:

@@ -15,12 +15,11 @@ from rcc_onnx.intake.headers import SliceHeader
 from rcc_onnx.intake.notebook import read_notebook_study
 from rcc_onnx.intake.sources import LeftOut
 from rcc_onnx.intake.standard import read_standard_study
-from rcc_onnx.intake.study import AxisTurn, Study, StudySlice
+from rcc_onnx.intake.study import Study, StudySlice
 from rcc_onnx.intake_record import SeriesRow
 from rcc_onnx.values import InputIs, Profile, SeriesPolicy
 
 __all__ = [
-    "AxisTurn",
     "InputIs",
     "LeftOut",
     "SeriesPolicy",

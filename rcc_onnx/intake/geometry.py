@@ -21,7 +21,7 @@ from rcc_onnx.errors import (
     UnevenSpacingError,
 )
 from rcc_onnx.intake.headers import SliceHeader
-from rcc_onnx.intake.study import AxisTurn
+from rcc_onnx.placement import AxisTurn
 
 COSINE_TOLERANCE = 1e-3
 """How far cosines may be from a right-angled pair of unit vectors: files have three digits or more.

@@ -17,8 +17,9 @@ from rcc_onnx.errors import (
 from rcc_onnx.intake.headers import SliceHeader
 from rcc_onnx.intake.reading import read_headers
 from rcc_onnx.intake.sources import LeftOut, Source, list_files
-from rcc_onnx.intake.study import NETWORK_SLICE_MM, AxisTurn, Study, StudySlice
+from rcc_onnx.intake.study import NETWORK_SLICE_MM, Study, StudySlice
 from rcc_onnx.intake_record import IntakeRecord
+from rcc_onnx.placement import AxisTurn
 from rcc_onnx.values import Profile
 
 SMALLEST_MM = 1e-3

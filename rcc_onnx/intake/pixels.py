@@ -8,6 +8,7 @@ import numpy as np
 import pydicom
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
+from pydicom.errors import InvalidDicomError
 from pydicom.pixels.decoders.base import get_decoder
 from pydicom.pixels.processing import apply_modality_lut
 from pydicom.pixels.utils import pixel_array
@@ -75,6 +76,25 @@ def read_hu(header: SliceHeader) -> HuImage:
         )
         image = HuImage(stored, slope, intercept, None)
     return image if padded is None else replace(image, padded=_real_padding(image, padded))
+
+
+def read_dataset(header: SliceHeader) -> Dataset:
+    """The file's data set without pixels.
+
+    Raises:
+        PixelsError: the file cannot be read any more.
+    """
+    try:
+        with warnings.catch_warnings(), header.source.open() as file:
+            warnings.simplefilter("ignore")
+            dataset = open_dataset(file, stop_before_pixels=True)
+    except (OSError, EOFError, ValueError, InvalidDicomError, DeflatedTooLargeError) as error:
+        raise PixelsError(
+            f"{header.file_name}: the file cannot be read a second time ({_first_line(error)}); "
+            "has it been moved or changed since?"
+        ) from error
+    _name_syntax(dataset, header)
+    return dataset
 
 
 def _is_padding(header: SliceHeader, stored: NDArray[Any]) -> Mask | None:

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from rcc_onnx.errors import InvalidAttributeError, SpacingRangeError, ValuesNotHuError
 from rcc_onnx.intake.geometry import SliceOrder, axis_turn, order_slices
 from rcc_onnx.intake.headers import SliceHeader
-from rcc_onnx.intake.study import NETWORK_SLICE_MM, AxisTurn, StudySlice
+from rcc_onnx.intake.study import NETWORK_SLICE_MM, StudySlice
 from rcc_onnx.intake_record import Note
+from rcc_onnx.placement import AxisTurn
 
 STRIDE_TOLERANCE = 1e-4
 """Relative. Spacings are written with four decimals or more, so 2.4999 mm is 2.5 mm; what differs

@@ -6,34 +6,18 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydicom.dataset import Dataset
 
 from rcc_onnx.hu_image import HuImage
 from rcc_onnx.intake.headers import SliceHeader
-from rcc_onnx.intake.pixels import read_hu, read_stored_values
+from rcc_onnx.intake.pixels import read_dataset, read_hu, read_stored_values
 from rcc_onnx.intake.sources import LeftOut
 from rcc_onnx.intake_record import IntakeRecord, Note
+from rcc_onnx.placement import AxisTurn
 from rcc_onnx.values import PHANTOM_MANUFACTURER, Profile
 
 NETWORK_SLICE_MM = 5.0
 """The slices of the network volume are at least this far apart, less a little in rounding."""
-
-
-@dataclass(frozen=True)
-class AxisTurn:
-    """How a file's array is turned to rows anterior -> posterior, columns patient right -> left.
-
-    First the transposition, then the flips of the transposed array's axes.
-    """
-
-    transpose: bool = False
-    flip_rows: bool = False
-    flip_columns: bool = False
-
-    def apply(self, array: NDArray[Any]) -> NDArray[Any]:
-        """The turned array: a view, of shape (columns, rows) if transposed."""
-        turned = array.T if self.transpose else array
-        row_step, column_step = (-1 if flip else 1 for flip in (self.flip_rows, self.flip_columns))
-        return turned[::row_step, ::column_step]
 
 
 @dataclass(frozen=True)
@@ -78,6 +62,14 @@ class StudySlice:
             if image.padded is None
             else np.ascontiguousarray(self.turn.apply(image.padded)),
         )
+
+    def dataset(self) -> Dataset:
+        """The data set of its file without pixels, read anew; of a multi-frame file, all frames'.
+
+        Raises:
+            PixelsError: the file cannot be read any more.
+        """
+        return read_dataset(self.header)
 
     def rescale(self, stored: NDArray[Any]) -> NDArray[np.float64]:
         """HU of stored values, any shape."""

@@ -6,10 +6,12 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from rcc_onnx.case_files import write_case
+from rcc_onnx.case_json import case_json
 from rcc_onnx.errors import OutputError
-from rcc_onnx.report import RESEARCH_ONLY, case_json, write_case
+from rcc_onnx.notice import RESEARCH_ONLY
 from rcc_onnx.values import Outcome
-from tests.results import NO_KIDNEY, WITH_LESION, WITHOUT_LESION, case_result, failed_case
+from tests.results import MEASURES, NO_KIDNEY, WITH_LESION, WITHOUT_LESION, case_result, failed_case
 
 OUTPUTS_PAGE = Path(__file__).parent.parent / "docs" / "outputs.md"
 
@@ -28,14 +30,26 @@ def test_json_and_picture_of_a_case(tmp_path: Path) -> None:
         "outcome": "lesion",
         "assessable": True,
         "flags": [],
-        "kidney": {"probability_sum": 4000.5, "centre_zyx": [20, 90, 41]},
+        "kidney": {
+            "probability_sum": 4000.5,
+            "margin": 3000.5,
+            "margin_relative": 3.0005,
+            "borderline": False,
+            "centre_zyx": [20, 90, 41],
+            "measures": None,
+        },
         "lesion": {
             "probability_sum": 120.25,
             "slice": 17,
             "box_rows": [10, 30],
             "box_columns": [12, 32],
             "picture": "ä case_r.png",
+            "margin": 70.25,
+            "margin_relative": 1.405,
+            "borderline": False,
+            "measures": None,
         },
+        "sensitivity": None,
     }
     assert left["outcome"] == "no_lesion"
     assert left["lesion"] == {
@@ -44,6 +58,10 @@ def test_json_and_picture_of_a_case(tmp_path: Path) -> None:
         "box_rows": None,
         "box_columns": None,
         "picture": None,
+        "margin": -48.5,
+        "margin_relative": -0.97,
+        "borderline": False,
+        "measures": None,
     }
 
 
@@ -124,7 +142,8 @@ def test_every_field_is_explained() -> None:
             return set()
         return set(document).union(*map(fields, document.values()))
 
-    written = fields(case_json(case_result())) | fields(case_json(failed_case()))
+    whole = case_result(measures=MEASURES)
+    written = fields(case_json(whole)) | fields(case_json(failed_case()))
     assert written - explained == set()
     assert {"timings_s", "sides", "sha256", "error", "total"} <= written
 
