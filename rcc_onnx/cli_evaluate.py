@@ -31,7 +31,8 @@ def evaluate(  # noqa: PLR0913, PLR0917  an option each
         ),
     ],
     to: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Folder for the files. [OUT/evaluation]")
+        Path | None,
+        typer.Option(metavar="DIR", help="Folder for the files. Default: OUT/evaluation."),
     ] = None,
     json_file: Annotated[
         Path | None, typer.Option("--json", metavar="FILE", help="Write all figures here too.")
@@ -53,7 +54,7 @@ def evaluate(  # noqa: PLR0913, PLR0917  an option each
             metavar="VALUE=WORD,...",
             help="What the values of the reference masks are: right, left, kidney (of either "
             'side), lesion, background. "1=kidney,2=lesion" for KiTS. '
-            "[1=right,2=left,3=lesion; of a SEG, its codes]",
+            "Default: 1=right, 2=left, 3=lesion, or the codes of a SEG.",
         ),
     ] = None,
     allow_unlabelled: Annotated[
@@ -175,8 +176,10 @@ def _show(evaluation: "Evaluation", folder: Path) -> None:
     if any(one.sensitivity.of for one in figures.all_labelled.by_size):
         terminal.print(display.sizes_table(figures))
     terminal.print(display.sweep_table(figures.assessable, threshold))
-    if evaluation.masks is not None:
+    if evaluation.masks is not None and evaluation.masks.compared:
         terminal.print(display.masks_table(evaluation.masks))
     for line in display.notes(evaluation):
         terminal.print(line, markup=False, soft_wrap=True)
-    terminal.print(f"Files are in {folder}", markup=False, soft_wrap=True)
+    terminal.print(
+        f"Files are in {folder}; kidneys.csv lists every kidney", markup=False, soft_wrap=True
+    )

@@ -44,8 +44,10 @@ def test_evaluate_shows_and_writes(tmp_path: Path) -> None:
     assert "│ TP, FP, TN, FN │ 2, 1, 2, 1 │ 3, 1, 4, 3 │" in text
     assert "not assessable (flagged): d right (kidney-cut-by-first-slice)" in text
     assert "failed: e (missing-slices)" in text
-    assert "1 sides have no label and are in no figure (1 of them with a suspected lesion)" in text
-    assert "1 findings are suspected lesions without a box" in text
+    assert (
+        "sides without a label, in no figure (1, of them 1 with a suspected lesion): f left" in text
+    )
+    assert "suspected lesions that were not located: 1" in text
     assert "DeLong for the AUC, Wilson for shares" in text
     assert RESEARCH_ONLY in text
     assert PHANTOMS_ONLY not in text
@@ -99,8 +101,8 @@ def test_what_options_allow(tmp_path: Path) -> None:
     assert result.exit_code == 0
     text = said(result)
     assert "│ case has no result │ 1 │ 1 │ 0 │" in text
-    assert "warning: 1 labelled cases have no result: h." in text
-    assert "warning: 1 results have no label and were left out: g." in text
+    assert "warning: Labelled cases without a result (1): h." in text
+    assert "warning: Results without a label, left out (1): g." in text
 
 
 @pytest.mark.parametrize(
@@ -138,8 +140,8 @@ def test_masks(tmp_path: Path) -> None:
     text = said(result)
     # One of three shifted by a quarter.
     assert "│ right kidney │ 3 │ 0.917 (1.000) │" in text
-    assert "3 cases with masks compared." in text
-    assert "3 cases have no predicted mask: d, e, f" in text
+    assert "cases whose masks were compared: 3" in text
+    assert "cases without a predicted mask (3): d, e, f" in text
     assert (out / "evaluation" / "masks.csv").is_file()
     write_nifti(references / "a.nii.gz", kidneys() * 9)
     refused = run(out, labels, "--no-plots", "--masks", references)

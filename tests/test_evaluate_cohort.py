@@ -137,12 +137,14 @@ def test_labelled_cases_without_a_result(tmp_path: Path) -> None:
     out, labels = small_cohort(tmp_path)
     with labels.open("a") as file:
         file.write("g,right,1,20\ng,left,0,\nh,left,0,\n")
-    with pytest.raises(UnknownCaseError, match=r"2 cases of labels.csv have no result: g, h\."):
+    with pytest.raises(
+        UnknownCaseError, match=r"cases of labels.csv without a result \(2\): g, h\."
+    ):
         cohort_of(out, labels)
     cohort = cohort_of(out, labels, allow_missing=True)
     assert len(cohort.of(Group.NO_RESULT)) == 3
     assert evaluate_cohort(cohort).all_labelled.confusion == Confusion(tp=3, fp=1, tn=6, fn=4)
-    assert any("2 labelled cases have no result: g, h" in one for one in cohort.warnings)
+    assert any("Labelled cases without a result (2): g, h" in one for one in cohort.warnings)
 
 
 def test_labels_of_another_cohort_are_refused_whatever_is_allowed(tmp_path: Path) -> None:
@@ -177,14 +179,16 @@ def test_results_without_a_label(tmp_path: Path) -> None:
     out, labels = small_cohort(tmp_path)
     write_answer(out, "g", Answer(200.0), Answer())
     write_failure(out, "h")
-    with pytest.raises(UnlabelledCaseError, match=r"2 of 8 results have no row .*: g, h\."):
+    with pytest.raises(
+        UnlabelledCaseError, match=r"without a row in labels.csv \(2 of 8\): g, h\."
+    ):
         cohort_of(out, labels)
     cohort = cohort_of(out, labels, allow_unlabelled=True)
     assert [(one.case, one.side) for one in cohort.unlabelled] == [
         ("f", "left"), ("g", "right"), ("g", "left"), ("h", "right"), ("h", "left"),
     ]  # fmt: skip
     assert len(cohort.kidneys) == 11
-    assert any("2 results have no label and were left out: g, h" in one for one in cohort.warnings)
+    assert any("Results without a label, left out (2): g, h" in one for one in cohort.warnings)
 
 
 def write_other(out: Path, **changes: Any) -> None:
@@ -194,7 +198,10 @@ def write_other(out: Path, **changes: Any) -> None:
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
-        ({"thresholds": Thresholds(1000, 60)}, "lesion_threshold 50.0; 1 cases such as z with"),
+        (
+            {"thresholds": Thresholds(1000, 60)},
+            "lesion_threshold 50.0; 1 of 6 (such as z) with",
+        ),
         ({"thresholds": Thresholds(900, 50)}, "kidney_threshold"),
         ({"profile": "notebook"}, "profile"),
         ({"models": replace(case_result().models, version="2.0.0")}, "version 1.0.0"),
@@ -237,7 +244,7 @@ def test_a_folder_without_results(tmp_path: Path) -> None:
         read_results(tmp_path)
     write_failure(tmp_path / "out", "a")
     labels = write_labels(tmp_path / "labels.csv", {("a", "right"): (0, None)})
-    with pytest.raises(NoResultsError, match="every case failed"):
+    with pytest.raises(NoResultsError, match="every labelled case failed"):
         cohort_of(tmp_path / "out", labels)
 
 

@@ -101,7 +101,7 @@ def test_what_is_refused(
 
 def test_all_bad_cells_are_counted_and_the_first_shown(tmp_path: Path) -> None:
     rows = "".join(f"case{number},up,1\n" for number in range(9))
-    with pytest.raises(LabelsValueError, match=r"9 values.*line 2: .*line 6: .*; \.\.\.") as caught:
+    with pytest.raises(LabelsValueError, match=r"\(9\): line 2: .*line 6: .*; \.\.\.") as caught:
         read_labels(labels(tmp_path, "case,side,lesion\n" + rows))
     assert "line 7" not in str(caught.value)
 

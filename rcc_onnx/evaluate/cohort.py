@@ -120,8 +120,8 @@ def build_cohort(
     no_label = [one.case for name, one in results.cases.items() if name not in set(labelled)]
     if no_label and not allow_unlabelled:
         raise UnlabelledCaseError(
-            f"{len(no_label)} of {len(results.cases)} results have no row in {labels.file_name}: "
-            f"{few(no_label)}. Label them, or say --allow-unlabelled to leave them out of all "
+            f"results without a row in {labels.file_name} ({len(no_label)} of "
+            f"{len(results.cases)}): {few(no_label)}. Label them, or say --allow-unlabelled to leave them out of all "
             "figures"
         )
     used = [one for name, one in results.cases.items() if name in set(labelled)]
@@ -140,8 +140,8 @@ def build_cohort(
 
 def _unknown_words(unknown: Sequence[str], labels: Labels, results: Results) -> str:
     text = (
-        f"{len(unknown)} cases of {labels.file_name} have no result: {few(unknown)}. The results "
-        f"are of: {few(one.case for one in results.cases.values())}. "
+        f"cases of {labels.file_name} without a result ({len(unknown)}): {few(unknown)}. The "
+        f"results are of: {few(one.case for one in results.cases.values())}. "
     )
     by_number = {case.lstrip("0"): case for case in results.cases}
     shortened = next(
@@ -196,9 +196,9 @@ def _warnings(
 ) -> tuple[str, ...]:
     found = []
     if unknown:
-        found.append(f"{len(unknown)} labelled cases have no result: {few(unknown)}.")
+        found.append(f"Labelled cases without a result ({len(unknown)}): {few(unknown)}.")
     if no_label:
-        found.append(f"{len(no_label)} results have no label and were left out: {few(no_label)}.")
+        found.append(f"Results without a label, left out ({len(no_label)}): {few(no_label)}.")
     ran_on = dict.fromkeys(one.ran_on for one in used if one.ran_on is not None)
     if len(ran_on) > 1:
         found.append(f"The cases did not all run on the same: {'; '.join(ran_on)}.")

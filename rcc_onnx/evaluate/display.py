@@ -141,7 +141,7 @@ def notes(evaluation: Evaluation) -> Iterator[str]:
         for one in cohort.kidneys
     )
     if not_located:
-        yield f"{not_located} findings are suspected lesions without a box (not located)."
+        yield f"findings without a box, suspected lesions that were not located: {not_located}"
     if evaluation.masks is not None:
         yield from _mask_notes(evaluation.masks)
     for warning in cohort.warnings:
@@ -159,8 +159,8 @@ def _unlabelled_words(cohort: Cohort) -> Iterator[str]:
     findings = sum(one.outcome in FINDINGS for one in cohort.unlabelled)
     listed = few(f"{one.case} {one.side}" for one in cohort.unlabelled)
     yield (
-        f"{len(cohort.unlabelled)} sides have no label and are in no figure ({findings} of them "
-        f"with a suspected lesion): {listed}"
+        f"sides without a label, in no figure ({len(cohort.unlabelled)}, of them {findings} with a "
+        f"suspected lesion): {listed}"
     )
 
 
@@ -176,15 +176,15 @@ def _auc_notes(figures: Figures) -> Iterator[str]:
 
 
 def _mask_notes(masks: MaskResults) -> Iterator[str]:
-    yield f"{len(masks.compared)} cases with masks compared."
+    yield f"cases whose masks were compared: {len(masks.compared)}"
     if masks.without_prediction:
         yield (
-            f"{len(masks.without_prediction)} cases have no predicted mask: "
+            f"cases without a predicted mask ({len(masks.without_prediction)}): "
             f"{few(masks.without_prediction)}"
         )
     if masks.without_reference:
         yield (
-            f"{len(masks.without_reference)} cases have no reference mask: "
+            f"cases without a reference mask ({len(masks.without_reference)}): "
             f"{few(masks.without_reference)}"
         )
     for one in summaries(masks):

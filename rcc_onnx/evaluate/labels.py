@@ -96,7 +96,7 @@ def read_labels(path: Path) -> Labels:
             problems += [f"line {number}: {problem}" for problem in found]
     if problems:
         raise LabelsValueError(
-            f"{path.name}: {len(problems)} values cannot be used: "
+            f"values of {path.name} that cannot be used ({len(problems)}): "
             f"{'; '.join(problems[:FEW])}{'; ...' if len(problems) > FEW else ''}. "
             "Nothing was evaluated; correct them"
         )
@@ -193,6 +193,6 @@ def _check_duplicates(path: Path, kidneys: Sequence[KidneyLabel], places: Sequen
             for (case, side), found in twice.items()
         )
         raise LabelsDuplicateError(
-            f"{path.name} labels {len(twice)} kidneys more than once: {few(listed)}. Keep one row "
-            "for each kidney"
+            f"kidneys that {path.name} labels more than once ({len(twice)}): {few(listed)}. Keep one "
+            "row for each kidney"
         )

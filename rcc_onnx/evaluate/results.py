@@ -115,14 +115,14 @@ def common_setup(cases: Sequence[CaseAnswer]) -> Setup:
             found.setdefault(case.setup, []).append(case.case)
     if not found:
         raise NoResultsError(
-            f"every case failed ({len(cases)} of them); there is no answer to evaluate. Their "
+            f"every labelled case failed ({len(cases)}); there is no answer to evaluate. Their "
             "errors are in their JSON files"
         )
     first, *rest = found
     if rest:
         names = [name for name in Setup.__dataclass_fields__ if _differs(name, first, rest)]
         groups = (
-            f"{len(found[one])} cases such as {found[one][0]} with "
+            f"{len(found[one])} of {sum(map(len, found.values()))} (such as {found[one][0]}) with "
             + ", ".join(f"{name} {_short(getattr(one, name))}" for name in names)
             for one in found
         )
