@@ -119,10 +119,10 @@ def build_cohort(
         raise UnknownCaseError(_unknown_words(unknown, labels, results))
     no_label = [one.case for name, one in results.cases.items() if name not in set(labelled)]
     if no_label and not allow_unlabelled:
+        share = f"{len(no_label)} of {len(results.cases)}"
         raise UnlabelledCaseError(
-            f"results without a row in {labels.file_name} ({len(no_label)} of "
-            f"{len(results.cases)}): {few(no_label)}. Label them, or say --allow-unlabelled to leave them out of all "
-            "figures"
+            f"results without a row in {labels.file_name} ({share}): {few(no_label)}. Label them, "
+            "or say --allow-unlabelled to leave them out of all figures"
         )
     used = [one for name, one in results.cases.items() if name in set(labelled)]
     kidneys = tuple(_kidney(one, results.cases.get(one.case)) for one in labels.kidneys)

@@ -193,6 +193,6 @@ def _check_duplicates(path: Path, kidneys: Sequence[KidneyLabel], places: Sequen
             for (case, side), found in twice.items()
         )
         raise LabelsDuplicateError(
-            f"kidneys that {path.name} labels more than once ({len(twice)}): {few(listed)}. Keep one "
-            "row for each kidney"
+            f"kidneys with more than one row in {path.name} ({len(twice)}): {few(listed)}. Keep "
+            "one row for each kidney"
         )
