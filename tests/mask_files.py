@@ -17,7 +17,7 @@ SHAPE_ZYX = (24, 40, 60)
 SPACING_ZYX = (5.0, 1.5, 1.5)
 AFFINE = np.array([[-1.5, 0, 0, 40.0], [0, -1.5, 0, 35.0], [0, 0, 5.0, -60.0], [0, 0, 0, 1.0]])
 """To RAS of arrays in the order x to the left, y to the back, z to the head, as dcm2niix does."""
-ALTERED = highdicom.sr.CodedConcept("49755003", "SCT", "Morphologically Altered Structure")
+ABNORMAL = highdicom.sr.CodedConcept("49755003", "SCT", "Morphologically Abnormal Structure")
 
 
 def kidneys(shift: int = 0) -> NDArray[np.uint8]:
@@ -72,7 +72,7 @@ def seg_affine(slices: list[Dataset]) -> NDArray[np.float64]:
 
 
 def segment(number: int, label: str, *, side: str | None, lesion: bool = False) -> Dataset:
-    category, kind = (ALTERED, codes.SCT.Mass) if lesion else (codes.SCT.Organ, codes.SCT.Kidney)
+    category, kind = (ABNORMAL, codes.SCT.Mass) if lesion else (codes.SCT.Organ, codes.SCT.Kidney)
     description = highdicom.seg.SegmentDescription(
         number, label, category, kind, "MANUAL", anatomic_regions=[codes.SCT.Kidney]
     )

@@ -1,6 +1,7 @@
 """`rcc-onnx evaluate` as a user runs it."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -170,6 +171,7 @@ main()
         ("matplotlib scipy nibabel highdicom sklearn", ["--no-plots"], 0, "Files are in"),
         ("matplotlib", [], 2, "error [missing-extra]: Drawing needs matplotlib"),
         ("nibabel", ["--masks", "."], 2, "Comparing masks needs nibabel"),
+        ("highdicom", ["--no-plots", "--masks", "."], 2, "Reading a SEG needs highdicom"),
         ("scipy", ["--masks", "."], 2, 'pip install "rcc-onnx[evaluate]", or go without --masks'),
     ],
 )
@@ -178,11 +180,15 @@ def test_extras_that_are_not_there(
 ) -> None:
     out, labels = small_cohort(tmp_path)
     script = BLOCKED.replace("{BLOCKED}", repr(set(blocked.split())))
+    write_nifti(out / "a_mask.nii.gz", kidneys())
+    (tmp_path / "a.dcm").write_bytes(b"whatever")
     done = subprocess.run(
         [sys.executable, "-c", script, "evaluate", str(out), str(labels), *options],
         capture_output=True,
         text=True,
         check=False,
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)},
     )
     assert done.returncode == code, done.stderr
     assert says in done.stdout + done.stderr

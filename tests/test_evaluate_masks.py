@@ -429,8 +429,9 @@ def test_a_seg_without_sides_or_codes(tmp_path: Path) -> None:
 def test_dicom_that_is_no_seg(tmp_path: Path) -> None:
     path = tmp_path / "a.dcm"
     source_slices()[0].save_as(path, enforce_file_format=True)
-    with pytest.raises(MaskUnreadableError, match="cannot be read"):
+    with pytest.raises(MaskUnreadableError, match="cannot be read") as caught:
         read_mask(path, None)
+    assert "Test" not in str(caught.value)
     path.write_bytes(b"nothing")
     with pytest.raises(MaskError, match="cannot be read"):
         read_mask(path, None)

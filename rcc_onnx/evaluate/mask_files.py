@@ -37,8 +37,8 @@ SIDE_CODES = {
     ("SCT", "7771000"): "left",
     ("SRT", "G-A101"): "left",
 }
-ALTERED_CODES = {("SCT", "49755003"), ("SRT", "M-01000")}
-"""Morphologically Altered Structure: the category of lesions (PS3.16 CID 7150)."""
+ABNORMAL_CODES = {("SCT", "49755003"), ("SRT", "M-01000")}
+"""Morphologically Abnormal Structure: the category of lesions (PS3.16 CID 7150)."""
 RAS_FROM_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 
@@ -108,9 +108,10 @@ def read_mask(path: Path, mapping: Mapped | None) -> Mask:
     except (MaskError, MissingExtraError, MemoryError):
         raise
     except Exception as error:
-        # Damaged files make the libraries raise anything.
+        # Damaged files make the libraries raise anything, with words that may be a patient's.
+        kind = "DICOM SEG" if path.suffix == ".dcm" else "NIfTI"
         raise MaskUnreadableError(
-            f"it cannot be read ({type(error).__name__}: {' '.join(str(error).split())[:200]})"
+            f"it cannot be read ({type(error).__name__}); give a whole {kind} file"
         ) from error
 
 
@@ -186,7 +187,7 @@ def _segment(seg: "Segmentation", number: int, mapping: Mapped | None) -> Struct
             f"--mask-labels says nothing of its segment {number}; name every segment by its number"
         )
     description = seg.get_segment_description(number)
-    if _code(description.segmented_property_category) in ALTERED_CODES:
+    if _code(description.segmented_property_category) in ABNORMAL_CODES:
         return Structure.LESION
     regions = [*description.get("AnatomicRegionSequence", []), description.segmented_property_type]
     if any(_code(one) in KIDNEY_CODES for one in regions):
