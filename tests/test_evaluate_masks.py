@@ -8,7 +8,7 @@ from pathlib import Path
 import nibabel
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
@@ -61,11 +61,13 @@ def by_structure(results: MaskResults) -> dict[str, float | None]:
 # --- Dice and distances ---
 
 
+@settings(deadline=None)
 @given(BITS)
 def test_surface_is_what_an_erosion_takes_away(mask: NDArray[np.bool_]) -> None:
     np.testing.assert_array_equal(surface(mask), mask & ~binary_erosion(mask))
 
 
+@settings(deadline=None)
 @given(st.data(), st.tuples(*[st.floats(0.5, 5)] * 3))
 def test_distances_are_those_of_a_distance_map(
     data: st.DataObject, spacing: tuple[float, float, float]

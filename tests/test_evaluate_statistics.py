@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score, roc_curve
 
@@ -35,6 +35,7 @@ def for_sklearn(with_lesion: Floats, without: Floats) -> tuple[Floats, Floats]:
     return truth, np.concatenate([with_lesion, without])
 
 
+@settings(deadline=None)
 @given(SCORES, SCORES)
 def test_auc_is_scikit_learns(ones: list[float], others: list[float]) -> None:
     found = auc(scores(*ones), scores(*others))
@@ -45,6 +46,7 @@ def test_auc_is_scikit_learns(ones: list[float], others: list[float]) -> None:
     assert found.value - 1e-12 <= found.high <= 1
 
 
+@settings(deadline=None)
 @given(SCORES, SCORES)
 def test_roc_is_scikit_learns(ones: list[float], others: list[float]) -> None:
     found = roc(scores(*ones), scores(*others))
@@ -55,6 +57,7 @@ def test_roc_is_scikit_learns(ones: list[float], others: list[float]) -> None:
     np.testing.assert_allclose(found.true_positive_rate, true_positive, atol=1e-12)
 
 
+@settings(deadline=None)
 @given(SCORES, SCORES)
 def test_delong_is_its_definition(ones: list[float], others: list[float]) -> None:
     """The published formula, pair by pair: components, their variances, the normal interval."""
@@ -105,6 +108,7 @@ def test_an_interval_where_delong_has_no_width() -> None:
     assert alone.low < alone.value < alone.high
 
 
+@settings(deadline=None)
 @given(st.floats(0, 1), st.integers(1, 60), st.integers(1, 60))
 def test_newcombes_bounds_solve_his_equation(value: float, m: int, n: int) -> None:
     def hanley_mcneil(area: float) -> float:
@@ -165,6 +169,7 @@ def test_a_score_at_the_threshold_is_no_finding() -> None:
     assert confusion(scores(50, 50.1), scores(50, 51), 50) == Confusion(tp=1, fp=1, tn=1, fn=1)
 
 
+@settings(deadline=None)
 @given(SCORES, SCORES, st.floats(0, 1e4))
 def test_the_sweep_holds_every_operating_point(
     ones: list[float], others: list[float], threshold: float
