@@ -2,19 +2,22 @@
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 
+from rcc_onnx._version import __version__
 from rcc_onnx.batch import Case, analyse_case, write_result
 from rcc_onnx.case_files import write_case
+from rcc_onnx.cpus import usable_cpus
 from rcc_onnx.done_before import result_of_before
 from rcc_onnx.engine import Engine, Options
 from rcc_onnx.errors import CaseProcessError
 from rcc_onnx.findings import CaseResult, FailedCase, Fingerprint
-from rcc_onnx.fingerprint import inputs_sha256
+from rcc_onnx.fingerprint import inputs_sha256, settings_sha256
 from rcc_onnx.isolation import Handler, Limits, TaskProcess, Tell, done_by_processes
 from rcc_onnx.out_lock import remove_leavings_of
+from rcc_onnx.run_files import options_json
 from rcc_onnx.saving import Saving
 
 _log = logging.getLogger(__name__)
@@ -56,6 +59,34 @@ class CaseWork:
         if self.prepare is not None:
             self.prepare()
         return partial(do_case, Engine.of(self.options, self.models), self)
+
+
+def case_work(
+    models: str | None,
+    options: Options,
+    out: Path,
+    saving: Saving | None = None,
+    overwrite: bool = False,
+) -> CaseWork:
+    """The work of a run, with the hash of its settings.
+
+    Threads are no part of that: they change the last bits of sums, and no decision that does not
+    lie on its threshold.
+    """
+    saving = saving or Saving()
+    settings = {name: value for name, value in options_json(options).items() if name != "threads"}
+    settings |= {"save": asdict(saving), "rcc_onnx_version": __version__}
+    return CaseWork(models, options, out, saving, settings_sha256(settings), overwrite)
+
+
+def threads_of(threads: int | None, workers: int) -> int | None:
+    """CPU threads of each of several processes, so that all together take no more than there are.
+
+    None: as many as the process may use.
+    """
+    if threads is not None or workers < 2:
+        return threads
+    return max(usable_cpus() // workers, 1)
 
 
 def do_case(engine: Engine, work: CaseWork, case: Case, tell: Tell) -> Ended:

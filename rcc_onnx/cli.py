@@ -4,9 +4,11 @@ Exit codes: 0 all cases analysed, 1 at least one failed, 2 nothing could be star
 """
 
 import json
+import multiprocessing
 import sys
 import tempfile
-from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
 from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -16,21 +18,16 @@ import typer
 from rcc_onnx._version import __version__
 from rcc_onnx.cli_evaluate import evaluate
 from rcc_onnx.cli_logs import set_up_logging
-from rcc_onnx.cli_shared import EXIT_SOME_FAILED
+from rcc_onnx.cli_run import run
 from rcc_onnx.cli_shared import console as _console
 from rcc_onnx.cli_shared import errors_end_here as _errors_end_here
-from rcc_onnx.cli_shared import print_error as _print_error
-from rcc_onnx.errors import RccOnnxError
 from rcc_onnx.providers import ProviderName
 from rcc_onnx.saving import Save, Saving
 from rcc_onnx.schemas import SchemaName, schema_text
 from rcc_onnx.values import InputIs, Precision, Profile, SeriesPolicy
 
 if TYPE_CHECKING:
-    from rcc_onnx.batch import Case
-    from rcc_onnx.engine import Engine
-    from rcc_onnx.findings import CaseResult, FailedCase
-    from rcc_onnx.progress import CaseProgress
+    pass
 
 BUNDLES = "the bundle's"
 DEMO_SEED = 9
@@ -89,6 +86,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON for scripts inste
 
 def main() -> None:
     """Entry point: errors become one line on stderr and an exit code, never a traceback."""
+    multiprocessing.freeze_support()
     if isinstance(sys.stdout, TextIOWrapper):
         # A name that the terminal or log file has no letters for is no reason to lose a batch.
         sys.stdout.reconfigure(errors="backslashreplace")
@@ -167,6 +165,24 @@ def infer(  # noqa: PLR0913, PLR0917  an option each
         float,
         typer.Option(help="A sum this near to its threshold, as a part of it, is borderline."),
     ] = 0.1,
+    workers: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            help="Processes that analyse cases side by side; 0: none but this one, where a crash "
+            "ends the run.",
+        ),
+    ] = 1,
+    case_timeout: Annotated[
+        float,
+        typer.Option(
+            min=0, help="Seconds after which a case is given up; 0: never.", metavar="SECONDS"
+        ),
+    ] = 1800,
+    overwrite: Annotated[
+        bool,
+        typer.Option("--overwrite", help="Analyse again what is done already, unchanged, in OUT."),
+    ] = False,
     save: Annotated[
         list[Save] | None,
         typer.Option(
@@ -193,17 +209,18 @@ def infer(  # noqa: PLR0913, PLR0917  an option each
     set_up_logging(verbose)
     with _errors_end_here():
         from rcc_onnx.batch import find_cases  # noqa: PLC0415  heavy imports only where used
-        from rcc_onnx.engine import Engine  # noqa: PLC0415
+        from rcc_onnx.case_tasks import case_work, threads_of  # noqa: PLC0415
+        from rcc_onnx.engine import checked_options  # noqa: PLC0415
         from rcc_onnx.exports import check_saving  # noqa: PLC0415
+        from rcc_onnx.isolation import Limits  # noqa: PLC0415
 
         saving = Saving.of(save or ())
         check_saving(saving, profile)
         cases = find_cases(study, out, input_is, pseudonyms)
-        engine = Engine.load(
-            models,
+        options = checked_options(
             provider,
             profile=profile,
-            threads=threads,
+            threads=threads_of(threads, workers),
             kidney_threshold=kidney_threshold,
             lesion_threshold=lesion_threshold,
             series=series,
@@ -212,7 +229,13 @@ def infer(  # noqa: PLR0913, PLR0917  an option each
             mask_cutoff=mask_cutoff,
             borderline=borderline,
         )
-        raise typer.Exit(_run(engine, cases, out, saving))
+        work = replace(
+            case_work(models, options, out, saving, overwrite),
+            prepare=partial(set_up_logging, verbose),
+        )
+        # One case needs no process of its own: nothing else is lost with it.
+        processes = workers if len(cases) > 1 else 0
+        raise typer.Exit(run(work, cases, processes, Limits(case_timeout or None)))
 
 
 @app.command("series")
@@ -279,14 +302,16 @@ def demo(
     set_up_logging()
     with _errors_end_here():
         from rcc_onnx.batch import Case  # noqa: PLC0415  heavy imports only where used
+        from rcc_onnx.case_tasks import case_work  # noqa: PLC0415
         from rcc_onnx.demo import make_phantom_folder, truth_line  # noqa: PLC0415
-        from rcc_onnx.engine import Engine  # noqa: PLC0415
+        from rcc_onnx.engine import checked_options  # noqa: PLC0415
 
         console = _console()
         study = make_phantom_folder(seed, out)
         console.print(f"Digital phantom {seed} written to {study.folder}", markup=False)
-        engine = Engine.load(DEMO_MODELS, provider, threads=threads)
-        code = _run(engine, (Case(study.folder.name, study.folder),), out / "results")
+        options = checked_options(provider, threads=threads)
+        work = case_work(DEMO_MODELS, options, out / "results", overwrite=True)
+        code = run(work, (Case(study.folder.name, study.folder),))
         console.print(truth_line(study.anatomy), markup=False)
         for picture in sorted((out / "results").glob(f"{study.folder.name}_[rl].png")):
             console.print(f"Look at {picture}", markup=False)
@@ -423,54 +448,3 @@ def models_verify(name: BundleName) -> None:
         bundle = find_bundle(name)
         for line in verified_lines(bundle, verify_bundle(bundle)):
             print(line)
-
-
-def _run(engine: "Engine", cases: "Sequence[Case]", out: Path, saving: Saving | None = None) -> int:
-    """Analyse the cases, show what comes, and give back the exit code."""
-    from rcc_onnx.batch import analyse_cases, exit_code  # noqa: PLC0415  as above
-    from rcc_onnx.display import results_table  # noqa: PLC0415
-    from rcc_onnx.notice import RESEARCH_ONLY  # noqa: PLC0415
-    from rcc_onnx.progress import CaseProgress  # noqa: PLC0415
-    from rcc_onnx.run_files import RunFiles  # noqa: PLC0415
-
-    console = _console()
-    broken_off: RccOnnxError | None = None
-    run = RunFiles(engine.options, cases, out)
-    try:
-        with CaseProgress(console, len(cases)) as progress, run:
-            for result in analyse_cases(engine, cases, out, progress.listener, saving):
-                run.add(result)
-                _say(progress, run.results, len(cases))
-    except RccOnnxError as error:
-        if not run.results:
-            raise
-        broken_off = error
-    console.print(results_table(run.results))
-    console.print(RESEARCH_ONLY, markup=False)
-    console.print(f"Results are in {out}", markup=False)
-    if run.earlier_cases:
-        console.print(
-            f"{run.earlier_cases} results of earlier runs are there too; results.csv and "
-            "results.json do not count them",
-            markup=False,
-        )
-    if broken_off is None:
-        return exit_code(run.results)
-    _print_error(broken_off)
-    print(f"stopped after {len(run.results)} of {len(cases)} cases", file=sys.stderr)
-    return EXIT_SOME_FAILED
-
-
-def _say(
-    progress: "CaseProgress", results: "Sequence[CaseResult | FailedCase]", cases: int
-) -> None:
-    """The last result in a line; before the first answer, what gives it."""
-    from rcc_onnx.display import case_line, setup_line, shown_warnings  # noqa: PLC0415
-    from rcc_onnx.findings import CaseResult  # noqa: PLC0415
-
-    *earlier, result = results
-    if isinstance(result, CaseResult) and not any(isinstance(one, CaseResult) for one in earlier):
-        progress.say(setup_line(result))
-    progress.say(f"[{len(results)}/{cases}] {case_line(result)}")
-    for warning in shown_warnings(result):
-        progress.say(f"    warning: {warning}")

@@ -117,15 +117,17 @@ class Engine:
             PrecisionError: the bundle or the provider has no such precision.
             OptionError: an option has an impossible value.
         """
-        options = Options(
-            profile,
-            _provider_name(provider),
-            threads,
-            kidney_threshold,
-            lesion_threshold,
-            SeriesWish(series, _policy(series_policy)),
-            _precision(precision),
-            MeasuringOptions(mask_cutoff, borderline),
+        options = checked_options(
+            provider,
+            profile=profile,
+            threads=threads,
+            kidney_threshold=kidney_threshold,
+            lesion_threshold=lesion_threshold,
+            series=series,
+            series_policy=series_policy,
+            precision=precision,
+            mask_cutoff=mask_cutoff,
+            borderline=borderline,
         )
         return cls.of(options, models)
 
@@ -214,6 +216,36 @@ class Engine:
             twin = next((one for one in self._chosen.values() if one.bundle == bundle), None)
             self._chosen[kind] = twin or _open(bundle, self.options)
         return self._chosen[kind]
+
+
+def checked_options(  # noqa: PLR0913  keyword options, one for each field of Options
+    provider: ProviderName | str = ProviderName.AUTO,
+    *,
+    profile: Profile = Profile.STANDARD,
+    threads: int | None = None,
+    kidney_threshold: float | None = None,
+    lesion_threshold: float | None = None,
+    series: str | None = None,
+    series_policy: SeriesPolicy | str | None = None,
+    precision: Precision | str = Precision.FLOAT32,
+    mask_cutoff: float = MeasuringOptions.mask_cutoff,
+    borderline: float = MeasuringOptions.borderline,
+) -> Options:
+    """Options from plain values; what each means is told by `Engine.load`.
+
+    Raises:
+        OptionError: an option has an impossible value.
+    """
+    return Options(
+        profile,
+        _provider_name(provider),
+        threads,
+        kidney_threshold,
+        lesion_threshold,
+        SeriesWish(series, _policy(series_policy)),
+        _precision(precision),
+        MeasuringOptions(mask_cutoff, borderline),
+    )
 
 
 def _provider_name(name: ProviderName | str) -> ProviderName:

@@ -8,7 +8,6 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from rcc_onnx.batch import Case
-from rcc_onnx.stopwatch import StageListener
 
 STAGE_SPANS: Mapping[str, tuple[float, float]] = {
     "reading_headers": (0.0, 0.05),
@@ -26,7 +25,7 @@ class CaseProgress:
 
     def __init__(self, console: Console, cases: int) -> None:
         self._console = console
-        self._done = 0
+        self._parts: dict[str, float] = {}
         self._bar = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
@@ -50,19 +49,21 @@ class CaseProgress:
     ) -> None:
         self._bar.stop()
 
-    def listener(self, case: Case) -> StageListener:
-        """What a case's stages are told to. Cases come one after another."""
-        before, self._done = self._done, self._done + 1
+    def listener(self, case: Case, stage: str, done: float) -> None:
+        """Is told which stage a case is at, and how much of it is done. Several cases may be at
+        work at once."""
+        start, end = STAGE_SPANS[stage]
+        self._parts[case.name] = start + (end - start) * done
+        self._bar.update(
+            self._task,
+            description=f"{case.name}: {stage.replace('_', ' ')}",
+            completed=sum(self._parts.values()),
+        )
 
-        def listen(stage: str, done: float) -> None:
-            start, end = STAGE_SPANS[stage]
-            self._bar.update(
-                self._task,
-                description=f"{case.name}: {stage.replace('_', ' ')}",
-                completed=before + start + (end - start) * done,
-            )
-
-        return listen
+    def ended(self, case: str) -> None:
+        """A case has come to its end."""
+        self._parts[case] = 1.0
+        self._bar.update(self._task, completed=sum(self._parts.values()))
 
     def say(self, line: str) -> None:
         """Print a line, above the bar where there is one."""

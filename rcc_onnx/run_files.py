@@ -69,9 +69,11 @@ class RunFiles:
         self._results.append(kept)
 
     @property
-    def results(self) -> Sequence[CaseResult | FailedCase]:
-        """Of the cases that were reached, without arrays."""
-        return self._results
+    def results(self) -> tuple[CaseResult | FailedCase, ...]:
+        """Of the cases that were reached, without arrays, in the order in which they were given:
+        several at once end in any order."""
+        places = {case.name: place for place, case in enumerate(self._cases)}
+        return tuple(sorted(self._results, key=lambda one: places[one.case]))
 
     @property
     def earlier_cases(self) -> int:
@@ -92,7 +94,7 @@ class RunFiles:
             out=self._out,
             options=self._options,
             names=[case.name for case in self._cases],
-            results=tuple(self._results),
+            results=self.results,
             started=self._started,
             ended=datetime.now(UTC),
             stopped_by=_stopped_by(error),

@@ -39,6 +39,12 @@ class Run:
     stopped_by: str | None
     earlier_cases: int
 
+    @property
+    def not_reached(self) -> list[str]:
+        """Names of the cases without a result, in order."""
+        reached = {one.case for one in self.results}
+        return [name for name in self.names if name not in reached]
+
 
 def run_json(run: Run) -> Json:
     """The JSON document of a run; every field is in docs/outputs.md."""
@@ -58,7 +64,7 @@ def run_json(run: Run) -> Json:
         "counts": _counts(run, analysed),
         "earlier_cases": run.earlier_cases,
         "cases": [_case(one, run.out) for one in run.results],
-        "not_reached": list(run.names[len(run.results) :]),
+        "not_reached": run.not_reached,
     }
 
 
@@ -69,7 +75,7 @@ def _counts(run: Run, analysed: Sequence[CaseResult]) -> Json:
         "cases": len(run.names),
         "analysed": len(analysed),
         "failed": len(run.results) - len(analysed),
-        "not_reached": len(run.names) - len(run.results),
+        "not_reached": len(run.not_reached),
         "errors": [{"code": code, "count": count} for code, count in errors.most_common()],
         "outcomes": {
             str(outcome): {
