@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rcc_onnx._version import __version__
-from rcc_onnx.cli_logs import set_up_logging
+from rcc_onnx.cli_logs import set_up_logging, silence_warnings
 from rcc_onnx.errors import RccOnnxError
 from rcc_onnx.providers import ProviderName
 from rcc_onnx.schemas import SchemaName, schema_text
@@ -92,6 +92,7 @@ def main() -> None:
     if isinstance(sys.stdout, TextIOWrapper):
         # A name that the terminal or log file has no letters for is no reason to lose a batch.
         sys.stdout.reconfigure(errors="backslashreplace")
+    silence_warnings()
     app()
 
 
