@@ -221,8 +221,17 @@ def test_nor_through_the_table_of_series(
                 result = CliRunner().invoke(app, ["series", str(study), "-vv", *options])
             assert result.exit_code in (0, 2)
             assert leaks(study.name, result.output.encode()) == []
-    assert leaks("log", caplog.text.encode()) == []
+    ours = [one.getMessage() for one in caplog.records if one.name.startswith("rcc_onnx")]
+    assert ours
+    assert leaks("log", "\n".join(ours).encode()) == []
     assert leaks("descriptors", "".join(capfd.readouterr()).encode()) == []
+
+
+def test_nor_what_pydicom_logs(studies: Path) -> None:
+    command = [sys.executable, "-m", "rcc_onnx", "series", str(studies / "unknown characters")]
+    done = subprocess.run([*command, "-vv"], capture_output=True, check=True)
+    assert b"INFO rcc_onnx" in done.stderr
+    assert leaks("stdout", done.stdout) + leaks("stderr", done.stderr) == []
 
 
 def test_free_text_is_shown_where_it_is_asked_for(studies: Path) -> None:
