@@ -89,7 +89,7 @@ def test_no_cell_is_a_formula(start: str) -> None:
 
 
 def test_texts_are_in_quotes_and_numbers_are_not() -> None:
-    line = results_csv([case_json(case_result("a;=1,\"b"))]).split("\r\n")[1]
+    line = results_csv([case_json(case_result('a;=1,"b'))]).split("\r\n")[1]
     assert line.startswith('"a;=1,""b","right","analysed","",')
     assert ",4000.5,1000.0," in line
 
