@@ -9,8 +9,8 @@ from rcc_onnx.findings import CaseResult, FailedCase
 from rcc_onnx.measures import SideMeasures
 from rcc_onnx.results_table import COLUMNS, results_csv
 from rcc_onnx.values import Outcome
-from tests.results import NO_KIDNEY, WITHOUT_LESION, case_result, failed_case
-from tests.results_measured import LESION_SIDE, measured_case
+from tests.results import MEASURES, NO_KIDNEY, WITHOUT_LESION, case_result, failed_case
+from tests.results_measured import measured_case
 
 
 def rows(*results: CaseResult | FailedCase) -> list[dict[str, str]]:
@@ -51,7 +51,7 @@ def test_values_of_a_measured_case() -> None:
     assert right["warnings"] == "thick-slices"
     assert (right["kidney_sum"], right["kidney_threshold"]) == ("4000.5", "1000.0")
     assert (right["lesion_margin"], right["lesion_borderline"]) == ("70.25", "false")
-    measures = LESION_SIDE.lesion
+    measures = MEASURES["right"].lesion
     assert measures is not None
     assert float(right["lesion_volume_ml"]) == measures.volume_ml
     assert float(right["lesion_diameter_mm"]) == measures.diameter.length_mm
@@ -64,7 +64,7 @@ def test_values_of_a_measured_case() -> None:
         assert tuple(int(right[f"lesion_{end}_{axis}"]) for end in ("first", "last")) == ends
     for end, corner in (("lowest", box.lowest_lps_mm), ("highest", box.highest_lps_mm)):
         assert tuple(float(right[f"lesion_{end}_{xyz}_mm"]) for xyz in "xyz") == corner
-    assert right["lesion_touches_crop_border"] == "true"
+    assert right["lesion_touches_crop_border"] == "false"
     assert left["lesion_volume_ml"] == left["lesion_mean_hu"] == ""
     assert (right["spacing_z_mm"], right["spacing_x_mm"], right["stride"]) == ("5.0", "0.7", "1")
     assert (right["models"], right["provider"], right["seconds"]) == ("tiny", "cpu", "1.25")
@@ -98,7 +98,9 @@ def test_every_path_of_a_column_leads_somewhere() -> None:
     """Of a case that has everything, no cell is empty but the code of an error and the frame."""
     full = measured_case()
     assert full.measures is not None
-    framed = replace(LESION_SIDE.lesion, diameter=replace(LESION_SIDE.lesion.diameter, frame=2))
-    measures = {**full.measures, "right": SideMeasures(LESION_SIDE.kidney, framed, None)}
+    framed = replace(
+        MEASURES["right"].lesion, diameter=replace(MEASURES["right"].lesion.diameter, frame=2)
+    )
+    measures = {**full.measures, "right": SideMeasures(MEASURES["right"].kidney, framed, None)}
     right, _ = rows(replace(full, measures=measures))
     assert [name for name, value in right.items() if not value] == ["error_code"]
