@@ -1,8 +1,9 @@
 import logging
+import warnings
 
 import pytest
 
-from rcc_onnx.cli_logs import LEVELS, _is_heard
+from rcc_onnx.cli_logs import LEVELS, _is_heard, silence_warnings
 
 
 @pytest.mark.parametrize(
@@ -25,3 +26,12 @@ def test_whose_log_is_heard(name: str, level: int, heard: bool) -> None:
 
 def test_levels() -> None:
     assert LEVELS == (logging.WARNING, logging.INFO, logging.DEBUG)
+
+
+def test_what_libraries_warn_of_is_not_shown() -> None:
+    with warnings.catch_warnings(record=True) as shown:
+        warnings.simplefilter("always")
+        warnings.warn("Invalid value for VR PN: 'Doe^Jane'", stacklevel=1)
+        silence_warnings()
+        warnings.warn("Invalid value for VR PN: 'Doe^Jane'", stacklevel=1)
+    assert len(shown) == 1
