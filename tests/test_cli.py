@@ -131,7 +131,8 @@ def test_infer_says_when_a_case_failed(phantom: Path, tiny_bundle: Path, tmp_pat
         "good.json",
         "results.json",
     }
-    rows = list(csv.DictReader((tmp_path / "out" / "results.csv").open(encoding="utf-8")))
+    with (tmp_path / "out" / "results.csv").open(encoding="utf-8", newline="") as table:
+        rows = list(csv.DictReader(table))
     assert [(row["case"], row["side"], row["error_code"]) for row in rows] == [
         ("bad", "right", "no-dicom"),
         ("bad", "left", "no-dicom"),
