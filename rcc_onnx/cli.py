@@ -11,13 +11,13 @@ from dataclasses import replace
 from functools import partial
 from io import TextIOWrapper
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from rcc_onnx._version import __version__
 from rcc_onnx.cli_evaluate import evaluate
-from rcc_onnx.cli_logs import set_up_logging
+from rcc_onnx.cli_logs import set_up_logging, silence_warnings
 from rcc_onnx.cli_run import run
 from rcc_onnx.cli_shared import console as _console
 from rcc_onnx.cli_shared import errors_end_here as _errors_end_here
@@ -25,9 +25,6 @@ from rcc_onnx.providers import ProviderName
 from rcc_onnx.saving import Save, Saving
 from rcc_onnx.schemas import SchemaName, schema_text
 from rcc_onnx.values import InputIs, Precision, Profile, SeriesPolicy
-
-if TYPE_CHECKING:
-    pass
 
 BUNDLES = "the bundle's"
 DEMO_SEED = 9
@@ -90,6 +87,7 @@ def main() -> None:
     if isinstance(sys.stdout, TextIOWrapper):
         # A name that the terminal or log file has no letters for is no reason to lose a batch.
         sys.stdout.reconfigure(errors="backslashreplace")
+    silence_warnings()
     app()
 
 

@@ -8,7 +8,16 @@ from typing import Any
 from rcc_onnx._version import __version__
 from rcc_onnx.cpus import usable_cpus
 
-PACKAGES = ("numpy", "Pillow", "pydicom", "pylibjpeg", "pylibjpeg-openjpeg", "pyjpegls")
+PACKAGES = (
+    "numpy",
+    "Pillow",
+    "pydicom",
+    "pylibjpeg",
+    "pylibjpeg-openjpeg",
+    "pylibjpeg-rle",
+    "pyjpegls",
+    "python-gdcm",
+)
 """That compute with pixels, or decode them."""
 
 

@@ -1,6 +1,6 @@
 """Other names for cases: `--pseudonyms FILE`, a CSV with the columns `case` and `pseudonym`.
 
-Messages name lines of the file and pseudonyms, never a case: its own name is what must not show.
+Messages count lines and cases and name neither: a case's own name is what must not show.
 """
 
 import csv
@@ -77,12 +77,12 @@ def pseudonyms_of(
         )
     chosen = tuple(pseudonyms[_own(name)] for name in names)
     own = {same_everywhere(name) for name in names}
-    for pseudonym in chosen:
+    for place, pseudonym in enumerate(chosen, start=1):
         key = same_everywhere(pseudonym)
         if key in own or any(len(one) >= GIVES_AWAY_FROM and one in key for one in own):
             raise PseudonymUnsafeError(
-                f"{path}: the pseudonym {pseudonym!r} is, or holds, the own name of a case; choose "
-                "one that says nothing"
+                f"{path}: the pseudonym of case number {place}, in the order of their folders' "
+                "names, is or holds a case's own name; choose one that says nothing"
             )
     return chosen
 
