@@ -18,7 +18,7 @@ from rcc_onnx.patient import measure_sides, place_in_patient
 from rcc_onnx.pipeline import analyse_study
 from rcc_onnx.stopwatch import Stopwatch
 from rcc_onnx.values import Profile, Thresholds
-from tests.dicom_factory import Layout, ct_series
+from tests.dicom_factory import Layout, ct_series, enhanced_ct
 from tests.results import case_result
 
 EXTENT_MM = (150.0, 230.0, 330.0)
@@ -86,6 +86,16 @@ def series_of(
         dataset.AccessionNumber, dataset.ReferringPhysicianName = "A-1", ""
         dataset.Manufacturer = "Tests"
     return series
+
+
+def multi_frame(series: list[Dataset], legacy: bool = False) -> Dataset:
+    """The same as one file."""
+    dataset = enhanced_ct(series, legacy)
+    for element in series[0]:
+        if element.tag not in dataset and element.tag.group in (0x0008, 0x0010, 0x0020):
+            dataset.add(element)
+    del dataset.ImagePositionPatient, dataset.ImageOrientationPatient
+    return dataset
 
 
 def analysed(path: Path, case: str = "case") -> CaseResult:

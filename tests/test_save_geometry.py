@@ -18,15 +18,15 @@ from rcc_onnx.exports import write_mask, write_seg
 from rcc_onnx.exports.geometry import file_affine_lps
 from rcc_onnx.phantom import make_study
 from rcc_onnx.values import Structure
-from tests.dicom_factory import LAYOUTS, enhanced_ct, write_series
-from tests.placed_cases import LESION, analysed, drawn, series_of, truth_of
+from tests.dicom_factory import LAYOUTS, write_series
+from tests.placed_cases import LESION, analysed, drawn, multi_frame, series_of, truth_of
 from tests.test_peers import CENTRE, LPS_TO_RAS, by_dcm2niix
 from tests.truths import dice
 
 KIDNEY_LOSS = 0.02
-"""How much Dice of kidneys, lesion included, may lose from the grid to the series. The grid's answer
-is the truth, with Dice 1, and between its pixels of 2 mm and slices of 5 or 6 mm it knows nothing of
-these edges."""
+"""How much Dice of kidneys, lesion included, may lose from the grid to the series. The grid's
+answer is the truth, with Dice 1, and it knows nothing of edges between its pixels of 2 mm and its
+slices of 5 or 6 mm."""
 LESION_LOSS = 0.04
 """The same of a lesion of 42 mm: its outline is twice as long for its size."""
 PHANTOM_LOSS = 0.02
@@ -144,13 +144,6 @@ def test_frames_of_a_multi_frame_file(tmp_path, legacy):
     series = series_of(drawn(spacing), spacing, LAYOUTS[5])
     folder = write_series(tmp_path / "study", [multi_frame(series[::-1], legacy)])
     save_and_check(folder, folder, tmp_path / "out")
-
-
-def multi_frame(series, legacy=False):
-    dataset = enhanced_ct(series, legacy)
-    for keyword in ("StudyInstanceUID", "FrameOfReferenceUID", "PatientName", "PatientID"):
-        setattr(dataset, keyword, getattr(series[0], keyword))
-    return dataset
 
 
 def test_a_zip_archive(tmp_path):
