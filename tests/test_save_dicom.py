@@ -26,7 +26,7 @@ GAPS_OF_THE_SOURCE = (
     "Warning - Missing attribute or value that would be needed to build DICOMDIR",
     "Warning - Value dubious for this VR - (0x0010,0x0010) PN Patient's Name",
 )
-"""What dciodvfy says of the source's own words on patient and study, which are not ours to change."""
+"""What dciodvfy says of patient and study, which are the source's own words."""
 WITH_GAPS = ("barely_a_header", "odd_header")
 NOT_THEIRS = ("PatientName", "PatientID", "PatientBirthDate", "PatientSex", "AccessionNumber")
 
