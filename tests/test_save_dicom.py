@@ -44,6 +44,13 @@ def frames_of_one_file(folder: Path) -> CaseResult:
     return made(folder, [multi_frame(series)])
 
 
+def frames_of_two_files(folder: Path) -> CaseResult:
+    series = series_of(drawn(SPACING), SPACING)
+    files = [multi_frame(series[:17]), multi_frame(series[17:])]
+    files[1].SOPInstanceUID = files[1].file_meta.MediaStorageSOPInstanceUID = "1.2.3.5"
+    return made(folder, files)
+
+
 def without_lesion(folder: Path) -> CaseResult:
     return made(folder, series_of(drawn(SPACING, lesion=False), SPACING))
 
@@ -79,6 +86,7 @@ KINDS = {
     for kind in (
         with_lesion,
         frames_of_one_file,
+        frames_of_two_files,
         without_lesion,
         nothing_found,
         barely_a_header,
@@ -185,7 +193,7 @@ def test_what_could_not_be_judged_is_not_said_to_be_free(cases, tmp_path, flagge
 
 
 def test_references_lead_to_the_sources(cases):
-    for kind in ("with_lesion", "frames_of_one_file"):
+    for kind in ("with_lesion", "frames_of_one_file", "frames_of_two_files"):
         result, files = cases[kind]
         images = result.patient_images.placement.images
         known = {image.sop_instance_uid for image in images}
@@ -288,8 +296,12 @@ def test_the_same_is_the_same_and_another_is_another(tmp_path):
     first = uids(result)
     assert uids(with_lesion(tmp_path / "study")) == first
     stricter = replace(result, options=replace(result.options, mask_cutoff=0.6))
+    patient = result.patient_images
+    labels = patient.labels.copy()
+    labels[tuple(np.argwhere(labels)[0])] = 0
+    another = replace(result, patient_images=replace(patient, labels=labels))
     newer = replace(result, models=replace(result.models, version="1.0.1"))
-    for other in (stricter, newer):
+    for other in (stricter, another, newer):
         changed = uids(other)
         assert not changed[0] & first[0]
         assert not changed[1] & first[1]
