@@ -78,6 +78,7 @@ def odd_header(folder: Path) -> CaseResult:
             dataset.SpecificCharacterSet = "ISO_IR 100"
             dataset.PatientName, dataset.PatientSex = "Müller", "unknown"
             dataset.PatientBirthDate, dataset.StudyTime = "17 May 1950", "noon"
+            dataset.PatientID = "Müller-" * 9
         return made(folder, series)
 
 
@@ -291,6 +292,8 @@ def test_the_same_is_the_same_and_another_is_another(tmp_path):
             dataset = pydicom.dcmread(tmp_path / name)
             own.append({dataset.SOPInstanceUID, dataset.SeriesInstanceUID})
         everything = (tmp_path / "seg.dcm").read_bytes() + (tmp_path / "sr.dcm").read_bytes()
+        dimensions = pydicom.dcmread(tmp_path / "seg.dcm").DimensionOrganizationSequence[0]
+        own.append({dimensions.DimensionOrganizationUID})
         return [*own, set(re.findall(rb"2\.25\.\d+", everything))]
 
     first = uids(result)
