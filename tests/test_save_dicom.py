@@ -78,7 +78,7 @@ def odd_header(folder: Path) -> CaseResult:
             dataset.SpecificCharacterSet = "ISO_IR 100"
             dataset.PatientName, dataset.PatientSex = "Müller", "unknown"
             dataset.PatientBirthDate, dataset.StudyTime = "17 May 1950", "noon"
-            dataset.PatientID = "Müller-" * 9
+            dataset.PatientID = "Müller-" * 5
         return made(folder, series)
 
 
