@@ -71,7 +71,7 @@ def analyse_cases(
     which one cannot be made is a failed one, as what was asked for is not there.
 
     Raises:
-        OptionError, MissingPackageError: `saving` cannot be had; told before the first case.
+        OptionError, MissingExtraError: `saving` cannot be had; told before the first case.
         ProviderError: the provider cannot run here, so no case could be analysed.
         OutputError: results cannot be written; told before the first case where it can be.
     """

@@ -16,7 +16,7 @@ from rcc_onnx.batch import Case, analyse_cases
 from rcc_onnx.case_files import write_case
 from rcc_onnx.cli import app
 from rcc_onnx.engine import Engine
-from rcc_onnx.errors import MissingPackageError, OptionError, PixelsError
+from rcc_onnx.errors import MissingExtraError, OptionError, PixelsError
 from rcc_onnx.exports import check_saving, codes
 from rcc_onnx.findings import CaseResult, FailedCase
 from rcc_onnx.phantom import make_study
@@ -156,7 +156,7 @@ def test_a_missing_package_is_named(
     monkeypatch: pytest.MonkeyPatch, saving: Saving, package: str, extra: str
 ) -> None:
     without(monkeypatch, package)
-    with pytest.raises(MissingPackageError, match=rf'pip install "rcc-onnx\[{extra}\]"'):
+    with pytest.raises(MissingExtraError, match=rf'pip install "rcc-onnx\[{extra}\]"'):
         check_saving(saving, Profile.STANDARD)
     check_saving(Saving(), Profile.STANDARD)
 
@@ -186,7 +186,7 @@ def test_the_command_tells_before_the_first_case(
     assert (notebook.exit_code, "[option]" in notebook.output) == (2, True)
     without(monkeypatch, "highdicom")
     missing = run(app, ["infer", str(study), "-o", out, "--save", "all"])
-    assert (missing.exit_code, "[missing-package]" in missing.output) == (2, True)
+    assert (missing.exit_code, "[missing-extra]" in missing.output) == (2, True)
     assert not (tmp_path / "out").exists()
     nonsense = run(app, ["infer", str(study), "-o", out, "--save", "jpeg"])
     assert nonsense.exit_code == 2
