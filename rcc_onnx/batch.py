@@ -108,7 +108,7 @@ def analyse_cases(
 
     Raises:
         InputFolderError: a case's name cannot be that of result files.
-        OptionError, MissingPackageError: `saving` cannot be had; told before the first case.
+        OptionError, MissingExtraError: `saving` cannot be had; told before the first case.
         ProviderError: the provider cannot run here, so no case could be analysed.
         OutputError: results cannot be written; told before the first case where it can be.
     """

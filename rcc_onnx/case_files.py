@@ -58,7 +58,7 @@ def write_case(result: CaseResult | FailedCase, out: Path, saving: Saving | None
 
     Raises:
         OutputError: a file cannot be written.
-        MissingPackageError: a package that writes one of them is not installed.
+        ImportError: a package that writes one of them is not installed (`exports.check_saving`).
         IntakeError: the source's header cannot be read any more.
     """
     saving = saving or Saving()

@@ -527,15 +527,6 @@ class PseudonymsOutError(PseudonymsError):
     code = "pseudonyms-out"
 
 
-# --- Files for other programs --------------------------------------------------------------------
-
-
-class MissingPackageError(RccOnnxError, ImportError):
-    """A package that writes what was asked for is not installed."""
-
-    code = "missing-package"
-
-
 # --- Evaluating ----------------------------------------------------------------------------------
 
 

@@ -22,7 +22,11 @@ def run_peer(*command: str | Path) -> str:
     if shutil.which(name) is None:
         missing(name)
     done = subprocess.run(
-        [str(part) for part in command], capture_output=True, text=True, timeout=60, check=False
+        [str(part) for part in command],
+        capture_output=True,
+        errors="replace",
+        timeout=60,
+        check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout + done.stderr

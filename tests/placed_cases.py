@@ -18,17 +18,17 @@ from rcc_onnx.patient import measure_sides, place_in_patient
 from rcc_onnx.pipeline import analyse_study
 from rcc_onnx.stopwatch import Stopwatch
 from rcc_onnx.values import Profile, Thresholds
-from tests.dicom_factory import Layout, ct_series
+from tests.dicom_factory import Layout, ct_series, enhanced_ct
 from tests.results import case_result
 
 EXTENT_MM = (150.0, 230.0, 330.0)
 """Of the drawn volume: head to feet, anterior to posterior, right to left."""
-KIDNEY_HU, LESION_HU, BODY_HU, AIR_HU = 300, 140, 40, -1000
+KIDNEY_HU, LESION_HU, BODY_HU, FAT_HU, AIR_HU = 300, 140, 40, -100, -1000
 RIGHT, LEFT, LESION = 1, 2, 3
 ELLIPSOIDS = {
-    RIGHT: ((74.0, 130.0, 100.0), (50.0, 27.0, 26.0)),
-    LEFT: ((82.0, 126.0, 232.0), (47.0, 25.0, 28.0)),
-    LESION: ((88.0, 120.0, 84.0), (19.0, 17.0, 18.0)),
+    RIGHT: ((74.0, 130.0, 100.0), (56.0, 31.0, 30.0)),
+    LEFT: ((82.0, 126.0, 232.0), (53.0, 30.0, 31.0)),
+    LESION: ((88.0, 118.0, 80.0), (22.0, 20.0, 21.0)),
 }
 """Middle and half axes in mm, z, y, x; the lesion grows from the right kidney."""
 THRESHOLDS = Thresholds(kidney=500.0, lesion=50.0)
@@ -57,8 +57,8 @@ def drawn(
         for extent, step in zip(EXTENT_MM, spacing_zyx, strict=True)
     ]
     z, y, x = np.meshgrid(*axes, indexing="ij", sparse=True)
-    body = ((y - 115) / 105) ** 2 + ((x - 165) / 150) ** 2 + 0 * z < 1
-    hu = np.where(body, BODY_HU, AIR_HU).astype(np.int16)
+    off_axis = ((y - 115) / 105) ** 2 + ((x - 165) / 150) ** 2 + 0 * z
+    hu = np.where(off_axis < 0.85, BODY_HU, np.where(off_axis < 1, FAT_HU, AIR_HU)).astype(np.int16)
     wanted = ((RIGHT, LEFT) if kidneys else ()) + ((LESION,) if lesion else ())
     for label in wanted:
         middle, radii = ELLIPSOIDS[label]
@@ -86,6 +86,16 @@ def series_of(
         dataset.AccessionNumber, dataset.ReferringPhysicianName = "A-1", ""
         dataset.Manufacturer = "Tests"
     return series
+
+
+def multi_frame(series: list[Dataset], legacy: bool = False) -> Dataset:
+    """The same as one file."""
+    dataset = enhanced_ct(series, legacy)
+    for element in series[0]:
+        if element.tag not in dataset and element.tag.group in (0x0008, 0x0010, 0x0020):
+            dataset.add(element)
+    del dataset.ImagePositionPatient, dataset.ImageOrientationPatient
+    return dataset
 
 
 def analysed(path: Path, case: str = "case") -> CaseResult:

@@ -18,6 +18,7 @@ BLOCKED = """
 import sys
 
 BLOCKED = {"tensorflow", "tf_keras", "keras", "tf2onnx", "onnx", "h5py", "convert", "requests"}
+BLOCKED |= {"highdicom", "nibabel"}
 
 class Refuse:
     def find_spec(self, name, path=None, target=None):
@@ -105,7 +106,7 @@ def test_the_wheel_holds_what_it_must(installed: Path) -> None:
     assert {top for top in tops if not top.endswith(".dist-info")} == {"rcc_onnx"}
 
 
-def test_analysis_needs_neither_tensorflow_nor_onnx(
+def test_analysis_needs_neither_tensorflow_nor_onnx_nor_what_only_save_does(
     installed: Path, phantom: Path, tmp_path: Path
 ) -> None:
     code = BLOCKED + "import rcc_onnx.cli, rcc_onnx; print(rcc_onnx.__file__); rcc_onnx.cli.main()"

@@ -7,10 +7,7 @@ Where a peer is not installed the test is skipped, and says so; with RCC_ONNX_PE
 .ci/run, it fails.
 """
 
-import os
-import shutil
 import struct
-import subprocess
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,6 +17,7 @@ import pytest
 from rcc_onnx.intake import read_study
 from rcc_onnx.values import Profile
 from tests.dicom_factory import LAYOUTS, Storage, body_volume, ct_series, enhanced_ct, write_series
+from tests.peers import missing, run_peer
 
 CENTRE = 0.02
 """How far from a voxel's centre, in voxels, a peer's answer may be: NIfTI holds float32."""
@@ -33,19 +31,9 @@ class Peer(NamedTuple):
     xyz_to_lps: np.ndarray
 
 
-def missing(name):
-    text = f"{name} is not installed, so nothing was compared with it"
-    if os.environ.get("RCC_ONNX_PEERS") == "required":
-        pytest.fail(text)
-    pytest.skip(text)
-
-
 def by_dcm2niix(folder: Path, out: Path) -> Peer:
-    if shutil.which("dcm2niix") is None:
-        missing("dcm2niix")
     out.mkdir()
-    command = ["dcm2niix", "-z", "n", "-b", "n", "-f", "found", "-o", str(out), str(folder)]
-    subprocess.run(command, check=True, capture_output=True)
+    run_peer("dcm2niix", "-z", "n", "-b", "n", "-f", "found", "-o", out, folder)
     (path,) = out.glob("*.nii")
     data = path.read_bytes()
     shape = struct.unpack_from("<3h", data, 42)

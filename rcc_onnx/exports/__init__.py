@@ -1,7 +1,6 @@
 """Findings in the patient as files for other programs: NIfTI, DICOM SEG and SR (docs/outputs.md).
 
-Only this package imports nibabel and highdicom, and only inside of functions: they are extras, and
-take a second to import.
+nibabel and highdicom are imported inside of functions: they are extras, and take a second.
 """
 
 from rcc_onnx.exports.names import (

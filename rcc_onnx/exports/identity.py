@@ -6,6 +6,7 @@ from pydicom.uid import UID
 
 from rcc_onnx._version import __version__
 from rcc_onnx.findings import CaseResult
+from rcc_onnx.values import SIDES
 
 MAKER = "rcc-onnx"
 NOT_FOR_DIAGNOSIS = "Research only, not for diagnosis"
@@ -47,13 +48,18 @@ def algorithm_parameters(result: CaseResult) -> list[tuple[str, str]]:
 def result_uid(result: CaseResult, *what: object) -> UID:
     """A UID that is the same whenever the same is computed from the same images.
 
-    What it hangs on: the images, the networks, where and how they ran, thresholds and options, and
-    the version of this software. So sending a result twice does not make two of it.
+    What it hangs on: the images, what was found, the networks, where and how they ran, thresholds
+    and options, and the version of this software. So sending a result twice does not make two of
+    it, and two machines that differ in a voxel do not give it one name.
     """
-    images = () if result.patient_images is None else result.patient_images.placement.images
+    patient = result.patient_images
+    if patient is None:
+        raise AssertionError("a name for a result without positions, or whose images were dropped")
     return derived_uid(
         __version__,
-        [image[1:4] for image in images],
+        [image[1:4] for image in patient.placement.images],
+        hashlib.sha256(patient.labels.tobytes()).hexdigest(),
+        [result.sides[side] for side in SIDES],
         sorted(result.models.network_sha256.items()),
         result.models.version,
         result.provider.ran,

@@ -75,7 +75,6 @@ def _write(
     header.set_sform(affine, SCANNER)
     header.set_xyzt_units("mm")
     header.set_slope_inter(1, 0)
-    header.set_data_offset(header.single_vox_offset)
     header["descrip"] = f"rcc-onnx {__version__} {what}, {NOT_FOR_DIAGNOSIS}".encode()[:79]
     if dtype == np.uint8:
         header.set_intent("label", name="research only")

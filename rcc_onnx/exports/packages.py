@@ -2,7 +2,7 @@
 
 from importlib.util import find_spec
 
-from rcc_onnx.errors import MissingPackageError, OptionError
+from rcc_onnx.errors import MissingExtraError, OptionError
 from rcc_onnx.saving import Saving
 from rcc_onnx.values import Profile
 
@@ -12,7 +12,7 @@ def check_saving(saving: Saving, profile: Profile) -> None:
 
     Raises:
         OptionError: the notebook profile knows no positions, so nothing of it can be placed.
-        MissingPackageError: a package that writes them is not installed.
+        MissingExtraError: a package that writes them is not installed.
     """
     if saving.anything and profile is Profile.NOTEBOOK:
         raise OptionError(
@@ -28,7 +28,7 @@ def check_saving(saving: Saving, profile: Profile) -> None:
 def _need(package: str, extra: str, what: str) -> None:
     # Looks without importing, which takes a second for highdicom.
     if find_spec(package) is None:
-        raise MissingPackageError(
+        raise MissingExtraError(
             f"{what} are written with {package}, which is not installed; run pip install "
             f'"rcc-onnx[{extra}]"'
         )

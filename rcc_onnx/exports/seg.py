@@ -41,6 +41,7 @@ COLOURS = {
 """RGB that colour-blind people tell apart (Okabe and Ito)."""
 
 
+@quiet_libraries()
 def write_seg(result: CaseResult, to: Path) -> None:
     """Write the Segmentation. At least one mask must have a voxel.
 
@@ -54,27 +55,26 @@ def write_seg(result: CaseResult, to: Path) -> None:
 
     series = source_series(patient)
     found = segmented_slices(patient)
-    with quiet_libraries():
-        made = Segmentation(
-            source_images=slice_headers(patient, series, found.indices),
-            pixel_array=found.pixels,
-            segmentation_type="BINARY",
-            segment_descriptions=[_description(result, one) for one in found.segments],
-            series_instance_uid=seg_series_uid(result),
-            series_number=SERIES_NUMBER,
-            sop_instance_uid=seg_uid(result),
-            instance_number=1,
-            manufacturer=MAKER,
-            manufacturer_model_name=MAKER,
-            software_versions=__version__,
-            device_serial_number=__version__,
-            content_label="KIDNEYS",
-            content_description=NOT_FOR_DIAGNOSIS,
-            series_description=f"Kidneys and suspected lesions. {NOT_FOR_DIAGNOSIS}",
-        )
-        name_sources(made, series)
-        _name_dimensions(made, result_uid(result, "seg dimensions"))
-        made.save_as(to, enforce_file_format=True)
+    made = Segmentation(
+        source_images=slice_headers(patient, series, found.indices),
+        pixel_array=found.pixels,
+        segmentation_type="BINARY",
+        segment_descriptions=[_description(result, one) for one in found.segments],
+        series_instance_uid=seg_series_uid(result),
+        series_number=SERIES_NUMBER,
+        sop_instance_uid=seg_uid(result),
+        instance_number=1,
+        manufacturer=MAKER,
+        manufacturer_model_name=MAKER,
+        software_versions=__version__,
+        device_serial_number=__version__,
+        content_label="KIDNEYS",
+        content_description=NOT_FOR_DIAGNOSIS,
+        series_description=f"Kidneys and suspected lesions. {NOT_FOR_DIAGNOSIS}",
+    )
+    name_sources(made, series)
+    _name_dimensions(made, result_uid(result, "seg dimensions"))
+    made.save_as(to, enforce_file_format=True)
 
 
 def _description(result: CaseResult, segment: Segment) -> "SegmentDescription":

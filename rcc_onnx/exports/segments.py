@@ -1,11 +1,12 @@
 """Which segments there are: each kidney, and each side's suspected lesion."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from rcc_onnx.exports.geometry import file_shape
 from rcc_onnx.findings import PatientImages
 from rcc_onnx.source_masks import SourceMask
 from rcc_onnx.values import Side, Structure
@@ -66,10 +67,6 @@ def segmented_slices(patient: PatientImages) -> SegmentedSlices:
         for number in np.unique(numbers[numbers > 0]).tolist():
             found[number].append(index)
     kept = [number for number, slices in found.items() if slices]
-    renumbered = np.zeros(len(patient.masks) + 1, np.uint8)
-    renumbered[kept] = np.arange(1, len(kept) + 1)
-    undo = patient.placement.turn.undo
-    pixels = [renumbered[undo(numbers)] for numbers in numbered.values()]
     return SegmentedSlices(
         segments=tuple(
             Segment(at, mask.side, mask.structure, tuple(found[number]))
@@ -77,8 +74,20 @@ def segmented_slices(patient: PatientImages) -> SegmentedSlices:
             for mask in (patient.masks[number - 1],)
         ),
         indices=tuple(numbered),
-        pixels=np.stack(pixels) if pixels else np.zeros((0, 0, 0), np.uint8),
+        pixels=_as_in_files(patient, numbered.values(), kept),
     )
+
+
+def _as_in_files(
+    patient: PatientImages, numbered: Collection[NDArray[np.uint8]], kept: list[int]
+) -> NDArray[np.uint8]:
+    """Slices as the files have them, the kept masks counted from 1 again."""
+    renumbered = np.zeros(len(patient.masks) + 1, np.uint8)
+    renumbered[kept] = np.arange(1, len(kept) + 1)
+    pixels = np.empty((len(numbered), *file_shape(patient.placement)), np.uint8)
+    for into, numbers in zip(pixels, numbered, strict=True):
+        into[:] = patient.placement.turn.undo(renumbered[numbers])
+    return pixels
 
 
 def _numbered_slices(patient: PatientImages) -> Iterator[tuple[int, NDArray[np.uint8]]]:

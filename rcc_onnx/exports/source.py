@@ -1,6 +1,5 @@
 """What SEG and SR take over from the source series: patient, study, geometry, references."""
 
-import logging
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -147,18 +146,10 @@ def reference_to(images: Sequence[SourceImage]) -> Dataset:
 
 @contextmanager
 def quiet_libraries() -> Iterator[None]:
-    """Keep what libraries say about a patient's odd name or date off terminals and logs."""
-    loggers = [logging.getLogger(name) for name in ("highdicom", "pydicom")]
-    levels = [one.level for one in loggers]
-    try:
-        for one in loggers:
-            one.setLevel(logging.CRITICAL)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        for one, level in zip(loggers, levels, strict=True):
-            one.setLevel(level)
+    """Keep what libraries warn of a patient's odd name or date off terminals and logs."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
 
 
 def _stand_in(index: int) -> str:

@@ -76,6 +76,7 @@ class _Part(NamedTuple):
     is_lesion: bool
 
 
+@quiet_libraries()
 def write_sr(result: CaseResult, to: Path, *, with_seg: bool) -> None:
     """Write the report; `with_seg`: it refers to the segments of the case's Segmentation.
 
@@ -89,24 +90,23 @@ def write_sr(result: CaseResult, to: Path, *, with_seg: bool) -> None:
 
     segments = segmented_slices(patient).segments
     case = _Case(result, source_series(patient), segments, with_seg and bool(segments))
-    with quiet_libraries():
-        made = ComprehensiveSR(
-            evidence=_evidence(case),
-            content=_content(case),
-            series_instance_uid=result_uid(result, "sr series"),
-            series_number=SERIES_NUMBER,
-            # With and without references to the Segmentation, these are two documents.
-            sop_instance_uid=result_uid(result, "sr", case.with_seg),
-            instance_number=1,
-            manufacturer=MAKER,
-            manufacturer_model_name=MAKER,
-            software_versions=__version__,
-            device_serial_number=__version__,
-            series_description=f"Kidney measurements. {NOT_FOR_DIAGNOSIS}",
-            is_complete=True,
-            is_final=False,
-        )
-        made.save_as(to, enforce_file_format=True)
+    made = ComprehensiveSR(
+        evidence=_evidence(case),
+        content=_content(case),
+        series_instance_uid=result_uid(result, "sr series"),
+        series_number=SERIES_NUMBER,
+        # With and without references to the Segmentation, these are two documents.
+        sop_instance_uid=result_uid(result, "sr", case.with_seg),
+        instance_number=1,
+        manufacturer=MAKER,
+        manufacturer_model_name=MAKER,
+        software_versions=__version__,
+        device_serial_number=__version__,
+        series_description=f"Kidney measurements. {NOT_FOR_DIAGNOSIS}",
+        is_complete=True,
+        is_final=False,
+    )
+    made.save_as(to, enforce_file_format=True)
 
 
 def _evidence(case: _Case) -> list[Dataset]:
