@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -74,8 +74,9 @@ def case_work(
     lie on its threshold.
     """
     saving = saving or Saving()
-    settings = {name: value for name, value in options_json(options).items() if name != "threads"}
-    settings |= {"save": asdict(saving), "rcc_onnx_version": __version__}
+    asked = options_json(options, saving)
+    settings = {name: value for name, value in asked.items() if name != "threads"}
+    settings["rcc_onnx_version"] = __version__
     return CaseWork(models, options, out, saving, settings_sha256(settings), overwrite)
 
 

@@ -38,7 +38,7 @@ def run(
 
     terminal = console()
     broken_off: RccOnnxError | None = None
-    files = RunFiles(work.options, cases, work.out)
+    files = RunFiles(work.options, cases, work.out, work.saving)
     with OutputLock(work.out):
         remove_leavings(work.out)
         try:

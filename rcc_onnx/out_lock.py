@@ -1,6 +1,8 @@
 """One run at a time in a folder of results."""
 
+import contextlib
 import logging
+import os
 import sys
 from pathlib import Path
 from types import TracebackType
@@ -29,14 +31,14 @@ class OutputLock:
     def __enter__(self) -> Self:
         try:
             self._out.mkdir(parents=True, exist_ok=True)
-            # Never removed: a run that waits for a removed file's lock holds nothing.
             self._file = self._path.open("a+", encoding="ascii")
         except OSError as error:
             raise OutputError(
                 f"cannot write results to {self._out}: {error.strerror or error}; choose another "
                 "--out"
             ) from error
-        if not _locked(self._file):
+        # A file that another run has removed meanwhile is locked for nobody else to see.
+        if not (_locked(self._file) and _is_still(self._file, self._path)):
             self._file.close()
             raise OutputBusyError(
                 f"another run of rcc-onnx writes to {self._out}; wait until it has ended, or "
@@ -51,6 +53,8 @@ class OutputLock:
         trace: TracebackType | None,
     ) -> None:
         if self._file is not None:
+            with contextlib.suppress(OSError):  # Windows removes no open file
+                self._path.unlink()
             self._file.close()
             self._file = None
 
@@ -73,6 +77,13 @@ def _locked(file: IO[str]) -> bool:
         # Some network shares know no locks. A run there is better than none.
         _log.warning("%s cannot be locked (%s): start no second run there", file.name, error)
     return True
+
+
+def _is_still(file: IO[str], path: Path) -> bool:
+    try:
+        return sys.platform == "win32" or os.path.samestat(os.fstat(file.fileno()), path.stat())
+    except OSError:
+        return False
 
 
 def remove_leavings_of(out: Path, pid: int) -> None:

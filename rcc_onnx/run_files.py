@@ -7,7 +7,7 @@ with RunFiles(engine.options, cases, out) as run:
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -22,6 +22,7 @@ from rcc_onnx.errors import OutputError, RccOnnxError
 from rcc_onnx.findings import CaseResult, FailedCase
 from rcc_onnx.results_table import results_csv
 from rcc_onnx.run_json import Run, run_json
+from rcc_onnx.saving import Saving
 
 _log = logging.getLogger(__name__)
 
@@ -46,10 +47,14 @@ class RunFiles:
     killed leaves no table that its cases do not fit.
     """
 
-    def __init__(self, options: Options, cases: Sequence[Case], out: Path) -> None:
+    def __init__(
+        self, options: Options, cases: Sequence[Case], out: Path, saving: Saving | None = None
+    ) -> None:
         self._cases = tuple(cases)
         self._out = out
-        self._options = options_json(options, pseudonyms=any(one.hide_names for one in cases))
+        self._options = options_json(
+            options, saving or Saving(), pseudonyms=any(one.hide_names for one in cases)
+        )
         self._results: list[CaseResult | FailedCase] = []
 
     def __enter__(self) -> Self:
@@ -121,7 +126,7 @@ def write_run(run: Run) -> None:
         raise cannot_write(run.out, error) from error
 
 
-def options_json(options: Options, *, pseudonyms: bool = False) -> dict[str, Any]:
+def options_json(options: Options, saving: Saving, *, pseudonyms: bool = False) -> dict[str, Any]:
     """What was asked for, as it stands in results.json; no path, which may hold a name."""
     policy = options.wish.policy
     return {
@@ -135,6 +140,7 @@ def options_json(options: Options, *, pseudonyms: bool = False) -> dict[str, Any
         "series_policy": None if policy is None else str(policy),
         "mask_cutoff": options.measuring.mask_cutoff,
         "borderline": options.measuring.borderline,
+        "save": [name for name, asked in asdict(saving).items() if asked],
         "pseudonyms": pseudonyms,
     }
 

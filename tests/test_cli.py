@@ -19,6 +19,7 @@ from rcc_onnx.errors import OutputError
 from rcc_onnx.findings import CaseResult
 from rcc_onnx.notice import RESEARCH_ONLY
 from rcc_onnx.phantom import make_study
+from rcc_onnx.saving import Saving
 from tests.dicom_factory import body_volume, ct_series, write_series
 from tests.tiny_networks import write_bundle
 
@@ -284,14 +285,17 @@ def test_a_disk_that_fills_up_leaves_what_was_done(
         shutil.copytree(phantom, tmp_path / "studies" / name)
     write = case_files.write_case
 
-    def full(result: CaseResult, out: Path) -> Path:
+    def full(result: CaseResult, out: Path, saving: Saving | None = None) -> Path:
         if result.case == "b":
             raise OutputError("No space left on device")
-        return write(result, out)
+        return write(result, out, saving)
 
     monkeypatch.setattr("rcc_onnx.batch.write_case", full)
     out = tmp_path / "out"
-    result = run("infer", tmp_path / "studies", "--out", out, "--models", tiny_bundle)
+    in_this_process = ("--workers", "0")
+    result = run(
+        "infer", tmp_path / "studies", "--out", out, "--models", tiny_bundle, *in_this_process
+    )
     # Not 2: something was started, and a script must not take the results for missing.
     assert result.exit_code == 1
     assert "error [output]: No space left" in result.output

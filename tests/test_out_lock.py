@@ -43,6 +43,7 @@ def test_two_runs_in_one_folder_refuse_each_other(tmp_path: Path, killed: bool) 
     # However the other ended, nothing is left in the way.
     with OutputLock(tmp_path):
         pass
+    assert not list(tmp_path.iterdir())
 
 
 def test_folders_do_not_hold_each_other(tmp_path: Path) -> None:
