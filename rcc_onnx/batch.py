@@ -11,6 +11,7 @@ from rcc_onnx.engine import Engine
 from rcc_onnx.errors import (
     BundleError,
     InputFolderError,
+    OutputError,
     ProviderError,
     RccOnnxError,
     UnexpectedError,
@@ -69,8 +70,7 @@ def analyse_cases(
     """
     prepare_output(out)
     for case in cases:
-        result = analyse_case(engine, case, listener(case))
-        write_case(result, out)
+        result = _written(analyse_case(engine, case, listener(case)), out)
         yield result.without_images() if isinstance(result, CaseResult) else result
 
 
@@ -87,11 +87,33 @@ def analyse_case(
     except Exception as error:
         # A defect of ours or of a library: this case is lost, the night's other cases are not.
         _log.exception("case %s: unexpected error", case.name)
-        unexpected = UnexpectedError(
-            f"{type(error).__name__} while analysing this case; this is a defect, please report "
-            "it with the output of the same command and -v"
-        )
-        return FailedCase(case.name, engine.options.profile, unexpected)
+        return FailedCase(case.name, engine.options.profile, _unexpected(error, "analysing"))
+
+
+def _written(result: CaseResult | FailedCase, out: Path) -> CaseResult | FailedCase:
+    """Write a case's files. A case whose files cannot be made is a failed one; the rest go on.
+
+    Slices are decoded anew for them, and may be gone by then.
+    """
+    try:
+        write_case(result, out)
+        return result
+    except OutputError:
+        raise
+    except RccOnnxError as error:
+        failed = FailedCase(result.case, result.profile, error)
+    except Exception as error:
+        _log.exception("case %s: unexpected error in writing", result.case)
+        failed = FailedCase(result.case, result.profile, _unexpected(error, "writing"))
+    write_case(failed, out)
+    return failed
+
+
+def _unexpected(error: Exception, doing: str) -> UnexpectedError:
+    return UnexpectedError(
+        f"{type(error).__name__} while {doing} this case; this is a defect, please report it with "
+        "the output of the same command and -v"
+    )
 
 
 def exit_code(results: Sequence[CaseResult | FailedCase]) -> int:

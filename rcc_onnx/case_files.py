@@ -10,13 +10,17 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from rcc_onnx.case_json import case_json, picture_name
+from rcc_onnx.case_json import case_json, overview_name, picture_name
 from rcc_onnx.errors import OutputError
 from rcc_onnx.findings import CaseResult, FailedCase
 from rcc_onnx.notice import RESEARCH_ONLY
+from rcc_onnx.overview import overview
 from rcc_onnx.pictures import lesion_picture, picture_notes
 from rcc_onnx.saving import Saving
 from rcc_onnx.values import SIDES, Outcome, Side
+
+OVERVIEW_COMPRESSION = 3
+"""Of the PNG. Pillow's own, 6, saves a tenth of the bytes and takes twice as long."""
 
 
 @dataclass(frozen=True)
@@ -107,10 +111,24 @@ def _write_picture(side: Side, result: CaseResult, to: Path) -> None:
     picture.save(to, format="PNG", pnginfo=notes)
 
 
-CASE_OUTPUTS: tuple[CaseOutput, ...] = tuple(
-    CaseOutput(
-        partial(picture_name, side=side), partial(_has_lesion, side), partial(_write_picture, side)
-    )
-    for side in SIDES
+def _is_placed(result: CaseResult, _: Saving) -> bool:
+    return result.patient_images is not None
+
+
+def _write_overview(result: CaseResult, to: Path) -> None:
+    notes = picture_notes(RESEARCH_ONLY, *result.warnings)
+    overview(result).save(to, format="PNG", pnginfo=notes, compress_level=OVERVIEW_COMPRESSION)
+
+
+CASE_OUTPUTS: tuple[CaseOutput, ...] = (
+    *(
+        CaseOutput(
+            partial(picture_name, side=side),
+            partial(_has_lesion, side),
+            partial(_write_picture, side),
+        )
+        for side in SIDES
+    ),
+    CaseOutput(overview_name, _is_placed, _write_overview),
 )
 """In the order in which they are written."""
