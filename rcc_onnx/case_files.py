@@ -13,6 +13,7 @@ from pathlib import Path
 from rcc_onnx.case_json import case_json, overview_name, picture_name
 from rcc_onnx.errors import OutputError
 from rcc_onnx.findings import CaseResult, FailedCase
+from rcc_onnx.html import fragment_name, write_fragment
 from rcc_onnx.notice import RESEARCH_ONLY
 from rcc_onnx.overview import overview
 from rcc_onnx.pictures import lesion_picture, picture_notes
@@ -28,7 +29,7 @@ class CaseOutput:
     """One kind of file that an analysed case may have.
 
     Attributes:
-        name: of the file, from the case's name.
+        name: of the file, or its path from the folder of results, from the case's name.
         wanted: whether this result has it.
         write: into a path, whose suffixes are those of the name.
     """
@@ -66,6 +67,7 @@ def write_case(result: CaseResult | FailedCase, out: Path, saving: Saving | None
         for output in CASE_OUTPUTS:
             path = out / output.name(result.case)
             if isinstance(result, CaseResult) and output.wanted(result, saving or Saving()):
+                path.parent.mkdir(exist_ok=True)
                 write_whole(path, partial(output.write, result))
             else:
                 path.unlink(missing_ok=True)
@@ -120,6 +122,11 @@ def _write_overview(result: CaseResult, to: Path) -> None:
     overview(result).save(to, format="PNG", pnginfo=notes, compress_level=OVERVIEW_COMPRESSION)
 
 
+def _write_fragment(result: CaseResult, to: Path) -> None:
+    # Written next to last: the overview of this result lies in the folder above.
+    write_fragment(result, to.parent.parent / overview_name(result.case), to)
+
+
 CASE_OUTPUTS: tuple[CaseOutput, ...] = (
     *(
         CaseOutput(
@@ -130,5 +137,6 @@ CASE_OUTPUTS: tuple[CaseOutput, ...] = (
         for side in SIDES
     ),
     CaseOutput(overview_name, _is_placed, _write_overview),
+    CaseOutput(fragment_name, _is_placed, _write_fragment),
 )
 """In the order in which they are written."""

@@ -162,8 +162,9 @@ def infer(  # noqa: PLR0913, PLR0917  an option each
 ) -> None:
     """Analyse one study or a folder of studies.
 
-    Writes OUT/<case>.json for every case and OUT/<case>_r.png / _l.png for each side with a
-    suspected lesion. Example: rcc-onnx infer studies --out results
+    Writes OUT/<case>.json and OUT/<case>_overview.png for every case, OUT/<case>_r.png / _l.png for
+    each side with a suspected lesion, and OUT/report.html for all.
+    Example: rcc-onnx infer studies --out results
     """
     _set_up_logging(verbose)
     with _errors_end_here():
@@ -239,8 +240,9 @@ def demo(
         engine = Engine.load(DEMO_MODELS, provider, threads=threads)
         code = _run(engine, (Case(study.folder.name, study.folder),), out / "results")
         console.print(truth_line(study.anatomy), markup=False)
-        for picture in sorted((out / "results").glob(f"{study.folder.name}_[rl].png")):
-            console.print(f"Look at {picture}", markup=False)
+        for kind in ("[rl]", "overview"):
+            for picture in sorted((out / "results").glob(f"{study.folder.name}_{kind}.png")):
+                console.print(f"Look at {picture}", markup=False)
         raise typer.Exit(code)
 
 
@@ -378,6 +380,7 @@ def _run(engine: "Engine", cases: "Sequence[Case]", out: Path) -> int:
     from rcc_onnx.batch import analyse_cases, exit_code  # noqa: PLC0415  as above
     from rcc_onnx.display import case_line, results_table, setup_line, shown_warnings  # noqa: PLC0415
     from rcc_onnx.findings import CaseResult, FailedCase  # noqa: PLC0415
+    from rcc_onnx.html import REPORT_NAME  # noqa: PLC0415
     from rcc_onnx.notice import RESEARCH_ONLY  # noqa: PLC0415
     from rcc_onnx.progress import CaseProgress  # noqa: PLC0415
 
@@ -398,14 +401,30 @@ def _run(engine: "Engine", cases: "Sequence[Case]", out: Path) -> int:
             if not results:
                 raise
             broken_off = error
+        finally:
+            _write_report(out, [one.case for one in results], len(cases))
     console.print(results_table(results))
     console.print(RESEARCH_ONLY, markup=False)
     console.print(f"Results are in {out}", markup=False)
+    console.print(f"Open {out / REPORT_NAME}", markup=False)
     if broken_off is None:
         return exit_code(results)
     _print_error(broken_off)
     print(f"stopped after {len(results)} of {len(cases)} cases", file=sys.stderr)
     return EXIT_SOME_FAILED
+
+
+def _write_report(out: Path, cases: "Sequence[str]", planned: int) -> None:
+    """The report of the cases that were finished; none if there is not one."""
+    from rcc_onnx.case_files import cannot_write, write_whole  # noqa: PLC0415  as above
+    from rcc_onnx.html import REPORT_NAME, write_report  # noqa: PLC0415
+
+    if not cases:
+        return
+    try:
+        write_whole(out / REPORT_NAME, lambda to: write_report(out, cases, planned, to))
+    except OSError as error:
+        raise cannot_write(out, error) from error
 
 
 def _print_error(error: RccOnnxError) -> None:
