@@ -12,5 +12,6 @@ OUTCOME_WORDS = {
 PAGE_WORDS = OUTCOME_WORDS | {Outcome.NO_LESION: "no suspected lesion"}
 """Where there is room for a whole phrase."""
 NO_PROOF = "No suspected lesion found; this is no proof of health."
+NO_PROOF_OF_A_SIDE = "A side without a suspected lesion is not proven healthy."
 NO_KIDNEY = "No kidney was found, so nothing was looked for."
 PHANTOM = "This is a digital phantom, not a patient."

@@ -19,7 +19,7 @@ from rcc_onnx.html.rows import Row, flag_choices, outcome_choices, row_of
 from rcc_onnx.masks import SUSPECTED
 from rcc_onnx.notice import RESEARCH_ONLY
 from rcc_onnx.values import SIDES
-from rcc_onnx.words import NO_PROOF, PAGE_WORDS, PHANTOM
+from rcc_onnx.words import NO_PROOF_OF_A_SIDE, PAGE_WORDS, PHANTOM
 
 REPORT_NAME = "report.html"
 SCROLLERS_FOR_ALL = 100
@@ -52,7 +52,7 @@ def write_report(out: Path, cases: Sequence[str], planned: int, to: Path) -> Non
     context = {
         "version": __version__,
         "notice": RESEARCH_ONLY,
-        "no_proof": NO_PROOF,
+        "no_proof": NO_PROOF_OF_A_SIDE,
         "phantom": PHANTOM,
         "written": f"{datetime.now().astimezone():%Y-%m-%d %H:%M %Z}",
         "planned": planned,

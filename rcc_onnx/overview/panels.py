@@ -70,7 +70,7 @@ def panel(
     pixels = (view.width, view.height)
     grey = Image.fromarray(plane.values).resize(pixels, Image.Resampling.BICUBIC, box=part)
     shown = grey.convert("RGB")
-    line = text / 10
+    line = text / 8
     for structure, colour in COLOURS.items():
         inside = Image.fromarray((plane.labels == structure).astype(np.uint8) * 255)
         if inside.getbbox() is None:
