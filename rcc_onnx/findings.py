@@ -17,6 +17,7 @@ from rcc_onnx.manifest import StudyKind
 from rcc_onnx.measures import MeasuringOptions, SideMeasures
 from rcc_onnx.placement import Placement
 from rcc_onnx.providers import ProviderRecord
+from rcc_onnx.source_masks import SourceMask
 from rcc_onnx.values import Centre, LesionBox, Outcome, Profile, Side, Thresholds
 
 
@@ -95,6 +96,14 @@ class NetworkImages:
     kidney_probability: NDArray[np.float32]
     crops: Mapping[Side, CropImage]
 
+    def lesion_probability(self, side: Side | None = None) -> NDArray[np.float32]:
+        """Of one or both sides, at their places in a (depth, 160, 160) volume; 0 elsewhere."""
+        volume = np.zeros(self.kidney_probability.shape, np.float32)
+        for crop_side, crop in self.crops.items():
+            if side in (None, crop_side):
+                volume[crop.where] = crop.probability
+        return volume
+
 
 @dataclass(frozen=True)
 class PatientImages:
@@ -102,7 +111,9 @@ class PatientImages:
 
     Attributes:
         placement: where the network volume lies.
+        mask_cutoff: a voxel belongs to a mask from this probability on.
         labels: uint8 (depth, 160, 160), the values of `Structure`; 0 elsewhere.
+        masks: the same at the voxels of the series; where two overlap, the later counts.
         hu: float32 (depth, 160, 160), HU of the pixels that the networks saw, not masked; NaN where
             no image is.
         read_hu: HU of a slice of the turned stack, float64, decoded anew; raises PixelsError.
@@ -111,14 +122,21 @@ class PatientImages:
     """
 
     placement: Placement
+    mask_cutoff: float
     labels: NDArray[np.uint8]
+    masks: tuple[SourceMask, ...]
     hu: NDArray[np.float32]
     read_hu: Callable[[int], NDArray[np.float64]]
     read_header: Callable[[int], Any]
 
     def label_slice(self, index: int) -> NDArray[np.uint8]:
         """Labels of a slice of the turned stack, `Structure` or 0: uint8 (rows, columns)."""
-        return self.placement.paste_slice(self.labels, index)
+        labels = np.zeros(self.placement.shape_yx, np.uint8)
+        for mask in self.masks:
+            part = mask.slice(index)
+            if part is not None:
+                labels[part.where][part.mask] = mask.structure
+        return labels
 
 
 @dataclass(frozen=True)

@@ -1,11 +1,17 @@
-"""Masks of kidneys and suspected lesions on the network volume (docs/outputs.md)."""
+"""Masks of kidneys and suspected lesions: which there are (docs/outputs.md).
 
-from collections.abc import Mapping
+A side has its kidney's mask if a kidney was found there, and its lesion's if the lesion sum exceeds
+the threshold: masks say what the outcome says. Where they overlap it is the lesion.
+"""
+
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rcc_onnx.findings import NetworkImages, SideFinding
+from rcc_onnx.placement import Placement
+from rcc_onnx.source_masks import SourceMask, source_mask
 from rcc_onnx.values import HALF_WIDTH, SIDES, Outcome, Side, Structure
 
 KIDNEYS: dict[Side, Structure] = {
@@ -25,18 +31,36 @@ def half_of(side: Side) -> tuple[slice, slice, slice]:
 def structure_labels(
     images: NetworkImages, sides: Mapping[Side, SideFinding], cutoff: float
 ) -> NDArray[np.uint8]:
-    """Labels of the network volume: uint8, `Structure`, 0 elsewhere; same shape.
-
-    A side has its kidney's mask if a kidney was found there, and its lesion's if the lesion sum
-    exceeds the threshold: masks say what the outcome says. Where they overlap it is the lesion.
-    """
+    """Labels of the network volume: uint8, `Structure`, 0 elsewhere; same shape."""
     labels = np.zeros(images.kidney_probability.shape, np.uint8)
-    for side in SIDES:
-        outcome, half = sides[side].outcome, half_of(side)
-        if outcome is Outcome.KIDNEY_NOT_FOUND:
-            continue
-        labels[half][images.kidney_probability[half] >= cutoff] = KIDNEYS[side]
-        if outcome in SUSPECTED:
-            crop = images.crops[side]
-            labels[crop.where][crop.probability >= cutoff] = Structure.SUSPECTED_LESION
+    for _, structure, probability in _probabilities(images, sides):
+        labels[probability >= cutoff] = structure
     return labels
+
+
+def source_masks(
+    images: NetworkImages,
+    sides: Mapping[Side, SideFinding],
+    placement: Placement,
+    cutoff: float,
+) -> tuple[SourceMask, ...]:
+    """The masks that have a voxel, at the voxels of the source series; lesions come last."""
+    made = (
+        source_mask(side, structure, placement, probability, cutoff)
+        for side, structure, probability in _probabilities(images, sides)
+    )
+    return tuple(mask for mask in made if mask is not None)
+
+
+def _probabilities(
+    images: NetworkImages, sides: Mapping[Side, SideFinding]
+) -> Iterator[tuple[Side, Structure, NDArray[np.float32]]]:
+    """Every structure that was found, with its own probability in the network volume."""
+    for side in SIDES:
+        if sides[side].outcome is not Outcome.KIDNEY_NOT_FOUND:
+            kidney = np.zeros_like(images.kidney_probability)
+            kidney[half_of(side)] = images.kidney_probability[half_of(side)]
+            yield side, KIDNEYS[side], kidney
+    for side in SIDES:
+        if sides[side].outcome in SUSPECTED:
+            yield side, Structure.SUSPECTED_LESION, images.lesion_probability(side)

@@ -1,23 +1,15 @@
 """Takes the measurements of one side on the masks of a case (docs/outputs.md)."""
 
-from collections.abc import Callable
-
 import numpy as np
 from numpy.typing import NDArray
 
+from rcc_onnx.extents import box_of, centre_of, longest_diameter
 from rcc_onnx.findings import CropImage, NetworkImages, PatientImages, SideFinding
 from rcc_onnx.lesions import bound_lesion
 from rcc_onnx.masks import KIDNEYS, SUSPECTED, half_of
-from rcc_onnx.measures import (
-    Diameter,
-    KidneyMeasures,
-    LesionMeasures,
-    Position,
-    Sensitivity,
-    SideMeasures,
-    SourceBox,
-)
-from rcc_onnx.placement import NOWHERE, Placement
+from rcc_onnx.measures import KidneyMeasures, LesionMeasures, Sensitivity, SideMeasures
+from rcc_onnx.placement import Placement
+from rcc_onnx.source_masks import SourceMask, source_mask
 from rcc_onnx.values import Outcome, Side, Structure
 
 Mask = NDArray[np.bool_]
@@ -39,17 +31,15 @@ def measure_side(
     """All measurements of a side."""
     if finding.outcome is Outcome.KIDNEY_NOT_FOUND:
         return SideMeasures(None, None, None)
-    half = half_of(side)
-    own = np.zeros(patient.labels.shape, np.uint8)
-    own[half] = patient.labels[half]
-    kidney = own == KIDNEYS[side]
-    crop = network.crops.get(side)
+    masks = {one.structure: one for one in patient.masks if one.side == side}
+    kidney, lesion = masks.get(KIDNEYS[side]), masks.get(Structure.SUSPECTED_LESION)
+    sensitivity = None
+    if finding.lesion is not None:
+        sensitivity = _sensitivity(side, finding, network, patient.placement, lesion_threshold)
     return SideMeasures(
-        KidneyMeasures(volume_ml(kidney, patient.placement), _mean_hu(patient, kidney)),
-        None if crop is None else _lesion(own == Structure.SUSPECTED_LESION, crop, patient),
-        None
-        if crop is None
-        else _sensitivity(side, finding, network, patient.placement, lesion_threshold),
+        _kidney(side, kidney, lesion, patient),
+        None if lesion is None else _lesion(lesion, network.crops[side], patient),
+        sensitivity,
     )
 
 
@@ -57,13 +47,6 @@ def mean_kidney_hu(patient: PatientImages) -> float | None:
     """Mean HU of all found kidneys without suspected lesions; None without a voxel."""
     kidneys = (Structure.RIGHT_KIDNEY, Structure.LEFT_KIDNEY)
     return _mean_hu(patient, np.isin(patient.labels, kidneys))
-
-
-def volume_ml(mask: Mask, placement: Placement) -> float:
-    """Volume of a mask (depth, 160, 160) once pasted into the source series."""
-    z, y, x = (counts.astype(np.float64) for counts in placement.counts)
-    voxels = float(z @ ((mask.astype(np.float64) @ x) @ y))
-    return voxels * placement.voxel_mm3 / MM3_PER_ML
 
 
 def parts_of(mask: Mask) -> list[Mask]:
@@ -84,139 +67,67 @@ def parts_of(mask: Mask) -> list[Mask]:
                     part.append(near)
                     open_ends.append(near)
         parts.append(part)
-    parts.sort(key=len, reverse=True)
     masks = []
-    for part in parts:
+    for part in sorted(parts, key=len, reverse=True):
         one = np.zeros(mask.shape, np.bool_)
         one[tuple(np.array(part).T)] = True
         masks.append(one)
     return masks
 
 
-def _lesion(mask: Mask, crop: CropImage, patient: PatientImages) -> LesionMeasures | None:
+def _kidney(
+    side: Side, kidney: SourceMask | None, lesion: SourceMask | None, patient: PatientImages
+) -> KidneyMeasures:
+    """Of the kidney's voxels that are not labelled suspected lesion."""
+    voxels = 0
+    for index, part in kidney.slices() if kidney else ():
+        own = part.mask
+        over = lesion.slice(index) if lesion else None
+        if over is not None:
+            taken = np.zeros(patient.placement.shape_yx, np.bool_)
+            taken[over.where] = over.mask
+            own = own & ~taken[part.where]
+        voxels += int(own.sum())
+    hu = _mean_hu(patient, patient.labels == KIDNEYS[side])
+    return KidneyMeasures(voxels * patient.placement.voxel_mm3 / MM3_PER_ML, hu)
+
+
+def _lesion(lesion: SourceMask, crop: CropImage, patient: PatientImages) -> LesionMeasures:
     placement = patient.placement
-    # Blank slices are no place in the patient.
-    mask = mask & (placement.counts[0] > 0)[:, None, None]
-    parts = parts_of(mask[crop.where])
-    if not parts:
-        return None
-    largest = np.zeros(mask.shape, np.bool_)
-    largest[crop.where] = parts[0]
-    hu = _mean_hu(patient, mask)
-    if hu is None:
-        raise AssertionError("a slice of the study without HU")
+    real = np.zeros(patient.labels.shape, np.bool_)
+    real[placement.real_places] = True
+    cutoff = patient.mask_cutoff
+    hits = (crop.probability >= cutoff) & real[crop.where]
+    parts = parts_of(hits)
+    largest = lesion
+    if len(parts) > 1:
+        probability = np.zeros(patient.labels.shape, np.float32)
+        probability[crop.where][parts[0]] = crop.probability[parts[0]]
+        alone = source_mask(lesion.side, lesion.structure, placement, probability, cutoff)
+        largest = alone or lesion
+    own = np.zeros(patient.labels.shape, np.bool_)
+    own[crop.where] = hits
+    hu = _mean_hu(patient, own)
+    voxels = sum(int(part.mask.sum()) for _, part in lesion.slices())
+    if hu is None or not voxels:
+        raise AssertionError("a mask without a voxel, or a voxel without HU")
     return LesionMeasures(
-        volume_ml=volume_ml(mask, placement),
+        volume_ml=voxels * placement.voxel_mm3 / MM3_PER_ML,
         parts=len(parts),
-        diameter=_longest_diameter(largest, placement),
-        centre_lps_mm=_centre(largest, placement),
-        box=_box(largest, placement),
-        touches_crop_border=_reaches_border(mask[crop.where]),
+        diameter=longest_diameter(largest),
+        centre_lps_mm=centre_of(largest),
+        box=box_of(largest),
+        touches_crop_border=any(
+            bool(np.take(hits, end, axis).any()) for axis in range(3) for end in (0, -1)
+        ),
         mean_hu=hu,
     )
 
 
-def _mean_hu(patient: PatientImages, mask: Mask) -> float | None:
-    values = patient.hu[mask]
+def _mean_hu(patient: PatientImages, network_mask: Mask) -> float | None:
+    values = patient.hu[network_mask]
     values = values[~np.isnan(values)]
     return float(values.mean(dtype=np.float64)) if values.size else None
-
-
-def _reaches_border(crop: Mask) -> bool:
-    return any(bool(np.take(crop, end, axis).any()) for axis in range(3) for end in (0, -1))
-
-
-def _ends(placement: Placement) -> list[tuple[NDArray[np.intp], NDArray[np.intp]]]:
-    """For each axis the first and the last source index of each place; 0 and -1 for none."""
-    ends = []
-    for places, counts in zip(placement.places, placement.counts, strict=True):
-        shown = np.flatnonzero(places != NOWHERE)
-        first = np.zeros(counts.size, np.intp)
-        # Indices rise with places, so those of a place follow one another; the first stays.
-        first[places[shown][::-1]] = shown[::-1]
-        ends.append((first, first + counts - 1))
-    return ends
-
-
-def _longest_diameter(mask: Mask, placement: Placement) -> Diameter:
-    """Of a mask with at least one voxel. Of equals the one nearest to the head."""
-    (_, _), rows, columns = _ends(placement)
-    best = (-1.0, 0, np.zeros((2, 3)))
-    for z in np.flatnonzero(mask.any(axis=(1, 2))):
-        # The two voxels farthest apart lie at the ends of rows.
-        y = np.flatnonzero(mask[z].any(axis=1))
-        left = columns[0][mask[z, y].argmax(axis=1)]
-        right = columns[1][mask.shape[2] - 1 - mask[z, y, ::-1].argmax(axis=1)]
-        index = placement.source_slice(int(z))
-        points = np.array(
-            [(index, row, column) for r in rows for c in (left, right)
-             for row, column in zip(r[y], c, strict=True)], np.float64
-        )  # fmt: skip
-        lps = placement.to_lps(points)
-        distances = np.linalg.norm(lps[:, None] - lps[None], axis=2)
-        one, other = np.unravel_index(int(distances.argmax()), distances.shape)
-        if distances[one, other] > best[0]:
-            best = (float(distances[one, other]), index, points[[one, other]])
-    length, index, ends = best
-    image = placement.images[index]
-    one_end, other_end = (_position(end) for end in placement.to_lps(ends))
-    files = [
-        placement.file_pixels((int(row), int(row)), (int(column), int(column)))
-        for _, row, column in ends
-    ]
-    (one_row, one_column), (other_row, other_column) = files
-    return Diameter(
-        length_mm=length,
-        slice=index,
-        sop_instance_uid=image.sop_instance_uid,
-        frame=image.frame,
-        ends_lps_mm=(one_end, other_end),
-        ends_file=((one_row[0], one_column[0]), (other_row[0], other_column[0])),
-    )
-
-
-def _centre(mask: Mask, placement: Placement) -> Position:
-    """Centre of mass of a mask with at least one voxel, once pasted."""
-    places = np.argwhere(mask)
-    weights = np.ones(len(places))
-    middles = []
-    for axis, (first, last) in enumerate(_ends(placement)):
-        at = places[:, axis]
-        weights *= placement.counts[axis][at]
-        middles.append((first[at] + last[at]) / 2)
-    zyx = np.average(np.stack(middles, axis=1), axis=0, weights=weights)
-    return _position(placement.to_lps(zyx))
-
-
-def _box(mask: Mask, placement: Placement) -> SourceBox:
-    spans = []
-    for axis, (first, last) in enumerate(_ends(placement)):
-        others = tuple(other for other in range(3) if other != axis)
-        places = np.flatnonzero(mask.any(axis=others) & (placement.counts[axis] > 0))
-        spans.append((int(first[places[0]]), int(last[places[-1]])))
-    slices, rows, columns = spans
-    edges = [(low - 0.5, high + 0.5) for low, high in spans]
-    corners = placement.to_lps(
-        np.array([(z, y, x) for z in edges[0] for y in edges[1] for x in edges[2]])
-    )
-    file_rows, file_columns = placement.file_pixels(rows, columns)
-    images = placement.images
-    return SourceBox(
-        slices=slices,
-        sop_instance_uids=(
-            images[slices[0]].sop_instance_uid,
-            images[slices[1]].sop_instance_uid,
-        ),
-        rows=file_rows,
-        columns=file_columns,
-        lowest_lps_mm=_position(corners.min(axis=0)),
-        highest_lps_mm=_position(corners.max(axis=0)),
-    )
-
-
-def _position(xyz: NDArray[np.float64]) -> Position:
-    x, y, z = xyz.tolist()
-    return x, y, z
 
 
 def _sensitivity(
@@ -229,42 +140,27 @@ def _sensitivity(
     """What other thresholds and cut-offs would have given. The lesion network must have run."""
     if finding.lesion is None:
         raise AssertionError("no lesion sum to set thresholds to")
-    crop = network.crops[side]
-    kidney = np.zeros(network.kidney_probability.shape, np.float32)
-    kidney[half_of(side)] = network.kidney_probability[half_of(side)]
-    lesion = np.zeros(kidney.shape, np.float32)
     suspected = finding.outcome in SUSPECTED
-    if suspected:
-        lesion[crop.where] = crop.probability
-    volumes = _volumes_by_cutoff(placement, kidney, lesion)
-    located = bound_lesion(crop.probability) is not None
+    half = (placement.real_places, *half_of(side)[1:])
+    kidney = network.kidney_probability[half]
+    lesion = network.lesion_probability(side)[half] if suspected else np.zeros_like(kidney)
+    # Most voxels are neither: looking at the others alone takes a hundredth of the time.
+    some = (kidney >= CUTOFFS[0]) | (lesion >= CUTOFFS[0])
+    kidney, lesion = kidney[some], lesion[some]
+    ml = placement.network_voxel_mm3 / MM3_PER_ML
+    located = bound_lesion(network.crops[side].probability) is not None
     over = Outcome.LESION if located else Outcome.LESION_NOT_LOCATED
-    thresholds = [factor * lesion_threshold for factor in THRESHOLD_FACTORS]
+    # Without the last bits of a product, which nobody wants to read.
+    thresholds = tuple(round(factor * lesion_threshold, 6) for factor in THRESHOLD_FACTORS)
     found = finding.lesion.probability_sum
     return Sensitivity(
-        thresholds=tuple(thresholds),
+        thresholds=thresholds,
         outcomes=tuple(over if found > one else Outcome.NO_LESION for one in thresholds),
         cutoffs=CUTOFFS,
-        kidney_volumes_ml=volumes(lambda k, le, cut: (k >= cut) & ~(le >= cut)),
-        lesion_volumes_ml=volumes(lambda _, le, cut: le >= cut) if suspected else None,
+        kidney_volumes_ml=tuple(
+            int(((kidney >= one) & (lesion < one)).sum()) * ml for one in CUTOFFS
+        ),
+        lesion_volumes_ml=tuple(int((lesion >= one).sum()) * ml for one in CUTOFFS)
+        if suspected
+        else None,
     )
-
-
-def _volumes_by_cutoff(
-    placement: Placement, kidney: NDArray[np.float32], lesion: NDArray[np.float32]
-) -> Callable[[Callable[..., Mask]], tuple[float, ...]]:
-    """Volumes at each cut-off of the voxels of one side that a condition on probabilities picks."""
-    # Most voxels are neither: looking at the others alone takes a hundredth of the time.
-    z, y, x = np.nonzero((kidney >= CUTOFFS[0]) | (lesion >= CUTOFFS[0]))
-    counts = placement.counts
-    voxels = counts[0][z] * counts[1][y] * counts[2][x]
-    kidney_there, lesion_there = kidney[z, y, x], lesion[z, y, x]
-    ml = placement.voxel_mm3 / MM3_PER_ML
-
-    def volumes(picks: Callable[..., Mask]) -> tuple[float, ...]:
-        return tuple(
-            float(voxels[picks(kidney_there, lesion_there, cutoff)].sum() * ml)
-            for cutoff in CUTOFFS
-        )
-
-    return volumes

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from rcc_onnx.findings import PatientImages
 from rcc_onnx.intake import Study
-from rcc_onnx.masks import structure_labels
+from rcc_onnx.masks import source_masks, structure_labels
 from rcc_onnx.measures import MeasuringOptions, SideMeasures
 from rcc_onnx.measuring import measure_side
 from rcc_onnx.pipeline import Analysis
@@ -27,10 +27,13 @@ def place_in_patient(
     """
     if study.profile is Profile.NOTEBOOK or analysis.hu is None:
         return None
-    labels = structure_labels(analysis.images, analysis.sides, options.mask_cutoff)
+    cutoff = options.mask_cutoff
+    placement = placement_of(study, analysis.volume.padding_before, len(analysis.volume.values))
     return PatientImages(
-        placement=placement_of(study, analysis.volume.padding_before, len(analysis.volume.values)),
-        labels=labels,
+        placement=placement,
+        mask_cutoff=cutoff,
+        labels=structure_labels(analysis.images, analysis.sides, cutoff),
+        masks=source_masks(analysis.images, analysis.sides, placement, cutoff),
         hu=analysis.hu,
         read_hu=partial(_read_hu, study),
         read_header=partial(_read_header, study),

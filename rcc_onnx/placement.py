@@ -8,10 +8,11 @@ Three frames meet here, all with axes z, y, x:
   and columns patient right -> left;
 - the *file*: the arrays as the DICOM files hold them.
 
-The way into the network volume picks pixels, slices and places (docs/pipeline.md section 1). The
-way back gives each source pixel what the nearest picked pixel has, axis by axis.
+The way into the network volume picks pixels, slices and places (docs/pipeline.md section 1). On the
+way back a source pixel lies between picked ones, on each axis, and gets what lies between theirs.
 """
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple, TypeVar
@@ -23,9 +24,6 @@ from rcc_onnx.grid import AxisMap
 from rcc_onnx.values import GRID_SIZE
 
 _Scalar = TypeVar("_Scalar", bound=np.generic)
-
-NOWHERE = -1
-"""For a source pixel that no place of the network volume shows."""
 
 
 @dataclass(frozen=True)
@@ -109,54 +107,54 @@ class Placement:
         """Volume of a source voxel."""
         return float(abs(np.linalg.det(self.affine_zyx_lps[:3, :3])))
 
-    @cached_property
-    def places(self) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp]]:
-        """For each slice, row and column of the turned stack its place in the network volume.
+    @property
+    def network_voxel_mm3(self) -> float:
+        """Volume in the patient of a voxel of the network volume."""
+        return self.voxel_mm3 * self.stride * _step(self.rows) * _step(self.columns)
 
-        `NOWHERE` for rows and columns beyond the grid. Slices all have one: those behind the last
-        analysed slice, fewer than the stride, have that slice's.
+    @property
+    def real_places(self) -> slice:
+        """The slices of the network volume that are not blank."""
+        return slice(
+            self.padding_before, self.padding_before + math.ceil(len(self.images) / self.stride)
+        )
+
+    @cached_property
+    def between(self) -> tuple["Between", "Between", "Between"]:
+        """Where each slice, row and column of the turned stack lies in the network volume.
+
+        Slices behind the last analysed one, fewer than the stride, have its place.
         """
         return (
-            self._slice_places(),
-            nearest_places(self.rows, self.shape_yx[0]),
-            nearest_places(self.columns, self.shape_yx[1]),
+            self._slices_between(),
+            pixels_between(self.rows, self.shape_yx[0]),
+            pixels_between(self.columns, self.shape_yx[1]),
         )
-
-    @cached_property
-    def counts(self) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp]]:
-        """How many slices, rows and columns of the stack each place of the network volume stands
-        for. Their product is the number of source voxels of a voxel of the network volume."""
-        z, y, x = (
-            np.bincount(places[places != NOWHERE], minlength=length)
-            for places, length in zip(self.places, self._network_shape, strict=True)
-        )
-        return z, y, x
 
     def source_slice(self, place: int) -> int:
         """The slice of the stack that a (not blank) slice of the network volume shows."""
         return (place - self.padding_before) * self.stride
 
-    def paste_slice(
-        self, volume: NDArray[_Scalar], index: int, fill: float = 0
-    ) -> NDArray[_Scalar]:
-        """One slice of the turned stack, filled from an array (depth, 160, 160)."""
-        z, rows, columns = self.places
-        return self._pasted(volume[z[index]], rows, columns, fill)
+    def carried_slice(
+        self, volume: NDArray[np.float32], index: int, fill: float = 0.0
+    ) -> NDArray[np.float32]:
+        """One slice of the turned stack from a volume (depth, 160, 160), linear between voxels.
 
-    def paste(self, volume: NDArray[_Scalar], fill: float = 0) -> NDArray[_Scalar]:
-        """The whole turned stack, as large as the series, filled from a (depth, 160, 160) array."""
-        pasted = np.empty(self.shape_zyx, volume.dtype)
-        for index in range(len(pasted)):
-            # Slices that show the same place are the same.
-            same = index > 0 and self.places[0][index] == self.places[0][index - 1]
-            pasted[index] = pasted[index - 1] if same else self.paste_slice(volume, index, fill)
-        return pasted
+        Shape (rows, columns), `fill` beyond the grid. At the pixels that the grid shows, it is what
+        the volume has there, to the bit.
+        """
+        z, y, x = self.between
+        carried = np.full(self.shape_yx, fill, np.float32)
+        rows, columns = np.flatnonzero(y.reached), np.flatnonzero(x.reached)
+        plane = z.pick(volume, np.array([index]))[0]
+        carried[np.ix_(rows, columns)] = x.pick(y.pick(plane, rows).T, columns).T
+        return carried
 
     def sample(self, stack: NDArray[_Scalar]) -> NDArray[_Scalar]:
         """What the network volume shows of an array of the turned stack's shape; zeros elsewhere.
 
-        Undoes `paste` wherever the grid does not show one source pixel twice, which it does only
-        where pixels are larger than 2 mm.
+        Undoes `carried_slice` wherever the grid does not show one source pixel twice, which it does
+        only where pixels are larger than 2 mm.
         """
         volume = np.zeros(self._network_shape, stack.dtype)
         needed = stack[:: self.stride, self.rows.sources[:, None], self.columns.sources[None, :]]
@@ -186,41 +184,55 @@ class Placement:
     def _network_shape(self) -> tuple[int, int, int]:
         return (self.depth, GRID_SIZE, GRID_SIZE)
 
-    def _slice_places(self) -> NDArray[np.intp]:
-        """Of the two analysed slices round a slice the nearer one; of equals the later."""
-        slices = np.arange(len(self.images), dtype=np.intp)
-        last = (len(self.images) - 1) // self.stride
-        nearest = np.minimum((slices + self.stride // 2) // self.stride, last)
-        return self.padding_before + nearest
-
-    def _pasted(
-        self,
-        grid: NDArray[_Scalar],
-        rows: NDArray[np.intp],
-        columns: NDArray[np.intp],
-        fill: float,
-    ) -> NDArray[_Scalar]:
-        pasted = np.full(self.shape_yx, fill, grid.dtype)
-        shown_rows, shown_columns = (np.flatnonzero(each != NOWHERE) for each in (rows, columns))
-        pasted[np.ix_(shown_rows, shown_columns)] = grid[
-            np.ix_(rows[shown_rows], columns[shown_columns])
-        ]
-        return pasted
+    def _slices_between(self) -> "Between":
+        slices = np.arange(len(self.images))
+        at = np.minimum(slices / self.stride, (len(self.images) - 1) // self.stride)
+        return Between.of(self.padding_before + at, np.ones(at.shape, np.bool_))
 
 
-def nearest_places(axis: AxisMap, size: int) -> NDArray[np.intp]:
-    """For each of `size` source pixels of an axis the place of the grid whose pixel is nearest.
+@dataclass(frozen=True)
+class Between:
+    """Where source indices of one axis lie: between which two places, and how near to which.
 
-    Of equals the later, so that with 1 mm pixels, of which every second is picked, the pairs are
-    those that Pillow's nearest neighbour sees as one. `NOWHERE` beyond half a step before the first
-    and behind the last picked pixel.
+    Attributes:
+        low, high: the two places; the same where a source pixel is at a place.
+        weight: float32, of `high`; 0 at a place.
+        reached: False for source pixels beyond the grid, whose places mean nothing.
     """
-    sources = axis.sources
-    pixels = np.arange(size, dtype=np.intp)
-    after = np.searchsorted(sources, pixels, side="left")
-    low, high = np.maximum(after - 1, 0), np.minimum(after, sources.size - 1)
-    nearer_high = sources[high] - pixels <= pixels - sources[low]
-    nearest = np.where((after < sources.size) & (nearer_high | (after == 0)), high, low)
-    half_step = (sources[-1] - sources[0]) / max(sources.size - 1, 1) / 2
+
+    low: NDArray[np.intp]
+    high: NDArray[np.intp]
+    weight: NDArray[np.float32]
+    reached: NDArray[np.bool_]
+
+    @classmethod
+    def of(cls, at: NDArray[np.float64], reached: NDArray[np.bool_]) -> "Between":
+        """From places that need not be whole numbers."""
+        low = np.floor(at).astype(np.intp)
+        weight = (at - low).astype(np.float32)
+        return cls(low, np.where(weight > 0, low + 1, low), weight, reached)
+
+    def pick(self, values: NDArray[np.float32], indices: NDArray[np.intp]) -> NDArray[np.float32]:
+        """Values for source indices, from those of all places along the first axis."""
+        weight = self.weight[indices].reshape(-1, *(1,) * (values.ndim - 1))
+        low, high = values[self.low[indices]], values[self.high[indices]]
+        picked: NDArray[np.float32] = low * (1 - weight) + high * weight
+        return picked
+
+
+def pixels_between(axis: AxisMap, size: int) -> Between:
+    """Where each of `size` source pixels of an axis lies on the grid.
+
+    Reached are pixels up to half a step before the first and behind the last that the grid shows.
+    Where pixels are larger than 2 mm, the grid shows one several times; it lies at the first.
+    """
+    pixels = np.arange(size)
+    sources, firsts = np.unique(axis.sources, return_index=True)
+    half_step = _step(axis) / 2
     reached = (pixels >= sources[0] - half_step) & (pixels <= sources[-1] + half_step)
-    return np.where(reached, axis.first + nearest, NOWHERE).astype(np.intp)
+    return Between.of(axis.first + np.interp(pixels, sources, firsts), reached)
+
+
+def _step(axis: AxisMap) -> float:
+    """Source pixels from one place to the next, on average."""
+    return float(axis.sources[-1] - axis.sources[0]) / max(axis.sources.size - 1, 1)

@@ -98,6 +98,14 @@ def test_study_flags(slices, contrast, expected):
     assert codes(study_flags(slices, contrast)) == expected
 
 
+@pytest.mark.parametrize(
+    ("kidney_hu", "expected"),
+    [(None, []), (35.0, ["no-enhancement-seen"]), (69.9, ["no-enhancement-seen"]), (70.0, [])],
+)
+def test_kidneys_without_enhancement_are_seen_in_the_pixels(kidney_hu, expected):
+    assert codes(study_flags(40, True, kidney_hu)) == expected
+
+
 def test_flags_come_out_of_the_pipeline_on_their_side(tmp_path):
     """A kidney on the right, bright, on every slice; on the left one in the middle."""
     hu = np.full((44, 160, 160), -1000, np.int16)
