@@ -147,7 +147,7 @@ def _sheet(result: CaseResult, patient: PatientImages) -> Sheet:
 def _shown_places(patient: PatientImages) -> NDArray[np.intp]:
     """Places of the network volume: all that show an image, or those round the masks."""
     placement = patient.placement
-    real = np.flatnonzero(placement.counts[0] > 0)
+    real = np.arange(placement.depth)[placement.real_places]
     masked = np.flatnonzero(patient.labels.any(axis=(1, 2)))
     if real.size <= SLICES_AT_MOST:
         return real
@@ -195,8 +195,9 @@ def _stops(
     for side in SIDES:
         measures = result.measures[side] if result.measures else None
         if measures is not None and measures.lesion is not None:
-            place = patient.placement.places[0][measures.lesion.diameter.slice]
-            findings.append((f"{side} finding", int(np.abs(places - place).argmin())))
+            sources = [patient.placement.source_slice(int(place)) for place in places]
+            away = np.abs(np.array(sources) - measures.lesion.diameter.slice)
+            findings.append((f"{side} finding", int(away.argmin())))
         centre = result.sides[side].kidney.centre
         if centre is not None:
             kidneys.append((f"{side} kidney", int(np.abs(places - centre.z).argmin())))

@@ -124,8 +124,7 @@ def _upright(
     cut: tuple[slice, slice | int, slice | int],
 ) -> Plane:
     placement = patient.placement
-    real = np.flatnonzero(placement.counts[0] > 0)
-    shown = slice(int(real[0]), int(real[-1]) + 1)
+    shown = placement.real_places
     is_coronal = name == "coronal"
     across = placement.columns if is_coronal else placement.rows
     at = spot.zyx[2] if is_coronal else spot.zyx[1]
