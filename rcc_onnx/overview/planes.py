@@ -74,7 +74,7 @@ class Spot:
 def windowed(hu: NDArray[np.floating]) -> NDArray[np.uint8]:
     """Grey values of HU, of any shape; NaN is black."""
     low, high = WINDOW_HU
-    scaled = (np.nan_to_num(hu, nan=low) - low) * (255.0 / (high - low))
+    scaled = (np.nan_to_num(hu, nan=low) - low) * 255.0 / (high - low)
     grey: NDArray[np.uint8] = np.clip(scaled, 0.0, 255.0).astype(np.uint8)
     return grey
 

@@ -19,7 +19,7 @@
     [...controls.querySelectorAll(`input[name=${name}]:checked`)].map((one) => one.value);
 
   const fits = (row, outcomes, flags, words) => {
-    const own = (key) => row.dataset[key].split(" ");
+    const own = (key) => row.dataset[key].split("\n");
     const text = row.textContent.toLowerCase();
     return (
       (!outcomes.length || outcomes.some((one) => own("outcomes").includes(one))) &&
