@@ -15,7 +15,7 @@ from rcc_onnx.errors import OutputError
 from rcc_onnx.findings import CaseResult, FailedCase
 from rcc_onnx.html import fragment_name, write_fragment
 from rcc_onnx.notice import RESEARCH_ONLY
-from rcc_onnx.overview import overview
+from rcc_onnx.overview import indexed, overview
 from rcc_onnx.pictures import lesion_picture, picture_notes
 from rcc_onnx.saving import Saving
 from rcc_onnx.values import SIDES, Outcome, Side
@@ -119,7 +119,8 @@ def _is_placed(result: CaseResult, _: Saving) -> bool:
 
 def _write_overview(result: CaseResult, to: Path) -> None:
     notes = picture_notes(RESEARCH_ONLY, *result.warnings)
-    overview(result).save(to, format="PNG", pnginfo=notes, compress_level=OVERVIEW_COMPRESSION)
+    page = indexed(overview(result))
+    page.save(to, format="PNG", pnginfo=notes, compress_level=OVERVIEW_COMPRESSION)
 
 
 def _write_fragment(result: CaseResult, to: Path) -> None:

@@ -13,7 +13,7 @@ from rcc_onnx.case_files import write_case
 from rcc_onnx.findings import CaseResult, LesionFinding
 from rcc_onnx.intake_record import Note
 from rcc_onnx.notice import RESEARCH_ONLY
-from rcc_onnx.overview import overview
+from rcc_onnx.overview import indexed, overview
 from rcc_onnx.overview.ink import (
     KIDNEY,
     LESION,
@@ -167,8 +167,8 @@ def test_the_scale_bar_is_as_long_as_it_says(mm: float, cm: float) -> None:
 
 def test_outlines_change_no_pixel_far_from_the_edge() -> None:
     picture, mask = Image.new("RGB", (100, 100), (90, 90, 90)), Image.new("L", (100, 100))
-    mask.paste(255, (30, 30, 70, 70))
-    outline(picture, mask, LESION, 3)
+    mask.paste(255, (25, 20, 65, 60))
+    outline(picture, mask, (5, 10), LESION, 3)
     changed = (np.asarray(picture) != 90).any(axis=2)
     y, x = np.indices(changed.shape)
     distance = np.abs(np.maximum(np.abs(y - 49.5), np.abs(x - 49.5)) - 20)
@@ -179,6 +179,19 @@ def test_outlines_change_no_pixel_far_from_the_edge() -> None:
 def test_a_mask_without_pixels_and_one_that_is_full_are_drawn() -> None:
     for labels in (np.zeros((100, 80), np.uint8), np.full((100, 80), 3, np.uint8)):
         panel(a_plane(labels=labels), (200, 200), 16)
+
+
+def test_palettes_change_nothing_that_one_sees(placed: CaseResult) -> None:
+    page = overview(placed)
+    few = indexed(page)
+    assert few.mode == "P"
+    off = np.abs(np.asarray(few.convert("RGB")).astype(int) - np.asarray(page)).max(axis=2)
+    # Blends of inks with what is under them may be off, at the very edge of a line.
+    assert (off <= 4).mean() > 0.97
+    assert (off <= 24).mean() > 0.999
+    greys = Image.fromarray(np.arange(256, dtype=np.uint8).repeat(3).reshape(16, 16, 3))
+    levels = np.asarray(indexed(greys).convert("RGB"))[..., 0].ravel()
+    assert np.abs(levels.astype(int) - np.arange(256)).max() <= 1
 
 
 def test_the_window_is_that_of_the_networks() -> None:

@@ -120,7 +120,8 @@ def read_fragment(path: Path) -> Fragment | None:
 def _small_overview(path: Path) -> Picture:
     with Image.open(path) as whole:
         height = round(whole.height * OVERVIEW_WIDTH / whole.width)
-        small = whole.resize((OVERVIEW_WIDTH, height), Image.Resampling.BICUBIC, reducing_gap=None)
+        colours = whole.convert("RGB")
+        small = colours.resize((OVERVIEW_WIDTH, height), Image.Resampling.HAMMING)
     return _picture(small, _webp(small, OVERVIEW_QUALITIES, OVERVIEW_BYTES))
 
 

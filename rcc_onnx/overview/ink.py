@@ -23,6 +23,8 @@ FINE = 4
 """Strokes are drawn this many times larger, then made smaller: smooth edges."""
 BLUR = 1.6
 """Radius, in pixels, by which a mask is blurred to find lines at a distance from its edge."""
+MARGIN = 8
+"""Pixels round a mask in which its line lies."""
 
 
 @cache
@@ -107,22 +109,28 @@ def stroke(
         picture.paste(ink, (left, top), mask.reduce(FINE))
 
 
-def outline(picture: Image.Image, mask: Image.Image, colour: Colour, width: float) -> None:
+def outline(
+    picture: Image.Image, mask: Image.Image, at: tuple[int, int], colour: Colour, width: float
+) -> None:
     """A smooth line along the edge of a mask, with a black rim.
 
-    The mask is "L", as large as the picture, 255 inside.
+    The mask is "L", 255 inside; its left upper corner lies at (x, y) of the picture, and it may
+    stick out.
     """
     found = mask.getbbox()
     if found is None:
         return
-    margin = 8
-    left, top = max(found[0] - margin, 0), max(found[1] - margin, 0)
-    right = min(found[2] + margin, mask.width)
-    bottom = min(found[3] + margin, mask.height)
+    # Only what lies in the picture, and room for the line round it.
+    left = max(found[0], -at[0]) - MARGIN
+    top = max(found[1], -at[1]) - MARGIN
+    right = min(found[2], picture.width - at[0]) + MARGIN
+    bottom = min(found[3], picture.height - at[1]) + MARGIN
+    if right - left <= 2 * MARGIN or bottom - top <= 2 * MARGIN:
+        return
     part = mask.crop((left, top, right, bottom))
     soft = part.filter(ImageFilter.GaussianBlur(BLUR))
     for ink, thick in ((BLACK, width + 1.6), (colour, width)):
-        picture.paste(ink, (left, top), soft.point(_covers(thick)))
+        picture.paste(ink, (at[0] + left, at[1] + top), soft.point(_covers(thick)))
 
 
 @cache

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from rcc_onnx.overview.ink import (
@@ -10,6 +11,7 @@ from rcc_onnx.overview.ink import (
     KIDNEY,
     LESION,
     WHITE,
+    Colour,
     cut,
     outline,
     stroke,
@@ -45,12 +47,17 @@ class View:
     width: int
     height: int
 
+    def in_picture(self, point: Point) -> tuple[float, float]:
+        """x and y in the picture."""
+        return (
+            (point[1] - self.corner[1]) * self.scale_yx[1],
+            (point[0] - self.corner[0]) * self.scale_yx[0],
+        )
+
     def at(self, point: Point) -> tuple[float, float]:
         """x and y in the panel."""
-        return (
-            self.left + (point[1] - self.corner[1]) * self.scale_yx[1],
-            self.top + (point[0] - self.corner[0]) * self.scale_yx[0],
-        )
+        x, y = self.in_picture(point)
+        return self.left + x, self.top + y
 
 
 def panel(
@@ -72,11 +79,7 @@ def panel(
     shown = grey.convert("RGB")
     line = text / 8
     for structure, colour in COLOURS.items():
-        inside = Image.fromarray((plane.labels == structure).astype(np.uint8) * 255)
-        if inside.getbbox() is None:
-            continue
-        mask = inside.resize(pixels, Image.Resampling.BILINEAR, box=part)
-        outline(shown, mask.point(lambda value: 255 * (value > 127)), colour, line)
+        _contour(shown, plane.labels == structure, view, colour, line)
     picture.paste(shown, (view.left, view.top))
     _marks(picture, plane, view, line, is_zoom=zoom_mm is not None)
     _letters(picture, plane, text, None if plane.level is None else view.at((plane.level, 0))[1])
@@ -87,6 +90,26 @@ def panel(
         shown_text = cut(line_of_it, text, size[0] / 2 - text - 12)
         write(picture, (12, 9 + number * text * 1.25), shown_text, text, WHITE, rim=2)
     return picture
+
+
+def _contour(
+    shown: Image.Image, inside: NDArray[np.bool_], view: View, colour: Colour, line: float
+) -> None:
+    """The edge of a mask of the plane, on the picture of the view (which starts at its corner)."""
+    rows, columns = (np.flatnonzero(inside.any(axis=axis)) for axis in (1, 0))
+    if not rows.size:
+        return
+    # The mask's own part, with an empty pixel round it: most of a plane is no mask.
+    part = np.zeros((rows[-1] - rows[0] + 3, columns[-1] - columns[0] + 3), np.uint8)
+    part[1:-1, 1:-1] = inside[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    (left, top), (right, bottom) = (
+        view.in_picture(corner)
+        for corner in ((rows[0] - 1, columns[0] - 1), (rows[-1] + 2, columns[-1] + 2))
+    )
+    size = max(round(right) - round(left), 1), max(round(bottom) - round(top), 1)
+    smooth = Image.fromarray(part * np.uint8(255)).resize(size, Image.Resampling.BILINEAR)
+    edge = smooth.point([255 * (value > 127) for value in range(256)])
+    outline(shown, edge, (round(left), round(top)), colour, line)
 
 
 def _fitted(plane: Plane, size: tuple[int, int]) -> View:
