@@ -397,34 +397,40 @@ def _run(engine: "Engine", cases: "Sequence[Case]", out: Path) -> int:
                 progress.say(f"[{len(results)}/{len(cases)}] {case_line(result)}")
                 for warning in shown_warnings(result):
                     progress.say(f"    warning: {warning}")
-        except RccOnnxError as error:
+        except RccOnnxError as stopped:
             if not results:
                 raise
-            broken_off = error
+            broken_off = stopped
         finally:
-            _write_report(out, [one.case for one in results], len(cases))
+            # After Ctrl-C too.
+            no_report = _write_report(out, [one.case for one in results], len(cases))
     console.print(results_table(results))
     console.print(RESEARCH_ONLY, markup=False)
     console.print(f"Results are in {out}", markup=False)
-    console.print(f"Open {out / REPORT_NAME}", markup=False)
-    if broken_off is None:
+    if no_report is None:
+        console.print(f"Open {out / REPORT_NAME}", markup=False)
+    if broken_off is None and no_report is None:
         return exit_code(results)
-    _print_error(broken_off)
-    print(f"stopped after {len(results)} of {len(cases)} cases", file=sys.stderr)
+    for error in (broken_off, no_report):
+        if error is not None:
+            _print_error(error)
+    if len(results) < len(cases):
+        print(f"stopped after {len(results)} of {len(cases)} cases", file=sys.stderr)
     return EXIT_SOME_FAILED
 
 
-def _write_report(out: Path, cases: "Sequence[str]", planned: int) -> None:
-    """The report of the cases that were finished; none if there is not one."""
+def _write_report(out: Path, cases: "Sequence[str]", planned: int) -> RccOnnxError | None:
+    """The report of the cases that were finished, if any; gives back why it cannot be written."""
     from rcc_onnx.case_files import cannot_write, write_whole  # noqa: PLC0415  as above
     from rcc_onnx.html import REPORT_NAME, write_report  # noqa: PLC0415
 
     if not cases:
-        return
+        return None
     try:
         write_whole(out / REPORT_NAME, lambda to: write_report(out, cases, planned, to))
     except OSError as error:
-        raise cannot_write(out, error) from error
+        return cannot_write(out, error)
+    return None
 
 
 def _print_error(error: RccOnnxError) -> None:
