@@ -83,6 +83,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters["number"] = _number
+    environment.filters["short"] = lambda value: f"{value:.4g}"
     environment.filters["dashed"] = lambda text: str(text).replace("_", "-")
     environment.filters["words"] = lambda text: str(text).replace("_", " ")
     return environment
