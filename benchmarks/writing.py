@@ -1,7 +1,8 @@
 """What the files of a case cost beside its analysis: `python -m benchmarks.writing`.
 
-Phantom studies are analysed in float32 and their files written, one after another, so that both meet
-the same machine. The report's fragment, which holds the slices to scroll through, is told apart.
+Phantom studies are analysed in float32 and their files written, one after another, so that both
+meet the same machine. The report's fragment, which holds the slices to scroll through, is told
+apart.
 """
 
 import argparse

@@ -144,6 +144,12 @@ def test_a_panel_has_true_proportions() -> None:
     assert lesion == pytest.approx((120 + 30 * 4, 120 + 40 * 4, 20 * 8, 30 * 8), abs=MM * 2)
 
 
+def test_a_high_plane_fits_too() -> None:
+    # 320 pixels for 200 mm: 1.6 a mm, 64 pixels of black on either side.
+    kidney = extent(near(panel(a_plane(), (640, 320), 20), KIDNEY))
+    assert kidney == pytest.approx((64, 160, 64 + 64, 64 + 256), abs=MM * 2)
+
+
 def test_a_zoom_shows_its_part_larger() -> None:
     picture = panel(a_plane(), (400, 400), 20, zoom_mm=80)
     # 5 pixels a mm; the middle, row 35 and column 25, is in the middle of the panel.
