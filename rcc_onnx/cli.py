@@ -1,4 +1,4 @@
-"""The command `rcc-onnx`. The only module that prints.
+"""The command `rcc-onnx`. Only this and the other `cli_` modules print.
 
 Exit codes: 0 all cases analysed, 1 at least one failed, 2 nothing could be started.
 """
@@ -7,8 +7,7 @@ import json
 import logging
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -16,19 +15,19 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rcc_onnx._version import __version__
+from rcc_onnx.cli_evaluate import evaluate
+from rcc_onnx.cli_shared import EXIT_SOME_FAILED
+from rcc_onnx.cli_shared import console as _console
+from rcc_onnx.cli_shared import errors_end_here as _errors_end_here
+from rcc_onnx.cli_shared import print_error as _print_error
 from rcc_onnx.errors import RccOnnxError
 from rcc_onnx.providers import ProviderName
 from rcc_onnx.values import InputIs, Precision, Profile, SeriesPolicy
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from rcc_onnx.batch import Case
     from rcc_onnx.engine import Engine
 
-EXIT_SOME_FAILED = 1
-EXIT_NOT_STARTED = 2
-EXIT_INTERRUPTED = 130
 BUNDLES = "the bundle's"
 DEMO_SEED = 9
 DEMO_MODELS = "phantom"
@@ -325,6 +324,9 @@ def bench(  # noqa: PLR0913, PLR0917  an option each
             save_plot(measured, plot)
 
 
+app.command()(evaluate)
+
+
 @models_app.command("list")
 def models_list(as_json: Json = False) -> None:
     """List the installed bundles: shipped ones and those in the folder RCC_ONNX_MODELS.
@@ -433,16 +435,6 @@ def _write_report(out: Path, cases: "Sequence[str]", planned: int) -> RccOnnxErr
     return None
 
 
-def _print_error(error: RccOnnxError) -> None:
-    print(f"error [{error.code}]: {error}", file=sys.stderr)
-
-
-def _console(*, soft_wrap: bool = True) -> "Console":
-    from rich.console import Console  # noqa: PLC0415  `--version` does without
-
-    return Console(highlight=False, soft_wrap=soft_wrap)
-
-
 def _set_up_logging(verbose: bool) -> None:
     logging.basicConfig(
         level=logging.INFO if verbose else logging.WARNING,
@@ -451,16 +443,3 @@ def _set_up_logging(verbose: bool) -> None:
     )
     # pydicom logs what decoders tried, with tracebacks, and may quote a patient's data.
     logging.getLogger("pydicom").setLevel(logging.CRITICAL)
-
-
-@contextmanager
-def _errors_end_here() -> Iterator[None]:
-    """An error of ours becomes one line on stderr and exit code 2, Ctrl-C exit code 130."""
-    try:
-        yield
-    except RccOnnxError as error:
-        _print_error(error)
-        raise typer.Exit(EXIT_NOT_STARTED) from None
-    except KeyboardInterrupt:
-        print("interrupted; cases that were finished are complete", file=sys.stderr)
-        raise typer.Exit(EXIT_INTERRUPTED) from None
