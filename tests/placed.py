@@ -1,5 +1,6 @@
 """Cases that were placed in the patient, with findings that are known, for tests of pictures."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -26,11 +27,13 @@ def placed_case(
     *,
     layout: Layout | None = None,
     spacing: tuple[float, float, float] = SPACING,
+    patient: Mapping[str, str] | None = None,
     **changes: object,
 ) -> CaseResult:
     """A result whose study is written to `folder`, with what `labels` hold found exactly.
 
     A bright bar lies at the patient's right, in front, in every slice of the upper half.
+    `patient` holds values of attributes by keyword, for every file.
     """
     labels = two_kidneys(SHAPE) if labels is None else labels
     depth, rows, columns = labels.shape
@@ -40,18 +43,22 @@ def placed_case(
     values[: depth // 2, rows // 5 : rows // 4, columns // 10 : columns // 4] = 1000
     for label, hu in HU.items():
         values[labels == label] = hu
-    write_series(folder, ct_series(values, spacing, layout))
+    series = ct_series(values, spacing, layout)
+    for dataset in series:
+        for keyword, value in (patient or {}).items():
+            setattr(dataset, keyword, value)
+    write_series(folder, series)
     study = read_study(folder, Profile.STANDARD)
     analysis = true_analysis(study, labels)
     result = case_result(case)
-    patient = place_in_patient(study, analysis, MeasuringOptions())
-    assert patient is not None
+    images = place_in_patient(study, analysis, MeasuringOptions())
+    assert images is not None
     placed = replace(
         result,
         sides=analysis.sides,
         study=replace(result.study, slices_in_series=depth, spacing_zyx_mm=spacing),
-        measures=measure_sides(analysis, patient, result.thresholds),
+        measures=measure_sides(analysis, images, result.thresholds),
         network_images=analysis.images,
-        patient_images=patient,
+        patient_images=images,
     )
     return replace(placed, **changes)  # type: ignore[arg-type]
