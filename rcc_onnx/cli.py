@@ -442,4 +442,5 @@ def _set_up_logging(verbose: bool) -> None:
         stream=sys.stderr,
     )
     # pydicom logs what decoders tried, with tracebacks, and may quote a patient's data.
-    logging.getLogger("pydicom").setLevel(logging.CRITICAL)
+    # It sets its logger's level anew when it is imported, which is later; a filter stays.
+    logging.getLogger("pydicom").addFilter(lambda record: record.levelno >= logging.CRITICAL)
