@@ -22,6 +22,10 @@ def picture_name(case: str, side: Side) -> str:
     return f"{case}_{side[0]}.png"
 
 
+def overview_name(case: str) -> str:
+    return f"{case}_overview.png"
+
+
 def case_json(result: CaseResult | FailedCase) -> Json:
     """The JSON document of a case, schema version 1; every field is in docs/outputs.md."""
     document: Json = {

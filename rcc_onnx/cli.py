@@ -200,8 +200,8 @@ def infer(  # noqa: PLR0913, PLR0917  an option each
 ) -> None:
     """Analyse one study or a folder of studies.
 
-    Writes OUT/<case>.json for every case, OUT/<case>_r.png / _l.png for each side with a suspected
-    lesion, and OUT/results.csv and results.json for all of them.
+    Writes OUT/<case>.json and OUT/<case>_overview.png for every case, OUT/<case>_r.png / _l.png for
+    each side with a suspected lesion, and OUT/report.html, results.csv and results.json for all.
     Example: rcc-onnx infer studies --out results
     """
     set_up_logging(verbose)
@@ -311,8 +311,9 @@ def demo(
         work = case_work(DEMO_MODELS, options, out / "results", overwrite=True)
         code = run(work, (Case(study.folder.name, study.folder),))
         console.print(truth_line(study.anatomy), markup=False)
-        for picture in sorted((out / "results").glob(f"{study.folder.name}_[rl].png")):
-            console.print(f"Look at {picture}", markup=False)
+        for kind in ("[rl]", "overview"):
+            for picture in sorted((out / "results").glob(f"{study.folder.name}_{kind}.png")):
+                console.print(f"Look at {picture}", markup=False)
         raise typer.Exit(code)
 
 

@@ -31,6 +31,7 @@ def run(
     """
     from rcc_onnx.batch import exit_code  # noqa: PLC0415  heavy imports only where used
     from rcc_onnx.display import results_table  # noqa: PLC0415
+    from rcc_onnx.html import REPORT_NAME  # noqa: PLC0415
     from rcc_onnx.notice import RESEARCH_ONLY  # noqa: PLC0415
     from rcc_onnx.out_lock import OutputLock, remove_leavings  # noqa: PLC0415
     from rcc_onnx.progress import CaseProgress  # noqa: PLC0415
@@ -56,6 +57,8 @@ def run(
     terminal.print(results_table(files.results))
     terminal.print(RESEARCH_ONLY, markup=False)
     terminal.print(f"Results are in {work.out}", markup=False)
+    if (work.out / REPORT_NAME).is_file():
+        terminal.print(f"Open {work.out / REPORT_NAME}", markup=False)
     if files.earlier_cases:
         terminal.print(
             f"{files.earlier_cases} results of earlier runs are there too; results.csv and "

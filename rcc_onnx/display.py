@@ -9,14 +9,8 @@ from rcc_onnx.findings import CaseResult, FailedCase
 from rcc_onnx.intake_record import SeriesRow
 from rcc_onnx.measures import margin
 from rcc_onnx.values import SIDES, Outcome, Side
+from rcc_onnx.words import OUTCOME_WORDS
 
-OUTCOME_WORDS = {
-    Outcome.KIDNEY_NOT_FOUND: "kidney not found",
-    Outcome.KIDNEY_NOT_LOCATED: "kidney not located",
-    Outcome.NO_LESION: "no lesion",
-    Outcome.LESION_NOT_LOCATED: "suspected lesion, not located",
-    Outcome.LESION: "suspected lesion",
-}
 OUTCOME_STYLES = {
     Outcome.KIDNEY_NOT_FOUND: "yellow",
     Outcome.KIDNEY_NOT_LOCATED: "yellow",

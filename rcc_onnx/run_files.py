@@ -1,4 +1,4 @@
-"""The files of a whole run, beside those of its cases: `results.csv`, `results.json`.
+"""The files of a whole run, beside those of its cases: report, `results.csv`, `results.json`.
 
 with RunFiles(engine.options, cases, out) as run:
     for result in analyse_cases(engine, cases, out):
@@ -20,6 +20,7 @@ from rcc_onnx.case_json import case_json
 from rcc_onnx.engine import Options
 from rcc_onnx.errors import OutputError, RccOnnxError
 from rcc_onnx.findings import CaseResult, FailedCase
+from rcc_onnx.html import REPORT_NAME, write_report
 from rcc_onnx.results_table import results_csv
 from rcc_onnx.run_json import Run, run_json
 from rcc_onnx.saving import Saving
@@ -171,7 +172,12 @@ def _write_json(run: Run, to: Path) -> None:
     to.write_bytes(json_bytes(run_json(run)))
 
 
+def _write_report(run: Run, to: Path) -> None:
+    write_report(run.out, [one.case for one in run.results], len(run.names), to)
+
+
 RUN_OUTPUTS: tuple[RunOutput, ...] = (
+    RunOutput(REPORT_NAME, _write_report),
     RunOutput("results.csv", _write_csv),
     RunOutput("results.json", _write_json),
 )

@@ -4,9 +4,15 @@ from pathlib import Path
 
 import pytest
 
-from rcc_onnx import Engine
+from rcc_onnx import Engine, case_files
 from rcc_onnx.batch import Case, analyse_case, analyse_cases, exit_code, find_cases
-from rcc_onnx.errors import InputFolderError, NoPatientBundleError, OutputError, ProviderError
+from rcc_onnx.errors import (
+    InputFolderError,
+    NoPatientBundleError,
+    OutputError,
+    PixelsError,
+    ProviderError,
+)
 from rcc_onnx.findings import CaseResult, FailedCase
 from rcc_onnx.phantom import make_study
 from rcc_onnx.values import Profile
@@ -145,3 +151,28 @@ def test_an_output_folder_that_cannot_be_is_said_before_any_work(
 def test_checking_the_output_folder_leaves_nothing_in_it(engine: Engine, tmp_path: Path) -> None:
     assert list(analyse_cases(engine, (), tmp_path / "new" / "out")) == []
     assert list((tmp_path / "new" / "out").iterdir()) == []
+
+
+@pytest.mark.parametrize("error", [PixelsError("gone"), ZeroDivisionError()], ids=repr)
+def test_a_case_whose_files_cannot_be_made_fails_alone(
+    engine: Engine,
+    studies: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    error: Exception,
+) -> None:
+    write = case_files.write_case
+
+    def spoilt(result: CaseResult | FailedCase, out: Path) -> Path:
+        if isinstance(result, CaseResult) and result.case == "one":
+            raise error
+        return write(result, out)
+
+    monkeypatch.setattr("rcc_onnx.batch.write_case", spoilt)
+    cases = [Case(name, studies / "b good") for name in ("one", "two")]
+    one, two = analyse_cases(engine, cases, tmp_path)
+    assert isinstance(one, FailedCase)
+    assert isinstance(two, CaseResult)
+    code = one.error.code
+    assert code == getattr(error, "code", "unexpected")
+    assert json.loads((tmp_path / "one.json").read_text())["error"]["code"] == code

@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -209,7 +210,12 @@ def test_demo_makes_a_phantom_and_analyses_it(
         assert result.exit_code == 0
         assert "What phantom 2 really holds" in result.output
     assert (tmp_path / "rcc-onnx-demo" / "phantom-0002" / "001.dcm").is_file()
-    assert (tmp_path / "rcc-onnx-demo" / "results" / "phantom-0002.json").is_file()
+    results = Path("rcc-onnx-demo") / "results"
+    assert (results / "phantom-0002.json").is_file()
+    assert (results / "phantom-0002_overview.png").is_file()
+    assert f"Look at {results / 'phantom-0002_overview.png'}" in result.output
+    assert f"Open {results / 'report.html'}" in result.output
+    assert "phantom-0002" in (results / "report.html").read_text()
 
 
 def test_phantom_writes_studies_side_by_side(tmp_path: Path) -> None:
@@ -304,6 +310,38 @@ def test_a_disk_that_fills_up_leaves_what_was_done(
     document = json.loads((out / "results.json").read_text())
     assert document["stopped_by"] == "output"
     assert document["not_reached"] == ["b", "c"]
+    assert "broken off after 1 of 3 cases" in (out / "report.html").read_text()
+
+
+def test_a_report_that_cannot_be_written_is_told_and_the_rest_stays(
+    phantom: Path, tiny_bundle: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    (out / "report.html" / "in the way").mkdir(parents=True)
+    result = run("infer", phantom, "--out", out, "--models", tiny_bundle)
+    assert result.exit_code == 1
+    assert "error [output]" in result.output
+    assert f"Open {out / 'report.html'}" not in result.output
+    assert {one.name for one in out.glob("*.json")} >= {f"{phantom.name}.json", "results.json"}
+
+
+def test_ctrl_c_leaves_a_report_of_what_was_done(
+    phantom: Path, tiny_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("a", "b"):
+        shutil.copytree(phantom, tmp_path / "studies" / name)
+    write = case_files.write_case
+
+    def stop_at_b(result: CaseResult, out: Path) -> Path:
+        if result.case == "b":
+            raise KeyboardInterrupt
+        return write(result, out)
+
+    monkeypatch.setattr("rcc_onnx.batch.write_case", stop_at_b)
+    out = tmp_path / "out"
+    result = run("infer", tmp_path / "studies", "--out", out, "--models", tiny_bundle)
+    assert result.exit_code == 130
+    assert "broken off after 1 of 2 cases" in (out / "report.html").read_text()
 
 
 def test_ctrl_c_ends_with_130(
@@ -392,3 +430,18 @@ def test_the_verdict_is_in_the_log(two_series: Path, caplog: pytest.LogCaptureFi
         read_study(two_series, Profile.STANDARD, SeriesWish(series="2"))
     for said in ("asked for as '2'", "series 1 (40 slices): not used", "flip rows False"):
         assert said in caplog.text
+
+
+def test_pydicom_says_nothing_of_what_it_reads(tmp_path: Path) -> None:
+    series = ct_series(body_volume())
+    for dataset in series:
+        # Longer than its representation may be: a warning when it is read.
+        with pytest.warns(UserWarning, match="maximum length"):
+            dataset.SeriesDescription = "x" * 80
+    with warnings.catch_warnings(action="ignore"):
+        folder = write_series(tmp_path, series)
+    # A process of its own: pydicom has been imported in this one long ago.
+    command = [sys.executable, "-m", "rcc_onnx", "series", str(folder), "-v"]
+    result = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert "xxxx" in result.stdout
+    assert "maximum length" not in result.stderr

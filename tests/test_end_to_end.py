@@ -94,7 +94,7 @@ def check_against_notebook(case: str, out: Path) -> None:
             assert lesion["picture"] == f"{case}_{side[0]}.png"
             pictures.add(lesion["picture"])
             same_pixels(out / lesion["picture"], EXPECTED / lesion["picture"])
-    assert {path.name for path in out.glob("*.png")} == pictures
+    assert {path.name for path in out.glob("*_[rl].png")} == pictures
     assert pictures == {path.name for path in EXPECTED.glob(f"{case}_*.png")}
 
 

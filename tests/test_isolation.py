@@ -97,6 +97,8 @@ def test_the_wheel_holds_what_it_must(installed: Path) -> None:
     }
     assert source <= files
     assert "rcc_onnx/py.typed" in files
+    templates = (ROOT / "rcc_onnx" / "html" / "templates").iterdir()
+    assert {f"rcc_onnx/html/templates/{path.name}" for path in templates} <= files
     assert {f"rcc_onnx/schemas/{name}.json" for name in ("case", "results")} <= files
     assert {
         f"rcc_onnx/models/phantom/{name}"
