@@ -53,7 +53,7 @@ def _round(engine: Engine, study: Path, out: Path) -> tuple[float, float, float]
         path.parent.mkdir(parents=True, exist_ok=True)
         start = time.perf_counter()
         if output.wanted(result, Saving()):
-            output.write(result, path)
+            output.write(result, Saving(), path)
         seconds[output.name(result.case)] = time.perf_counter() - start
     fragment = seconds.pop(fragment_name(result.case))
     return analysis, sum(seconds.values()), fragment

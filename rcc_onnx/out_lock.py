@@ -88,13 +88,19 @@ def _is_still(file: IO[str], path: Path) -> bool:
 
 def remove_leavings_of(out: Path, pid: int) -> None:
     """Remove what a process that died left half written."""
-    for path in out.rglob(f".rcc-onnx-{pid}.part*"):
+    for path in _leavings(out, f".rcc-onnx-{pid}.part*"):
         path.unlink(missing_ok=True)
 
 
 def remove_leavings(out: Path) -> int:
     """Remove what killed runs left half written; how many files. To be called under the lock."""
-    leavings = [path for path in out.rglob(".rcc-onnx-*.part*") if path.is_file()]
+    leavings = _leavings(out, ".rcc-onnx-*.part*")
     for path in leavings:
         path.unlink(missing_ok=True)
     return len(leavings)
+
+
+def _leavings(out: Path, pattern: str) -> list[Path]:
+    """Of the folder and of the hidden ones in it; other folders are not ours."""
+    folders = [out, *(path for path in out.glob(".*") if path.is_dir())]
+    return [path for folder in folders for path in folder.glob(pattern) if path.is_file()]
