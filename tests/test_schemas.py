@@ -141,7 +141,7 @@ TABLES = {
 }
 """What each table of the page explains, by its first heading: parts of a schema."""
 PLACEHOLDERS = {
-    "<stage>": ["total", *STAGE_SPANS],
+    "<stage>": ["total", "saving", *STAGE_SPANS],
     "<outcome>": [str(one) for one in Outcome],
     "<package>": list(PACKAGES),
 }
