@@ -6,10 +6,13 @@ import warnings
 
 LEVELS = (logging.WARNING, logging.INFO, logging.DEBUG)
 """By how often `-v` was given."""
+QUOTING = ("pydicom", "highdicom")
+"""Libraries whose messages may hold a header's values."""
 
 
 def set_up_logging(verbose: int = 0) -> None:
-    """Log what this package says. Others are heard only where they warn, pydicom never."""
+    """Log what this package says. Others are heard only where they warn, and those that quote
+    headers never."""
     handler = logging.StreamHandler(sys.stderr)
     handler.addFilter(_is_heard)
     level = LEVELS[min(verbose, len(LEVELS) - 1)]
@@ -23,9 +26,10 @@ def silence_warnings() -> None:
 
 
 def _is_heard(record: logging.LogRecord) -> bool:
-    """pydicom logs what decoders tried and what values it does not understand, and quotes them.
+    """pydicom logs what decoders tried and what values it does not understand, and quotes them;
+    highdicom does so of names.
 
-    It is told by name here: a level that its logger is given is set anew when it is imported.
+    They are told by name here: a level that a logger is given is set anew when pydicom is imported.
     """
     package = record.name.split(".")[0]
-    return package == "rcc_onnx" or (package != "pydicom" and record.levelno >= logging.WARNING)
+    return package == "rcc_onnx" or (package not in QUOTING and record.levelno >= logging.WARNING)

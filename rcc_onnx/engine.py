@@ -85,7 +85,7 @@ class Engine:
         models: str | Path | None = None,
         provider: ProviderName | str = ProviderName.AUTO,
         *,
-        profile: Profile = Profile.STANDARD,
+        profile: Profile | str = Profile.STANDARD,
         threads: int | None = None,
         kidney_threshold: float | None = None,
         lesion_threshold: float | None = None,
@@ -221,7 +221,7 @@ class Engine:
 def checked_options(  # noqa: PLR0913  keyword options, one for each field of Options
     provider: ProviderName | str = ProviderName.AUTO,
     *,
-    profile: Profile = Profile.STANDARD,
+    profile: Profile | str = Profile.STANDARD,
     threads: int | None = None,
     kidney_threshold: float | None = None,
     lesion_threshold: float | None = None,
@@ -237,7 +237,7 @@ def checked_options(  # noqa: PLR0913  keyword options, one for each field of Op
         OptionError: an option has an impossible value.
     """
     return Options(
-        profile,
+        _profile(profile),
         _provider_name(provider),
         threads,
         kidney_threshold,
@@ -246,6 +246,14 @@ def checked_options(  # noqa: PLR0913  keyword options, one for each field of Op
         _precision(precision),
         MeasuringOptions(mask_cutoff, borderline),
     )
+
+
+def _profile(name: Profile | str) -> Profile:
+    try:
+        return Profile(name)
+    except ValueError:
+        known = ", ".join(Profile)
+        raise OptionError(f"there is no profile {name!r}; known: {known}") from None
 
 
 def _provider_name(name: ProviderName | str) -> ProviderName:

@@ -220,6 +220,10 @@ def test_references_lead_to_the_sources(cases):
         assert referenced.ReferencedSOPInstanceUID == seg.SOPInstanceUID
         segment = seg.get_segment_description(referenced.ReferencedSegmentNumber)
         assert segment.tracking_uid == group.tracking_uid
+        assert (
+            group.referenced_segment.source_series_for_segmentation.value
+            == series.SeriesInstanceUID
+        )
         evidence = ComprehensiveSR.from_dataset(pydicom.dcmread(files["sr"])).get_evidence()
         assert {uid for *_, uid, _ in evidence} == known | {seg.SOPInstanceUID}
 

@@ -60,7 +60,7 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def saved(out: Path) -> set[str]:
-    return {path.name for path in out.iterdir() if path.suffix not in (".json", ".png")}
+    return {path.name for path in out.iterdir() if path.suffix not in (".json", ".png", ".csv")}
 
 
 @pytest.mark.parametrize("wish", [one for one in Save if one is not Save.ALL])

@@ -200,7 +200,7 @@ def _group(
         SEG_CLASS,
         seg_uid(case.result),
         segment.number,
-        source_images=_images(case, segment.slices, sr.SourceImageForSegmentation),
+        source_series=sr.SourceSeriesForSegmentation(case.series.uid),
     )
     return sr.VolumetricROIMeasurementsAndQualitativeEvaluations(
         **common, referenced_segment=reference
