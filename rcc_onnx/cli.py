@@ -1,4 +1,4 @@
-"""The command `rcc-onnx`. The only module that prints.
+"""The command `rcc-onnx`. Only this and the other `cli_` modules print.
 
 Exit codes: 0 all cases analysed, 1 at least one failed, 2 nothing could be started.
 """
@@ -7,8 +7,7 @@ import json
 import logging
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -16,19 +15,19 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rcc_onnx._version import __version__
+from rcc_onnx.cli_models import models_app
+from rcc_onnx.cli_shared import EXIT_SOME_FAILED
+from rcc_onnx.cli_shared import console as _console
+from rcc_onnx.cli_shared import errors_end_here as _errors_end_here
+from rcc_onnx.cli_shared import print_error as _print_error
 from rcc_onnx.errors import RccOnnxError
 from rcc_onnx.providers import ProviderName
 from rcc_onnx.values import InputIs, Precision, Profile, SeriesPolicy
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from rcc_onnx.batch import Case
     from rcc_onnx.engine import Engine
 
-EXIT_SOME_FAILED = 1
-EXIT_NOT_STARTED = 2
-EXIT_INTERRUPTED = 130
 BUNDLES = "the bundle's"
 DEMO_SEED = 9
 DEMO_MODELS = "phantom"
@@ -41,7 +40,6 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-models_app = typer.Typer(help="List, show and verify model bundles.", no_args_is_help=True)
 app.add_typer(models_app, name="models")
 
 Out = Annotated[Path, typer.Option("--out", "-o", help="Folder for the results.")]
@@ -74,7 +72,6 @@ PrecisionOption = Annotated[
         "(python -m convert quantize).",
     ),
 ]
-BundleName = Annotated[str, typer.Argument(metavar="NAME|DIR", help="A bundle, by name or folder.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for scripts instead of a table.")]
 
 
@@ -323,56 +320,6 @@ def bench(  # noqa: PLR0913, PLR0917  an option each
             save_plot(measured, plot)
 
 
-@models_app.command("list")
-def models_list(as_json: Json = False) -> None:
-    """List the installed bundles: shipped ones and those in the folder RCC_ONNX_MODELS.
-
-    Example: rcc-onnx models list
-    """
-    with _errors_end_here():
-        from rcc_onnx.bundles import installed_bundles  # noqa: PLC0415
-        from rcc_onnx.display_models import installed_json, installed_table  # noqa: PLC0415
-
-        bundles = installed_bundles(check=True)
-        if as_json:
-            print(json.dumps([installed_json(one) for one in bundles], indent=2))
-        else:
-            _console(soft_wrap=False).print(installed_table(bundles))
-
-
-@models_app.command("show")
-def models_show(name: BundleName, as_json: Json = False) -> None:
-    """Show a bundle: what it may be used on, where it comes from, its certificate.
-
-    Example: rcc-onnx models show phantom
-    """
-    with _errors_end_here():
-        from rcc_onnx.bundles import find_bundle  # noqa: PLC0415
-        from rcc_onnx.display_models import bundle_table  # noqa: PLC0415
-
-        bundle = find_bundle(name)
-        if as_json:
-            print(bundle.manifest.to_json(), end="")
-        else:
-            _console(soft_wrap=False).print(bundle_table(bundle))
-
-
-@models_app.command("verify")
-def models_verify(name: BundleName) -> None:
-    """Check a bundle's hashes, its networks' shapes and operators, and run both once on the CPU.
-
-    Example: rcc-onnx models verify models/published
-    """
-    with _errors_end_here():
-        from rcc_onnx.bundles import find_bundle  # noqa: PLC0415
-        from rcc_onnx.display_models import verified_lines  # noqa: PLC0415
-        from rcc_onnx.verify import verify_bundle  # noqa: PLC0415
-
-        bundle = find_bundle(name)
-        for line in verified_lines(bundle, verify_bundle(bundle)):
-            print(line)
-
-
 def _run(engine: "Engine", cases: "Sequence[Case]", out: Path) -> int:
     """Analyse the cases, show what comes, and give back the exit code."""
     from rcc_onnx.batch import analyse_cases, exit_code  # noqa: PLC0415  as above
@@ -408,16 +355,6 @@ def _run(engine: "Engine", cases: "Sequence[Case]", out: Path) -> int:
     return EXIT_SOME_FAILED
 
 
-def _print_error(error: RccOnnxError) -> None:
-    print(f"error [{error.code}]: {error}", file=sys.stderr)
-
-
-def _console(*, soft_wrap: bool = True) -> "Console":
-    from rich.console import Console  # noqa: PLC0415  `--version` does without
-
-    return Console(highlight=False, soft_wrap=soft_wrap)
-
-
 def _set_up_logging(verbose: bool) -> None:
     logging.basicConfig(
         level=logging.INFO if verbose else logging.WARNING,
@@ -426,16 +363,3 @@ def _set_up_logging(verbose: bool) -> None:
     )
     # pydicom logs what decoders tried, with tracebacks, and may quote a patient's data.
     logging.getLogger("pydicom").setLevel(logging.CRITICAL)
-
-
-@contextmanager
-def _errors_end_here() -> Iterator[None]:
-    """An error of ours becomes one line on stderr and exit code 2, Ctrl-C exit code 130."""
-    try:
-        yield
-    except RccOnnxError as error:
-        _print_error(error)
-        raise typer.Exit(EXIT_NOT_STARTED) from None
-    except KeyboardInterrupt:
-        print("interrupted; cases that were finished are complete", file=sys.stderr)
-        raise typer.Exit(EXIT_INTERRUPTED) from None
