@@ -99,7 +99,7 @@ def open_zip(stream: BinaryIO, where: str) -> ZipSource:
     Raises:
         BundleArchiveError: one of its leaves.
     """
-    _check_ends(stream, where)
+    entries = _check_ends(stream, where)
     try:
         archive = zipfile.ZipFile(stream)
     except Exception as error:  # a damaged directory breaks zipfile in many ways
@@ -107,6 +107,10 @@ def open_zip(stream: BinaryIO, where: str) -> ZipSource:
             f"{where}: has no readable directory ({type(error).__name__}). {AGAIN}"
         ) from error
     infos = archive.infolist()
+    if len(infos) != entries:
+        raise BundleArchiveDamagedError(
+            f"{where}: lists {len(infos)} files, and says that it lists {entries}. {AGAIN}"
+        )
     for info in infos:
         _check_member(info, where)
     _check_sizes(infos, where)
@@ -133,8 +137,8 @@ def bundle_zip(folder: str, files: Mapping[str, bytes]) -> bytes:
     return stream.getvalue()
 
 
-def _check_ends(stream: BinaryIO, where: str) -> None:
-    """That the file is one plain archive from its first byte to its last.
+def _check_ends(stream: BinaryIO, where: str) -> int:
+    """That the file is one plain archive from its first byte to its last. How many entries it has.
 
     zipfile would find an archive behind or before other things, and would read a directory of any
     length into memory.
@@ -162,6 +166,7 @@ def _check_ends(stream: BinaryIO, where: str) -> None:
         raise BundleArchiveTooLargeError(
             f"{where}: holds {entries} files; a bundle has at most {MOST_MEMBERS}"
         )
+    return int(entries)
 
 
 def _other_kind(start: bytes) -> str:

@@ -74,7 +74,8 @@ def fetch(url: str, sha256: str, folder: Path, listen: Listener = lambda done, t
             return part.path
         _log.info("the server sends another file by now: from the start")
     part.delete()
-    _receive(url, part, listen)
+    if not _receive(url, part, listen):
+        raise _refusal(206, _shown(url))
     found = part.sha256()
     if found != sha256:
         part.delete()
@@ -137,7 +138,11 @@ class _WebOnly(HTTPRedirectHandler):
         headers: HTTPMessage,
         newurl: str,
     ) -> Request | None:
-        _check_url(newurl)
+        try:
+            _check_url(newurl)
+        except DownloadUrlError:
+            fp.close()
+            raise
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
@@ -147,7 +152,10 @@ def _receive(url: str, part: _Part, listen: Listener) -> bool:
     validator = part.validator()
     if validator is not None:
         headers |= {"Range": f"bytes={part.size()}-", "If-Range": validator}
-    with _open(Request(url, headers=headers), _shown(url)) as response:
+    response = _open(Request(url, headers=headers), _shown(url))
+    if response is None:
+        return False
+    with response:
         if response.status == 206:
             total = _continued_total(response, part)
             if total is None:
@@ -157,8 +165,8 @@ def _receive(url: str, part: _Part, listen: Listener) -> bool:
             part.start(response.headers)
             length = response.headers.get("Content-Length", "")
             total = int(length) if length.isdecimal() else None
-        else:  # 416: there is nothing behind what we have
-            return False
+        else:
+            raise _refusal(response.status, _shown(url))
         _append(response, part, total, listen, _shown(url))
     return True
 
@@ -214,7 +222,8 @@ def _continued_total(response: HTTPResponse, part: _Part) -> int | None:
     return int(said[3])
 
 
-def _open(request: Request, shown: str) -> HTTPResponse:
+def _open(request: Request, shown: str) -> HTTPResponse | None:
+    """A good answer. None: there is nothing from where we would go on (416)."""
     opener = OpenerDirector()  # build_opener would add ftp:, file: and data:
     for handler in (
         ProxyHandler(),
@@ -229,10 +238,10 @@ def _open(request: Request, shown: str) -> HTTPResponse:
     try:
         response = opener.open(request, timeout=SILENCE_S)
     except HTTPError as error:
-        if error.code == 416 and isinstance(error.fp, HTTPResponse):
-            return error.fp  # the caller sees what it asked for
         error.close()
-        raise _refused(error, shown) from error
+        if error.code == 416 and request.has_header("Range"):
+            return None
+        raise _refusal(error.code, shown) from error
     except (OSError, HTTPException, ValueError) as error:
         if isinstance(error, DownloadUrlError):
             raise
@@ -243,19 +252,19 @@ def _open(request: Request, shown: str) -> HTTPResponse:
     return response
 
 
-def _refused(error: HTTPError, shown: str) -> DownloadUrlError | DownloadStatusError:
-    if 300 <= error.code < 400:
+def _refusal(code: int, shown: str) -> DownloadUrlError | DownloadStatusError:
+    if 300 <= code < 400:
         return DownloadUrlError(
             f"{shown} leads to an address that is not http or https, or in circles. Give the "
             "address of the file itself."
         )
-    if error.code == 407:
+    if code == 407:
         what = "the proxy wants a name and password: put them into the variable HTTPS_PROXY."
-    elif error.code in {401, 403}:
+    elif code in {401, 403}:
         what = "it wants a login, which this command does not do."
     else:
         what = "see that the URL is the right one, or try again later."
-    return DownloadStatusError(f"{shown}: the server answers {error.code}; {what} {OTHER_WAY}")
+    return DownloadStatusError(f"{shown}: the server answers {code}; {what} {OTHER_WAY}")
 
 
 def _reason(error: BaseException) -> str:
