@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rcc_onnx._version import __version__
+from rcc_onnx.cli_evaluate import evaluate
 from rcc_onnx.cli_models import models_app
 from rcc_onnx.cli_shared import EXIT_SOME_FAILED
 from rcc_onnx.cli_shared import console as _console
@@ -318,6 +319,9 @@ def bench(  # noqa: PLR0913, PLR0917  an option each
             write_bench_json(measured, names, json_file)
         if plot is not None:
             save_plot(measured, plot)
+
+
+app.command()(evaluate)
 
 
 def _run(engine: "Engine", cases: "Sequence[Case]", out: Path) -> int:

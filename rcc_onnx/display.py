@@ -5,8 +5,9 @@ from collections.abc import Sequence
 from rich.table import Table
 from rich.text import Text
 
-from rcc_onnx.findings import CaseResult, FailedCase, SideFinding
+from rcc_onnx.findings import CaseResult, FailedCase
 from rcc_onnx.intake_record import SeriesRow
+from rcc_onnx.measures import margin
 from rcc_onnx.values import SIDES, Outcome, Side
 
 OUTCOME_WORDS = {
@@ -29,7 +30,7 @@ def case_line(result: CaseResult | FailedCase) -> str:
     """One case in one line of plain text."""
     if isinstance(result, FailedCase):
         return f"{result.case}: FAILED [{result.error.code}] {result.error}"
-    sides = "; ".join(f"{side}: {_side_words(result.sides[side])}" for side in SIDES)
+    sides = "; ".join(f"{side}: {_side_words(result, side)}" for side in SIDES)
     return f"{result.case}: {sides} ({result.timings_s['total']:.1f} s)"
 
 
@@ -62,17 +63,31 @@ def results_table(results: Sequence[CaseResult | FailedCase]) -> Table:
 def _side_cell(result: CaseResult, side: Side) -> Text:
     finding = result.sides[side]
     cell = Text(OUTCOME_WORDS[finding.outcome], style=OUTCOME_STYLES[finding.outcome])
-    sums = f"\nkidney sum {finding.kidney.probability_sum:.0f}"
+    sums = [("kidney", finding.kidney.probability_sum, result.thresholds.kidney)]
     if finding.lesion is not None:
-        sums += f"\nlesion sum {finding.lesion.probability_sum:.0f}"
-    cell.append(sums, style="not bold default")
+        sums.append(("lesion", finding.lesion.probability_sum, result.thresholds.lesion))
+    lines = [_measures_words(result, side)]
+    for name, found, threshold in sums:
+        near = margin(found, threshold, result.options).borderline
+        lines.append(f"{name} sum {found:.0f}{', borderline' if near else ''}")
+    cell.append("".join(f"\n{line}" for line in lines if line), style="not bold default")
     for flag in result.flags_of(side):
         cell.append(f"\n! {flag.code}", style="not bold yellow")
     return cell
 
 
-def _side_words(finding: SideFinding) -> str:
-    return OUTCOME_WORDS[finding.outcome]
+def _side_words(result: CaseResult, side: Side) -> str:
+    measures = _measures_words(result, side)
+    words = OUTCOME_WORDS[result.sides[side].outcome]
+    return f"{words}, {measures}" if measures else words
+
+
+def _measures_words(result: CaseResult, side: Side) -> str:
+    """How large a suspected lesion is; "" where there is none, or it could not be measured."""
+    lesion = result.measures[side].lesion if result.measures else None
+    if lesion is None:
+        return ""
+    return f"{lesion.diameter.length_mm:.0f} mm, {lesion.volume_ml:.1f} ml"
 
 
 def shown_warnings(result: CaseResult | FailedCase) -> tuple[str, ...]:

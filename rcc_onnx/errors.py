@@ -327,128 +327,6 @@ class SeveralBundlesError(BundleError, LookupError):
     code = "several-bundles"
 
 
-# --- Sessions ------------------------------------------------------------------------------------
-
-
-class ProviderError(RccOnnxError, RuntimeError):
-    """An execution provider that was asked for cannot run here. `advice`: what to do about it."""
-
-    code = "provider"
-
-    def __init__(self, problem: str, advice: str = "") -> None:
-        super().__init__(problem, advice)
-        self.problem = problem
-        self.advice = advice
-
-    def __str__(self) -> str:
-        return f"{self.problem}. {self.advice}" if self.advice else self.problem
-
-
-class RuntimeNotUsableError(ProviderError, ImportError):
-    """onnxruntime itself is missing or cannot be imported."""
-
-    code = "onnxruntime-not-usable"
-
-
-class ProviderNotInstalledError(ProviderError):
-    """The onnxruntime that is installed was built without this provider."""
-
-    code = "provider-not-installed"
-
-
-class ProviderNotLoadedError(ProviderError):
-    """The provider is installed, but a library, a driver or a device that it needs is missing."""
-
-    code = "provider-not-loaded"
-
-
-class ProviderConflictError(ProviderError):
-    """Several onnxruntime packages are installed over one another; the wanted one is hidden."""
-
-    code = "provider-conflict"
-
-
-class ThreadsError(RccOnnxError, ValueError):
-    """The number of threads is not a whole number of at least 1."""
-
-    code = "threads"
-
-
-class PrecisionError(RccOnnxError, ValueError):
-    """The bundle has no network of this precision, or the provider does not run it."""
-
-    code = "precision"
-
-
-class NetworkError(RccOnnxError, RuntimeError):
-    """A network cannot be loaded, cannot be run, or answers nonsense."""
-
-    code = "network"
-
-
-class NetworkLoadError(NetworkError):
-    """onnxruntime refuses a network."""
-
-    code = "network-load"
-
-
-class NetworkRunError(NetworkError):
-    """onnxruntime failed while it ran a network."""
-
-    code = "network-run"
-
-
-class NetworkOutputError(NetworkError):
-    """A network's answer has a wrong shape or holds what is no probability."""
-
-    code = "network-output"
-
-
-class NetworkInputError(NetworkError, ValueError):
-    """A network was given an array of a wrong shape or type."""
-
-    code = "network-input"
-
-
-# --- Running -------------------------------------------------------------------------------------
-
-
-class InputFolderError(RccOnnxError, FileNotFoundError):
-    """What was given as input is no study folder and no folder of study folders."""
-
-    code = "input-folder"
-
-
-class AmbiguousInputError(RccOnnxError, ValueError):
-    """An input folder may be one study or a folder of studies, and nothing tells which."""
-
-    code = "ambiguous-input"
-
-
-class OutputError(RccOnnxError, OSError):
-    """Results cannot be written where they should go."""
-
-    code = "output"
-
-
-class OptionError(RccOnnxError, ValueError):
-    """An option has a value that it cannot have."""
-
-    code = "option"
-
-
-class BenchError(RccOnnxError, RuntimeError):
-    """No setup that `rcc-onnx bench` was to measure could analyse its studies."""
-
-    code = "bench"
-
-
-class UnexpectedError(RccOnnxError, RuntimeError):
-    """Something that this program did not foresee: a defect."""
-
-    code = "unexpected"
-
-
 # --- Installing bundles --------------------------------------------------------------------------
 
 
@@ -576,3 +454,224 @@ class DownloadTooLargeError(DownloadError):
     """The file is larger than a bundle can be."""
 
     code = "download-too-large"
+
+
+# --- Sessions ------------------------------------------------------------------------------------
+
+
+class ProviderError(RccOnnxError, RuntimeError):
+    """An execution provider that was asked for cannot run here. `advice`: what to do about it."""
+
+    code = "provider"
+
+    def __init__(self, problem: str, advice: str = "") -> None:
+        super().__init__(problem, advice)
+        self.problem = problem
+        self.advice = advice
+
+    def __str__(self) -> str:
+        return f"{self.problem}. {self.advice}" if self.advice else self.problem
+
+
+class RuntimeNotUsableError(ProviderError, ImportError):
+    """onnxruntime itself is missing or cannot be imported."""
+
+    code = "onnxruntime-not-usable"
+
+
+class ProviderNotInstalledError(ProviderError):
+    """The onnxruntime that is installed was built without this provider."""
+
+    code = "provider-not-installed"
+
+
+class ProviderNotLoadedError(ProviderError):
+    """The provider is installed, but a library, a driver or a device that it needs is missing."""
+
+    code = "provider-not-loaded"
+
+
+class ProviderConflictError(ProviderError):
+    """Several onnxruntime packages are installed over one another; the wanted one is hidden."""
+
+    code = "provider-conflict"
+
+
+class ThreadsError(RccOnnxError, ValueError):
+    """The number of threads is not a whole number of at least 1."""
+
+    code = "threads"
+
+
+class PrecisionError(RccOnnxError, ValueError):
+    """The bundle has no network of this precision, or the provider does not run it."""
+
+    code = "precision"
+
+
+class NetworkError(RccOnnxError, RuntimeError):
+    """A network cannot be loaded, cannot be run, or answers nonsense."""
+
+    code = "network"
+
+
+class NetworkLoadError(NetworkError):
+    """onnxruntime refuses a network."""
+
+    code = "network-load"
+
+
+class NetworkRunError(NetworkError):
+    """onnxruntime failed while it ran a network."""
+
+    code = "network-run"
+
+
+class NetworkOutputError(NetworkError):
+    """A network's answer has a wrong shape or holds what is no probability."""
+
+    code = "network-output"
+
+
+class NetworkInputError(NetworkError, ValueError):
+    """A network was given an array of a wrong shape or type."""
+
+    code = "network-input"
+
+
+# --- Running -------------------------------------------------------------------------------------
+
+
+class InputFolderError(RccOnnxError, FileNotFoundError):
+    """What was given as input is no study folder and no folder of study folders."""
+
+    code = "input-folder"
+
+
+class AmbiguousInputError(RccOnnxError, ValueError):
+    """An input folder may be one study or a folder of studies, and nothing tells which."""
+
+    code = "ambiguous-input"
+
+
+class OutputError(RccOnnxError, OSError):
+    """Results cannot be written where they should go."""
+
+    code = "output"
+
+
+class OptionError(RccOnnxError, ValueError):
+    """An option has a value that it cannot have."""
+
+    code = "option"
+
+
+class BenchError(RccOnnxError, RuntimeError):
+    """No setup that `rcc-onnx bench` was to measure could analyse its studies."""
+
+    code = "bench"
+
+
+class UnexpectedError(RccOnnxError, RuntimeError):
+    """Something that this program did not foresee: a defect."""
+
+    code = "unexpected"
+
+
+# --- Evaluating ----------------------------------------------------------------------------------
+
+
+class MissingExtraError(RccOnnxError, ImportError):
+    """An optional package that this command needs is not installed."""
+
+    code = "missing-extra"
+
+
+class EvaluateError(RccOnnxError, ValueError):
+    """Results and labels cannot be set against each other without guessing."""
+
+    code = "evaluate"
+
+
+class LabelsFileError(EvaluateError, OSError):
+    """The file of labels cannot be read, is not UTF-8 text or CSV, or holds no row."""
+
+    code = "labels-file"
+
+
+class LabelsColumnsError(EvaluateError):
+    """The header of the labels lacks a column, or names one twice."""
+
+    code = "labels-columns"
+
+
+class LabelsValueError(EvaluateError):
+    """Cells of the labels hold what cannot stand there."""
+
+    code = "labels-value"
+
+
+class LabelsDuplicateError(EvaluateError):
+    """One kidney is labelled in more than one row."""
+
+    code = "labels-duplicate"
+
+
+class UnknownCaseError(EvaluateError, LookupError):
+    """Cases are labelled that have no result."""
+
+    code = "labels-unknown-case"
+
+
+class UnlabelledCaseError(EvaluateError, LookupError):
+    """Cases have a result and no label."""
+
+    code = "labels-missing-case"
+
+
+class NoResultsError(EvaluateError, FileNotFoundError):
+    """The folder does not exist, or holds no result of `rcc-onnx infer`."""
+
+    code = "no-results"
+
+
+class ResultDocumentError(EvaluateError):
+    """A result in the folder is damaged, contradicts itself or is of another schema version."""
+
+    code = "result-document"
+
+
+class MixedRunsError(EvaluateError):
+    """The results come of different models, thresholds or settings, so no figure fits all."""
+
+    code = "mixed-runs"
+
+
+class MaskError(EvaluateError):
+    """A mask cannot be compared."""
+
+    code = "mask"
+
+
+class MaskUnreadableError(MaskError, OSError):
+    """A mask is damaged, or is no label image of three axes."""
+
+    code = "mask-unreadable"
+
+
+class MaskLabelsError(MaskError):
+    """A mask holds values or segments of which nothing says what they stand for."""
+
+    code = "mask-labels"
+
+
+class MaskPlaceError(MaskError):
+    """A reference mask has no place in the patient, or lies elsewhere than the predicted one."""
+
+    code = "mask-place"
+
+
+class MasksMissingError(MaskError, FileNotFoundError):
+    """There is not one pair of a predicted and a reference mask."""
+
+    code = "masks-missing"

@@ -150,7 +150,8 @@ def _sensitivity(
     ml = placement.network_voxel_mm3 / MM3_PER_ML
     located = bound_lesion(network.crops[side].probability) is not None
     over = Outcome.LESION if located else Outcome.LESION_NOT_LOCATED
-    thresholds = tuple(factor * lesion_threshold for factor in THRESHOLD_FACTORS)
+    # Without the last bits of a product, which nobody wants to read.
+    thresholds = tuple(round(factor * lesion_threshold, 6) for factor in THRESHOLD_FACTORS)
     found = finding.lesion.probability_sum
     return Sensitivity(
         thresholds=thresholds,

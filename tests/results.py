@@ -17,6 +17,14 @@ from rcc_onnx.findings import (
     StudyFacts,
 )
 from rcc_onnx.intake_record import IntakeRecord, Note, SeriesRow
+from rcc_onnx.measures import (
+    Diameter,
+    KidneyMeasures,
+    LesionMeasures,
+    Sensitivity,
+    SideMeasures,
+    SourceBox,
+)
 from rcc_onnx.providers import ProviderName, ProviderRecord
 from rcc_onnx.values import Centre, LesionBox, Outcome, Profile, Thresholds
 
@@ -76,6 +84,48 @@ INTAKE = IntakeRecord(
     lossy=False,
     warnings=(Note("thick-slices", "Slices are thick."),),
 )
+
+
+STRIP = Sensitivity(
+    (25.0, 50.0, 200.0),
+    (Outcome.LESION, Outcome.LESION, Outcome.NO_LESION),
+    (0.1, 0.5, 0.9),
+    (151.0, 150.25, 149.0),
+    (22.0, 21.5, 20.0),
+)
+MEASURES = {
+    "right": SideMeasures(
+        KidneyMeasures(150.25, 171.5),
+        LesionMeasures(
+            volume_ml=21.5,
+            parts=1,
+            diameter=Diameter(
+                31.25,
+                21,
+                "1.2.3.21",
+                None,
+                ((-80.0, 20.0, 5.0), (-60.0, 44.0, 5.0)),
+                ((100, 90), (134, 118)),
+            ),
+            centre_lps_mm=(-70.0, 30.0, 5.5),
+            box=SourceBox(
+                (18, 24),
+                ("1.2.3.18", "1.2.3.24"),
+                (98, 140),
+                (88, 120),
+                (-85.0, 18.0, -10.0),
+                (-58.0, 46.0, 20.0),
+            ),
+            touches_crop_border=False,
+            mean_hu=75.5,
+        ),
+        STRIP,
+    ),
+    "left": SideMeasures(
+        KidneyMeasures(140.0, 170.0), None, replace(STRIP, lesion_volumes_ml=None)
+    ),
+}
+"""What belongs to `WITH_LESION` on the right and `WITHOUT_LESION` on the left."""
 
 
 def case_result(case: str = "case", **changes: object) -> CaseResult:

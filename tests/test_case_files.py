@@ -11,7 +11,7 @@ from rcc_onnx.case_json import case_json
 from rcc_onnx.errors import OutputError
 from rcc_onnx.notice import RESEARCH_ONLY
 from rcc_onnx.values import Outcome
-from tests.results import NO_KIDNEY, WITH_LESION, WITHOUT_LESION, case_result, failed_case
+from tests.results import MEASURES, NO_KIDNEY, WITH_LESION, WITHOUT_LESION, case_result, failed_case
 
 OUTPUTS_PAGE = Path(__file__).parent.parent / "docs" / "outputs.md"
 
@@ -142,7 +142,8 @@ def test_every_field_is_explained() -> None:
             return set()
         return set(document).union(*map(fields, document.values()))
 
-    written = fields(case_json(case_result())) | fields(case_json(failed_case()))
+    whole = case_result(measures=MEASURES)
+    written = fields(case_json(whole)) | fields(case_json(failed_case()))
     assert written - explained == set()
     assert {"timings_s", "sides", "sha256", "error", "total"} <= written
 

@@ -187,7 +187,7 @@ def test_what_other_settings_would_have_said(tmp_path, truth) -> None:
     strip = sides["right"].sensitivity
     voxels = true_analysis(read_study(tmp_path, Profile.STANDARD), truth).sides["right"].lesion
     assert strip.thresholds == tuple(
-        50.0 * factor for factor in (0.25, 0.5, 0.75, 0.9, 1.0, 1.1, 1.25, 1.5, 2.0, 4.0)
+        round(50.0 * factor, 6) for factor in (0.25, 0.5, 0.75, 0.9, 1.0, 1.1, 1.25, 1.5, 2.0, 4.0)
     )
     expected = [voxels.probability_sum > one for one in strip.thresholds]
     assert [outcome is Outcome.LESION for outcome in strip.outcomes] == expected

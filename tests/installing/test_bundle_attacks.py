@@ -8,6 +8,7 @@ import json
 import os
 import shutil
 import stat
+import struct
 import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -524,11 +525,17 @@ def test_more_than_a_bundle_can_have_when_unpacked(
 
 
 def test_64_bit_extensions_that_say_something_else(world: World, good: Files) -> None:
-    data, locator = zip_of(good), b"PK\x06\x07" + bytes(16)
-    length = len(data) - 22 - data.find(b"PK\x01\x02")
-    # The plain record counts the 64-bit one in, so that all its own figures fit.
-    with_locator = with_end(data[:-22] + locator + data[-22:], length=length + len(locator))
-    refused(world, world.put(with_locator), "bundle-archive-damaged")
+    data, count = zip_of(good), len(good)
+    offset = data.find(b"PK\x01\x02")
+    length = len(data) - 22 - offset
+    record = struct.pack(
+        "<4sQ2H2L4Q", b"PK\x06\x06", 44, 45, 45, 0, 0, count, count, length, offset
+    )
+    locator = struct.pack("<4sLQL", b"PK\x06\x07", 0, offset + length, 1)
+    # The plain record counts the 64-bit ones in, so that all its own figures fit.
+    extended = data[:-22] + record + locator + data[-22:]
+    lie = with_end(extended, length=length + len(record) + len(locator))
+    refused(world, world.put(lie), "bundle-archive-damaged")
 
 
 # --- Hashes that a user asked for ----------------------------------------------------------------

@@ -1,0 +1,118 @@
+"""Files of labels: what is read, and every way in which one is refused."""
+
+from pathlib import Path
+
+import pytest
+
+from rcc_onnx.errors import (
+    EvaluateError,
+    LabelsColumnsError,
+    LabelsDuplicateError,
+    LabelsFileError,
+    LabelsValueError,
+)
+from rcc_onnx.evaluate.labels import KidneyLabel, few, read_labels
+
+
+def labels(folder: Path, text: str, encoding: str = "utf-8") -> Path:
+    path = folder / "labels.csv"
+    path.write_bytes(text.encode(encoding))
+    return path
+
+
+EXPECTED = (KidneyLabel("a", "right", True, 12.5), KidneyLabel("ä b", "left", False))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "case,side,lesion,size_mm\na,right,1,12.5\nä b,left,0,\n",
+        "case;side;lesion;size_mm\r\na;right;yes;12,5\r\nä b;left;no;\r\n",
+        "\ufeffcase;side;lesion;size_mm\na;right;1;12.5\nä b;left;0;0\n",
+        # Columns in any order, capital letters, spaces, quotes, empty lines as spreadsheets leave.
+        'Lesion, SIZE_MM ,case,Side\nTRUE,12.5,"a",Right\nfalse,," ä b ",LEFT\n,,,\n\n',
+        # The same letter, made of two characters.
+        "case,side,lesion,size_mm\na,right,1,12.5\na\u0308 b,left,0,\n",
+    ],
+)
+def test_ways_to_write_the_same(tmp_path: Path, text: str) -> None:
+    found = read_labels(labels(tmp_path, text))
+    assert found.kidneys == EXPECTED
+    assert found.file_name == "labels.csv"
+    assert found.ignored_columns == ()
+
+
+def test_the_header_says_what_separates(tmp_path: Path) -> None:
+    comma = read_labels(labels(tmp_path, "case,side,lesion\na;b,right,1\n"))
+    assert (comma.separator, comma.kidneys[0].case) == ("comma", "a;b")
+    semicolon = read_labels(labels(tmp_path, "case;side;lesion\na,b;right;1\n"))
+    assert (semicolon.separator, semicolon.kidneys[0].case) == ("semicolon", "a,b")
+
+
+def test_other_columns_are_named(tmp_path: Path) -> None:
+    found = read_labels(labels(tmp_path, "case,side,lesion,size,note\na,right,1,30,x\n"))
+    assert found.ignored_columns == ("size", "note")
+    assert found.kidneys[0].size_mm is None
+
+
+def test_a_size_is_not_needed(tmp_path: Path) -> None:
+    found = read_labels(labels(tmp_path, "case,side,lesion\na,right,1\n"))
+    assert found.kidneys == (KidneyLabel("a", "right", True, None),)
+
+
+@pytest.mark.parametrize(
+    ("text", "encoding", "error", "says"),
+    [
+        ("", "utf-8", LabelsFileError, "is empty"),
+        (" \n\n", "utf-8", LabelsFileError, "is empty"),
+        ("case,side,lesion\n", "utf-8", LabelsFileError, "no row"),
+        ("case,side,lesion\nä,right,1\n", "latin-1", LabelsFileError, "CSV UTF-8"),
+        ("case,side,lesion\na,right,1\n", "utf-16", LabelsFileError, "CSV UTF-8"),
+        ('case,side,lesion\n"a,right,1\n', "utf-8", LabelsFileError, "no CSV"),
+        ("case\tside\tlesion\na\tright\t1\n", "utf-8", LabelsColumnsError, "commas or semicolons"),
+        ("case,side\na,right\n", "utf-8", LabelsColumnsError, "lacks the column lesion"),
+        ("a,right,1\n", "utf-8", LabelsColumnsError, "case, side, lesion; its first line has: a"),
+        ("case,side,lesion,Side\n", "utf-8", LabelsColumnsError, "side more than once"),
+        ("case,side,lesion\na,rigth,1\n", "utf-8", LabelsValueError, "line 2: side 'rigth'"),
+        ("case,side,lesion\na,right,2\n", "utf-8", LabelsValueError, "lesion '2' is none of"),
+        ("case,side,lesion\na,right,\n", "utf-8", LabelsValueError, "lesion '' is none of"),
+        ("case,side,lesion\n,right,1\n", "utf-8", LabelsValueError, "no case"),
+        ("case,side,lesion\na,right\n", "utf-8", LabelsValueError, "2 cells under 3 columns"),
+        ("case,side,lesion,size_mm\na,right,1,big\n", "utf-8", LabelsValueError, "is no number"),
+        ("case,side,lesion,size_mm\na,right,1,0\n", "utf-8", LabelsValueError, "0 is no size"),
+        ("case,side,lesion,size_mm\na,right,1,-3\n", "utf-8", LabelsValueError, "-3 is no size"),
+        ("case,side,lesion,size_mm\na,right,1,nan\n", "utf-8", LabelsValueError, "nan is no size"),
+        ("case,side,lesion,size_mm\na,right,0,8\n", "utf-8", LabelsValueError, "where lesion is 0"),
+        (
+            "case,side,lesion\na,right,1\nb,left,0\na,Right,0\n",
+            "utf-8",
+            LabelsDuplicateError,
+            r"a right \(lines 2, 4\)",
+        ),
+    ],
+)
+def test_what_is_refused(
+    tmp_path: Path, text: str, encoding: str, error: type[EvaluateError], says: str
+) -> None:
+    with pytest.raises(error, match=says) as caught:
+        read_labels(labels(tmp_path, text, encoding))
+    assert "labels.csv" in str(caught.value)
+
+
+def test_all_bad_cells_are_counted_and_the_first_shown(tmp_path: Path) -> None:
+    rows = "".join(f"case{number},up,1\n" for number in range(9))
+    with pytest.raises(LabelsValueError, match=r"\(9\): line 2: .*line 6: .*; \.\.\.") as caught:
+        read_labels(labels(tmp_path, "case,side,lesion\n" + rows))
+    assert "line 7" not in str(caught.value)
+
+
+def test_a_file_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(LabelsFileError, match="No such file"):
+        read_labels(tmp_path / "none.csv")
+    with pytest.raises(LabelsFileError, match="cannot read"):
+        read_labels(tmp_path)
+
+
+def test_few() -> None:
+    assert few("abc") == "a, b, c"
+    assert few("abcdefgh") == "a, b, c, d, e and 3 more"
