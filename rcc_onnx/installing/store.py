@@ -8,8 +8,8 @@ lock             held by the command that is changing something
 """
 
 import os
+import secrets
 import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -71,14 +71,12 @@ class Store:
     @contextmanager
     def staging(self) -> Iterator[Path]:
         """An empty folder on the file system of the bundles, removed at the end."""
-        scratch = Path(tempfile.mkdtemp(dir=self.incoming))
+        folder = self._fresh_place()
+        folder.mkdir()
         try:
-            # mkdtemp's own folder is closed to other users; a bundle is as open as umask says.
-            folder = scratch / "bundle"
-            folder.mkdir()
             yield folder
         finally:
-            shutil.rmtree(scratch, ignore_errors=True)
+            shutil.rmtree(folder, ignore_errors=True)
 
     def names(self) -> tuple[str, ...]:
         """Names of all installed bundles, broken ones too. Needs no lock."""
@@ -93,7 +91,7 @@ class Store:
     def put(self, staged: Path, name: str, *, replace: bool) -> None:
         """Move a staged bundle to its place, which is empty unless `replace`.
 
-        At no moment are there neither the old nor the new one: see `data_folder`.
+        At every moment the old one or the new one can be found: see `data_folder`.
 
         Raises:
             BundleInstalledError: the place is taken.
@@ -148,9 +146,13 @@ class Store:
 
     def _discard(self, folder: Path) -> None:
         """Gone in one step, by a rename; deleted after that, now or by the next command."""
-        scratch = Path(tempfile.mkdtemp(dir=self.incoming))
-        folder.rename(scratch / "old")
-        _delete(scratch)
+        rubbish = self._fresh_place()
+        folder.rename(rubbish)
+        _delete(rubbish)
+
+    def _fresh_place(self) -> Path:
+        # tempfile's folders are closed to other users, also once they are moved to the bundles.
+        return self.incoming / secrets.token_hex(8)
 
 
 def user_store() -> Store:

@@ -241,7 +241,7 @@ def test_the_old_one_comes_back_when_the_new_one_cannot_be_moved_in(
     rename = Path.rename
 
     def fails(path: Path, target: Path) -> Path:
-        if path.name == "bundle":
+        if path.parent.name == "incoming":
             raise error
         return rename(path, target)
 
