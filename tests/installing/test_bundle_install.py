@@ -100,7 +100,8 @@ def test_another_of_the_same_name_only_with_replace(home: Path, one: Path, two: 
     run("install", one)
     said = run("install", two, code=2).output
     assert "[bundle-installed]" in said
-    assert "--replace" in said
+    assert "installed (1.0.0)" in said
+    assert "--replace to put this one (2.0.0)" in said
     assert version() == "1.0.0"
     assert "in place of 1.0.0" in run("install", two, "--replace").output
     assert version() == "2.0.0"
@@ -323,6 +324,7 @@ def test_removing_a_link_leaves_what_it_leads_to(home: Path, one: Path) -> None:
     (home / "models" / "tiny").symlink_to(one, target_is_directory=True)
     run("remove", "tiny")
     assert not os.path.lexists(home / "models" / "tiny")
+    assert leftovers(home) == []
     load_bundle(one).check()
 
 
