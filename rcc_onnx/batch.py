@@ -1,58 +1,92 @@
 """Many cases, one after another; a bad one does not stop the others."""
 
 import logging
-import os
+import traceback
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from rcc_onnx.case_files import prepare_output, write_case
+from rcc_onnx.case_names import check_case_name
 from rcc_onnx.engine import Engine
 from rcc_onnx.errors import (
+    AmbiguousInputError,
     BundleError,
-    InputFolderError,
     ProviderError,
     RccOnnxError,
     UnexpectedError,
 )
 from rcc_onnx.findings import CaseResult, FailedCase
-from rcc_onnx.intake import InputIs, find_studies
+from rcc_onnx.intake import InputIs, StudyPlace, find_studies
+from rcc_onnx.pseudonyms import check_out, pseudonyms_of, read_pseudonyms
 from rcc_onnx.stopwatch import StageListener
 
 _log = logging.getLogger(__name__)
 
-MAX_NAME_BYTES = 200
-"""Of a case's name. File systems allow 255 for the names that are made from it."""
-
 
 @dataclass(frozen=True)
 class Case:
-    """A study folder or archive, and the name of its results."""
+    """A study folder or archive, and the name of its results.
+
+    Attributes:
+        hide_names: the name is a pseudonym: no name of a folder or file may be told.
+    """
 
     name: str
     folder: Path
+    hide_names: bool = False
 
 
 def find_cases(
-    folder: Path, out: Path | None = None, input_is: InputIs = InputIs.AUTO
+    folder: Path,
+    out: Path | None = None,
+    input_is: InputIs = InputIs.AUTO,
+    pseudonyms: Path | None = None,
 ) -> tuple[Case, ...]:
     """The cases of an input: one study, or a folder of studies (docs/intake.md).
 
-    Cases come sorted by name; hidden entries, those without any file and `out` are passed over.
+    Cases come sorted by their own names; hidden entries, those without any file and `out` are
+    passed over.
+
+    Args:
+        folder: the input.
+        out: the folder of results.
+        input_is: whether the input is one study or several.
+        pseudonyms: a CSV file with other names for the cases (docs/outputs.md).
 
     Raises:
-        InputFolderError: there is no such folder, nothing in it could be a case, or a name is too
-            long for result files.
+        InputFolderError: there is no such folder, nothing in it could be a case, or a name cannot
+            be that of result files.
         AmbiguousInputError: it may be one study or several.
+        PseudonymsError: the file of pseudonyms cannot be used, or does not name every case.
     """
+    if pseudonyms is not None:
+        return _pseudonymous(folder, out, input_is, pseudonyms)
     cases = tuple(Case(name, path) for name, path in find_studies(folder, out, input_is))
     for case in cases:
-        if len(os.fsencode(case.name)) > MAX_NAME_BYTES:
-            raise InputFolderError(
-                f"{folder}: the name {case.name[:40]}... is too long for the results to be named "
-                f"after it; rename it to at most {MAX_NAME_BYTES} bytes"
-            )
+        check_case_name(case.name, folder)
     return cases
+
+
+def _pseudonymous(
+    folder: Path, out: Path | None, input_is: InputIs, file: Path
+) -> tuple[Case, ...]:
+    """The cases under their pseudonyms, checked before any work."""
+    pseudonyms = read_pseudonyms(file)
+    try:
+        places: Sequence[StudyPlace] = find_studies(folder, out, input_is)
+    except AmbiguousInputError:
+        raise AmbiguousInputError(
+            f"{folder}: it may be one study or several, or two entries would have one name; say "
+            "--input-is, or run without --pseudonyms, which tells the names"
+        ) from None
+    names = [place.name for place in places]
+    chosen = pseudonyms_of(names, pseudonyms, file)
+    if out is not None:
+        check_out(names, out)
+    return tuple(
+        Case(name, place.path, hide_names=True) for name, place in zip(chosen, places, strict=True)
+    )
 
 
 def analyse_cases(
@@ -63,10 +97,15 @@ def analyse_cases(
 ) -> Iterator[CaseResult | FailedCase]:
     """Analyse each case, write its files into `out`, and yield its result.
 
+    The files of the whole run are another thing: `run_files.RunFiles`.
+
     Raises:
+        InputFolderError: a case's name cannot be that of result files.
         ProviderError: the provider cannot run here, so no case could be analysed.
         OutputError: results cannot be written; told before the first case where it can be.
     """
+    for case in cases:
+        check_case_name(case.name, out)
     prepare_output(out)
     for case in cases:
         result = analyse_case(engine, case, listener(case))
@@ -79,14 +118,16 @@ def analyse_case(
 ) -> CaseResult | FailedCase:
     """One case; whatever is wrong with it becomes a `FailedCase`."""
     try:
-        return engine.analyse(case.folder, case.name, listener)
+        return engine.analyse(case.folder, case.name, listener, hide_names=case.hide_names)
     except ProviderError:
         raise
     except RccOnnxError as error:
         return FailedCase(case.name, engine.options.profile, error)
     except Exception as error:
         # A defect of ours or of a library: this case is lost, the night's other cases are not.
-        _log.exception("case %s: unexpected error", case.name)
+        # Not its message, which may quote a patient's data: where it happened is what helps.
+        where = "".join(traceback.format_tb(error.__traceback__))
+        _log.error("case %s: unexpected error %s\n%s", case.name, type(error).__name__, where)
         unexpected = UnexpectedError(
             f"{type(error).__name__} while analysing this case; this is a defect, please report "
             "it with the output of the same command and -v"

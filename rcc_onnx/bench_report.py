@@ -1,17 +1,15 @@
 """What measurements come to: a recommendation, and the document of `rcc-onnx bench --json`."""
 
 import json
-import platform
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from rcc_onnx._version import __version__
 from rcc_onnx.bench import Measurement
 from rcc_onnx.bench_worker import Setup
-from rcc_onnx.cpus import usable_cpus
 from rcc_onnx.errors import OutputError
+from rcc_onnx.machine import machine
 from rcc_onnx.notice import RESEARCH_ONLY
 
 SCHEMA_VERSION = 1
@@ -106,25 +104,3 @@ def _setup_json(one: Measurement) -> dict[str, Any]:
             for answers in one.warm.values()
         ],
     }
-
-
-def machine() -> dict[str, Any]:
-    """What the figures depend on, without a name of the machine or of its user."""
-    return {
-        "rcc_onnx": __version__,
-        "python": platform.python_version(),
-        "system": platform.system(),
-        "processor": processor(),
-        "usable_cpus": usable_cpus(),
-    }
-
-
-def processor() -> str:
-    """The processor's model, as the system names it."""
-    try:
-        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    except OSError:
-        pass
-    return platform.processor() or platform.machine()

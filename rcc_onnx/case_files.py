@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from rcc_onnx.case_json import case_json, picture_name
+from rcc_onnx.case_json import Json, case_json, picture_name
 from rcc_onnx.errors import OutputError
 from rcc_onnx.findings import CaseResult, FailedCase
 from rcc_onnx.notice import RESEARCH_ONLY
@@ -66,14 +66,25 @@ def write_case(result: CaseResult | FailedCase, out: Path, saving: Saving | None
             else:
                 path.unlink(missing_ok=True)
         path = out / f"{result.case}.json"
-        text = json.dumps(case_json(result), indent=2, ensure_ascii=False, allow_nan=False)
-        # File names are bytes on Linux, and old ones are not UTF-8: Python holds such a byte as a
-        # lone surrogate, which is written as JSON's own escape of it.
-        data = (text + "\n").encode("utf-8", "backslashreplace")
+        data = json_bytes(case_json(result))
         write_whole(path, lambda to: to.write_bytes(data))
     except OSError as error:
         raise cannot_write(out, error) from error
     return path
+
+
+def files_of_case(case: str, out: Path) -> tuple[str, ...]:
+    """The names of the files that `write_case` left for a case, the JSON first."""
+    names = [f"{case}.json", *(output.name(case) for output in CASE_OUTPUTS)]
+    return tuple(name for name in names if (out / name).exists())
+
+
+def json_bytes(document: Json) -> bytes:
+    """A document as files hold it."""
+    text = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False)
+    # File names are bytes on Linux, and old ones are not UTF-8: Python holds such a byte as a lone
+    # surrogate, which is written as JSON's own escape of it.
+    return (text + "\n").encode("utf-8", "backslashreplace")
 
 
 def write_whole(path: Path, write: Callable[[Path], object]) -> None:

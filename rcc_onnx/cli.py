@@ -4,7 +4,6 @@ Exit codes: 0 all cases analysed, 1 at least one failed, 2 nothing could be star
 """
 
 import json
-import logging
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -16,6 +15,7 @@ import typer
 
 from rcc_onnx._version import __version__
 from rcc_onnx.cli_evaluate import evaluate
+from rcc_onnx.cli_logs import set_up_logging, silence_warnings
 from rcc_onnx.cli_models import models_app
 from rcc_onnx.cli_shared import EXIT_SOME_FAILED
 from rcc_onnx.cli_shared import console as _console
@@ -23,11 +23,14 @@ from rcc_onnx.cli_shared import errors_end_here as _errors_end_here
 from rcc_onnx.cli_shared import print_error as _print_error
 from rcc_onnx.errors import RccOnnxError
 from rcc_onnx.providers import ProviderName
+from rcc_onnx.schemas import SchemaName, schema_text
 from rcc_onnx.values import InputIs, Precision, Profile, SeriesPolicy
 
 if TYPE_CHECKING:
     from rcc_onnx.batch import Case
     from rcc_onnx.engine import Engine
+    from rcc_onnx.findings import CaseResult, FailedCase
+    from rcc_onnx.progress import CaseProgress
 
 BUNDLES = "the bundle's"
 DEMO_SEED = 9
@@ -73,6 +76,12 @@ PrecisionOption = Annotated[
         "(python -m convert quantize).",
     ),
 ]
+Verbose = Annotated[
+    int,
+    typer.Option(
+        "--verbose", "-v", count=True, help="Log what is done; -vv: also what only defects need."
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for scripts instead of a table.")]
 
 
@@ -81,6 +90,7 @@ def main() -> None:
     if isinstance(sys.stdout, TextIOWrapper):
         # A name that the terminal or log file has no letters for is no reason to lose a batch.
         sys.stdout.reconfigure(errors="backslashreplace")
+    silence_warnings()
     app()
 
 
@@ -156,19 +166,28 @@ def infer(  # noqa: PLR0913, PLR0917  an option each
         float,
         typer.Option(help="A sum this near to its threshold, as a part of it, is borderline."),
     ] = 0.1,
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log what is done.")] = False,
+    pseudonyms: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="CSV with the columns case,pseudonym: the names that results and messages use. "
+            "No name of a folder or file is told then.",
+        ),
+    ] = None,
+    verbose: Verbose = 0,
 ) -> None:
     """Analyse one study or a folder of studies.
 
-    Writes OUT/<case>.json for every case and OUT/<case>_r.png / _l.png for each side with a
-    suspected lesion. Example: rcc-onnx infer studies --out results
+    Writes OUT/<case>.json for every case, OUT/<case>_r.png / _l.png for each side with a suspected
+    lesion, and OUT/results.csv and results.json for all of them.
+    Example: rcc-onnx infer studies --out results
     """
-    _set_up_logging(verbose)
+    set_up_logging(verbose)
     with _errors_end_here():
         from rcc_onnx.batch import find_cases  # noqa: PLC0415  heavy imports only where used
         from rcc_onnx.engine import Engine  # noqa: PLC0415
 
-        cases = find_cases(study, out, input_is)
+        cases = find_cases(study, out, input_is, pseudonyms)
         engine = Engine.load(
             models,
             provider,
@@ -191,25 +210,46 @@ def series_command(
         Path, typer.Argument(metavar="DIR", help="A study: a folder or a zip archive.")
     ],
     as_json: Json = False,
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log what is done.")] = False,
+    free_text: Annotated[
+        bool,
+        typer.Option(
+            "--free-text",
+            help="Show descriptions as the files have them. They may hold a patient's name; by "
+            "default only words are shown that are known to be none.",
+        ),
+    ] = False,
+    verbose: Verbose = 0,
 ) -> None:
     """List the CT series of a study and what could be done with each.
 
     Example: rcc-onnx series study
     """
-    _set_up_logging(verbose)
+    set_up_logging(verbose)
     with _errors_end_here():
         from rcc_onnx.case_json import series_json  # noqa: PLC0415
         from rcc_onnx.display import refused_series, series_table  # noqa: PLC0415
         from rcc_onnx.intake import series_table as read_series_table  # noqa: PLC0415
 
-        rows = read_series_table(study)
+        rows = read_series_table(study, free_text=free_text)
         if as_json:
             print(json.dumps([series_json(row) for row in rows], indent=2))
             return
         _console(soft_wrap=False).print(series_table(rows))
         for line in refused_series(rows):
             print(line)
+
+
+@app.command()
+def schema(
+    name: Annotated[
+        SchemaName, typer.Argument(help="A case's JSON, or results.json of a whole run.")
+    ] = SchemaName.CASE,
+) -> None:
+    """Print the JSON Schema of what `infer` writes.
+
+    Example: rcc-onnx schema results
+    """
+    print(schema_text(name), end="")
 
 
 @app.command()
@@ -225,7 +265,7 @@ def demo(
 
     Example: rcc-onnx demo
     """
-    _set_up_logging(verbose=False)
+    set_up_logging()
     with _errors_end_here():
         from rcc_onnx.batch import Case  # noqa: PLC0415  heavy imports only where used
         from rcc_onnx.demo import make_phantom_folder, truth_line  # noqa: PLC0415
@@ -289,7 +329,7 @@ def bench(  # noqa: PLR0913, PLR0917  an option each
 
     Example: rcc-onnx bench --repeats 3 --plot bench.png
     """
-    _set_up_logging(verbose=False)
+    set_up_logging()
     with _errors_end_here(), tempfile.TemporaryDirectory() as scratch:
         from rich.markup import escape  # noqa: PLC0415  heavy imports only where used
 
@@ -327,43 +367,49 @@ app.command()(evaluate)
 def _run(engine: "Engine", cases: "Sequence[Case]", out: Path) -> int:
     """Analyse the cases, show what comes, and give back the exit code."""
     from rcc_onnx.batch import analyse_cases, exit_code  # noqa: PLC0415  as above
-    from rcc_onnx.display import case_line, results_table, setup_line, shown_warnings  # noqa: PLC0415
-    from rcc_onnx.findings import CaseResult, FailedCase  # noqa: PLC0415
+    from rcc_onnx.display import results_table  # noqa: PLC0415
     from rcc_onnx.notice import RESEARCH_ONLY  # noqa: PLC0415
     from rcc_onnx.progress import CaseProgress  # noqa: PLC0415
+    from rcc_onnx.run_files import RunFiles  # noqa: PLC0415
 
     console = _console()
-    results: list[CaseResult | FailedCase] = []
     broken_off: RccOnnxError | None = None
-    with CaseProgress(console, len(cases)) as progress:
-        try:
+    run = RunFiles(engine.options, cases, out)
+    try:
+        with CaseProgress(console, len(cases)) as progress, run:
             for result in analyse_cases(engine, cases, out, progress.listener):
-                first_answer = not any(isinstance(one, CaseResult) for one in results)
-                if first_answer and isinstance(result, CaseResult):
-                    progress.say(setup_line(result))
-                results.append(result)
-                progress.say(f"[{len(results)}/{len(cases)}] {case_line(result)}")
-                for warning in shown_warnings(result):
-                    progress.say(f"    warning: {warning}")
-        except RccOnnxError as error:
-            if not results:
-                raise
-            broken_off = error
-    console.print(results_table(results))
+                run.add(result)
+                _say(progress, run.results, len(cases))
+    except RccOnnxError as error:
+        if not run.results:
+            raise
+        broken_off = error
+    console.print(results_table(run.results))
     console.print(RESEARCH_ONLY, markup=False)
     console.print(f"Results are in {out}", markup=False)
+    if run.earlier_cases:
+        console.print(
+            f"{run.earlier_cases} results of earlier runs are there too; results.csv and "
+            "results.json do not count them",
+            markup=False,
+        )
     if broken_off is None:
-        return exit_code(results)
+        return exit_code(run.results)
     _print_error(broken_off)
-    print(f"stopped after {len(results)} of {len(cases)} cases", file=sys.stderr)
+    print(f"stopped after {len(run.results)} of {len(cases)} cases", file=sys.stderr)
     return EXIT_SOME_FAILED
 
 
-def _set_up_logging(verbose: bool) -> None:
-    logging.basicConfig(
-        level=logging.INFO if verbose else logging.WARNING,
-        format="%(levelname)s %(name)s: %(message)s",
-        stream=sys.stderr,
-    )
-    # pydicom logs what decoders tried, with tracebacks, and may quote a patient's data.
-    logging.getLogger("pydicom").setLevel(logging.CRITICAL)
+def _say(
+    progress: "CaseProgress", results: "Sequence[CaseResult | FailedCase]", cases: int
+) -> None:
+    """The last result in a line; before the first answer, what gives it."""
+    from rcc_onnx.display import case_line, setup_line, shown_warnings  # noqa: PLC0415
+    from rcc_onnx.findings import CaseResult  # noqa: PLC0415
+
+    *earlier, result = results
+    if isinstance(result, CaseResult) and not any(isinstance(one, CaseResult) for one in earlier):
+        progress.say(setup_line(result))
+    progress.say(f"[{len(results)}/{cases}] {case_line(result)}")
+    for warning in shown_warnings(result):
+        progress.say(f"    warning: {warning}")

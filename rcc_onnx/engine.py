@@ -132,7 +132,12 @@ class Engine:
         return cls(options, named)
 
     def analyse(
-        self, path: str | Path, case: str | None = None, listener: StageListener | None = None
+        self,
+        path: str | Path,
+        case: str | None = None,
+        listener: StageListener | None = None,
+        *,
+        hide_names: bool = False,
     ) -> CaseResult:
         """Analyse one study.
 
@@ -140,16 +145,23 @@ class Engine:
             path: folder or zip archive of one study.
             case: name for the result; the folder's or archive's own if None.
             listener: told the stage and how much of it is done.
+            hide_names: the result, messages and logs call the study by `case`, and its files by
+                number in the order of their names.
 
         Raises:
+            OptionError: `hide_names` without `case`.
             IntakeError: the folder does not hold one study that can be analysed without guessing.
             BundleError: no bundle, or more than one, is meant for such a study.
             ProviderError, NetworkError: the networks cannot run.
         """
         folder = Path(path)
+        if hide_names and case is None:
+            raise OptionError("names can be hidden only where `case` says what to call the study")
         watch = Stopwatch(listener)
         with watch.stage("reading_headers"):
-            study = read_study(folder, self.options.profile, self.options.wish)
+            shown_as = case if hide_names else None
+            options = self.options
+            study = read_study(folder, options.profile, options.wish, shown_as=shown_as)
         kind: StudyKind = "digital-phantom" if study.is_digital_phantom else "patient"
         with watch.stage("loading_networks"):
             loaded = self._networks_for(kind)

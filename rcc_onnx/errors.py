@@ -675,3 +675,48 @@ class MasksMissingError(MaskError, FileNotFoundError):
     """There is not one pair of a predicted and a reference mask."""
 
     code = "masks-missing"
+
+
+# --- Tables and pseudonyms -----------------------------------------------------------------------
+
+
+class ReservedNameError(InputFolderError):
+    """A case has a name that the files of the whole run have."""
+
+    code = "reserved-name"
+
+
+class PseudonymsError(RccOnnxError, ValueError):
+    """The file of pseudonyms cannot be used. Lines are named, cases are not."""
+
+    code = "pseudonyms"
+
+
+class PseudonymsFileError(PseudonymsError):
+    """The file is missing, is no CSV in UTF-8, or has other columns than `case,pseudonym`."""
+
+    code = "pseudonyms-file"
+
+
+class PseudonymMissingError(PseudonymsError, LookupError):
+    """A case has no pseudonym."""
+
+    code = "pseudonym-missing"
+
+
+class PseudonymDuplicateError(PseudonymsError):
+    """A case has two lines, or two names differ in nothing that every file system can tell."""
+
+    code = "pseudonym-duplicate"
+
+
+class PseudonymUnsafeError(PseudonymsError):
+    """A pseudonym cannot be a file's name everywhere, or gives a case's own name away."""
+
+    code = "pseudonym-unsafe"
+
+
+class PseudonymsOutError(PseudonymsError):
+    """The output folder holds results under the cases' own names."""
+
+    code = "pseudonyms-out"

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from rcc_onnx.header_text import uid
 from rcc_onnx.measures import (
     KidneyMeasures,
     LesionMeasures,
@@ -41,7 +42,7 @@ def lesion_json(lesion: LesionMeasures) -> Json:
         "longest_axial_diameter": {
             "mm": _rounded(diameter.length_mm),
             "slice": diameter.slice,
-            "sop_instance_uid": diameter.sop_instance_uid,
+            "sop_instance_uid": uid(diameter.sop_instance_uid),
             "frame": diameter.frame,
             "ends_row_column": [list(end) for end in diameter.ends_file],
             "ends_lps_mm": [_position(end) for end in diameter.ends_lps_mm],
@@ -49,7 +50,7 @@ def lesion_json(lesion: LesionMeasures) -> Json:
         "centre_lps_mm": _position(lesion.centre_lps_mm),
         "box": {
             "slices": list(box.slices),
-            "sop_instance_uids": list(box.sop_instance_uids),
+            "sop_instance_uids": [uid(one) for one in box.sop_instance_uids],
             "rows": list(box.rows),
             "columns": list(box.columns),
             "lowest_lps_mm": _position(box.lowest_lps_mm),

@@ -1,5 +1,6 @@
 """The commands as a user runs them: what they print, write, and exit with."""
 
+import csv
 import json
 import os
 import re
@@ -125,7 +126,19 @@ def test_infer_says_when_a_case_failed(phantom: Path, tiny_bundle: Path, tmp_pat
     assert result.exit_code == 1
     assert "bad: FAILED [no-dicom]" in result.output
     assert re.search(r"│ bad +│ failed +│", result.output)
-    assert {path.name for path in (tmp_path / "out").glob("*.json")} == {"bad.json", "good.json"}
+    assert {path.name for path in (tmp_path / "out").glob("*.json")} == {
+        "bad.json",
+        "good.json",
+        "results.json",
+    }
+    with (tmp_path / "out" / "results.csv").open(encoding="utf-8", newline="") as table:
+        rows = list(csv.DictReader(table))
+    assert [(row["case"], row["side"], row["error_code"]) for row in rows] == [
+        ("bad", "right", "no-dicom"),
+        ("bad", "left", "no-dicom"),
+        ("good", "right", ""),
+        ("good", "left", ""),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -283,20 +296,27 @@ def test_a_disk_that_fills_up_leaves_what_was_done(
     assert result.exit_code == 1
     assert "error [output]: No space left" in result.output
     assert "stopped after 1 of 3 cases" in result.output
-    assert [one.name for one in out.glob("*.json")] == ["a.json"]
+    assert {one.name for one in out.glob("*.json")} == {"a.json", "results.json"}
+    document = json.loads((out / "results.json").read_text())
+    assert document["stopped_by"] == "output"
+    assert document["not_reached"] == ["b", "c"]
 
 
 def test_ctrl_c_ends_with_130(
     phantom: Path, tiny_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def interrupt(*_: object) -> None:
+    def interrupt(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr("rcc_onnx.engine.read_study", interrupt)
     result = run("infer", phantom, "--out", tmp_path / "out", "--models", tiny_bundle)
     assert result.exit_code == 130
     assert "interrupted" in result.output
-    assert list((tmp_path / "out").iterdir()) == []
+    out = tmp_path / "out"
+    assert {one.name for one in out.iterdir()} == {"results.csv", "results.json"}
+    document = json.loads((out / "results.json").read_text())
+    assert document["stopped_by"] == "interrupted"
+    assert document["not_reached"] == ["case[1]"]
 
 
 @pytest.fixture
@@ -316,8 +336,9 @@ def test_series_lists_what_can_be_done_with_each(two_series: Path) -> None:
     (two_series / "SE1" / "004.dcm").unlink()
     result = run("series", two_series)
     assert result.exit_code == 0
+    assert "venous" in result.output
     # Square brackets in a description are no markup.
-    assert "[venous]" in result.output
+    assert "[venous]" in run("series", two_series, "--free-text").output
     assert "series 1 [missing-slices]: SE1/003.dcm and SE1/005.dcm" in result.output
     rows = json.loads(run("series", two_series, "--json").output)
     assert [row["verdict"] for row in rows] == ["missing-slices", "suitable"]
@@ -352,7 +373,11 @@ def test_input_is(two_series: Path, tiny_bundle: Path, tmp_path: Path) -> None:
     out = tmp_path / "results"
     options = ("--out", out, "--models", tiny_bundle, "--provider", "cpu")
     assert run("infer", two_series, *options, "--input-is", "studies").exit_code == 0
-    assert {one.name for one in out.glob("*.json")} == {"SE1.json", "SE2.json"}
+    assert {one.name for one in out.glob("*.json")} == {
+        "SE1.json",
+        "SE2.json",
+        "results.json",
+    }
 
 
 def test_the_verdict_is_in_the_log(two_series: Path, caplog: pytest.LogCaptureFixture) -> None:

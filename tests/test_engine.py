@@ -19,7 +19,8 @@ from tests.dicom_factory import body_volume, ct_series, write_series
 from tests.tiny_networks import write_bundle
 
 NOT_HERE = "directml" if sys.platform == "darwin" else "coreml"
-EXAMPLE = Path(__file__).parent.parent / "examples" / "analyse_studies.py"
+EXAMPLES = Path(__file__).parent.parent / "examples"
+EXAMPLE = EXAMPLES / "analyse_studies.py"
 
 
 @pytest.fixture(scope="module")
@@ -149,3 +150,24 @@ def test_the_example_runs(
     said = capsys.readouterr().out
     assert "phantom one: right:" in said
     assert "missing: not analysed [folder-not-found]" in said
+
+
+def test_the_example_of_a_cohort_writes_what_the_command_writes(
+    phantom: Path, tiny_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    example = str(EXAMPLES / "analyse_cohort.py")
+    arguments = [example, str(tiny_bundle), str(phantom.parent), str(tmp_path)]
+    monkeypatch.setattr(sys, "argv", arguments)
+    runpy.run_path(example, run_name="__main__")
+    written = {path.name for path in tmp_path.iterdir()}
+    assert {"results.csv", "results.json", "phantom one.json"} <= written
+
+
+def test_names_are_hidden_behind_a_case_only(tiny_bundle: Path, phantom: Path) -> None:
+    engine = Engine.load(tiny_bundle, "cpu")
+    with pytest.raises(OptionError, match="what to call the study"):
+        engine.analyse(phantom, hide_names=True)
+    result = engine.analyse(phantom, "P1", hide_names=True)
+    assert result.case == "P1"
+    assert result.intake is not None
+    assert result.intake.first == "file-000001"

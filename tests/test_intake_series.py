@@ -226,9 +226,11 @@ def test_a_text_of_the_file_gives_the_terminal_no_orders(tmp_path):
     for dataset in series:
         dataset.ConvolutionKernel, dataset.SeriesNumber = "B30\x1b[2Jf", "1"
         dataset.SeriesDescription = "a\x1b]0;b\x07"
-    (row,) = series_table(write_series(tmp_path, series))
+    (row,) = series_table(write_series(tmp_path, series), free_text=True)
     assert row.kernel == "B30[2Jf"
     assert row.description.isprintable()
+    (row,) = series_table(tmp_path)
+    assert (row.kernel, row.description) == ("B30 ?", "a 0 b")
 
 
 def test_the_list_tells_them_apart(three):

@@ -1,5 +1,6 @@
 """What a hospital asks: no TensorFlow at run time, no network, nothing left outside the results."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -95,6 +96,7 @@ def test_the_wheel_holds_what_it_must(installed: Path) -> None:
     }
     assert source <= files
     assert "rcc_onnx/py.typed" in files
+    assert {f"rcc_onnx/schemas/{name}.json" for name in ("case", "results")} <= files
     assert {
         f"rcc_onnx/models/phantom/{name}"
         for name in ("manifest.json", "kidney.onnx", "lesion.onnx", "MODEL_CARD.md")
@@ -112,6 +114,12 @@ def test_analysis_needs_neither_tensorflow_nor_onnx(
     assert done.returncode == 0, done.stderr
     assert str(installed) in done.stdout
     assert (out / "study.json").is_file()
+
+
+def test_the_wheel_prints_its_schemas(installed: Path, tmp_path: Path) -> None:
+    for name in ("case", "results"):
+        done = run(MAIN, installed, tmp_path / "home", "schema", name)
+        assert json.loads(done.stdout)["$id"] == f"urn:rcc-onnx:schema:{name}:1"
 
 
 def test_importing_pulls_in_nothing_heavy(installed: Path, tmp_path: Path) -> None:

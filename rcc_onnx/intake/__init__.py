@@ -8,7 +8,7 @@ only when a stage asks for a slice.
 from pathlib import Path
 
 from rcc_onnx.errors import OptionError
-from rcc_onnx.intake.candidates import read_contents
+from rcc_onnx.intake.candidates import as_recorded, read_contents
 from rcc_onnx.intake.cases import StudyPlace, find_studies
 from rcc_onnx.intake.choosing import SeriesWish
 from rcc_onnx.intake.headers import SliceHeader
@@ -44,11 +44,20 @@ def check_wish(profile: Profile, wish: SeriesWish) -> None:
         )
 
 
-def read_study(root: Path, profile: Profile, wish: SeriesWish | None = None) -> Study:
+def read_study(
+    root: Path, profile: Profile, wish: SeriesWish | None = None, *, shown_as: str | None = None
+) -> Study:
     """The one CT series of a folder or zip archive, by the rules of a profile (docs/pipeline.md
     section 1; docs/intake.md).
 
     Headers are read, pixels not, unless copies of slices must be told from different ones.
+
+    Args:
+        root: the folder or archive.
+        profile: which rules.
+        wish: which series; None: the only suitable one.
+        shown_as: what messages and the record call the study, where no name of a folder or file
+            may be told; files are then called by number, in the order of their names.
 
     Raises:
         IntakeError: one of its leaves, for anything that would have to be guessed.
@@ -57,14 +66,20 @@ def read_study(root: Path, profile: Profile, wish: SeriesWish | None = None) -> 
     wish = wish or SeriesWish()
     check_wish(profile, wish)
     if profile is Profile.NOTEBOOK:
-        return read_notebook_study(root)
-    return read_standard_study(root, wish)
+        return read_notebook_study(root, shown_as)
+    return read_standard_study(root, wish, shown_as)
 
 
-def series_table(root: Path) -> tuple[SeriesRow, ...]:
+def series_table(root: Path, *, free_text: bool = False) -> tuple[SeriesRow, ...]:
     """Every series of a study with its verdict, by series number.
+
+    Args:
+        root: the folder or archive.
+        free_text: give texts as the files have them, which may hold a patient's name, instead of
+            the words that are known to be harmless.
 
     Raises:
         IntakeError: nothing there is a CT slice.
     """
-    return tuple(one.row for one in read_contents(root).candidates)
+    candidates = read_contents(root).candidates
+    return tuple(as_recorded(one) if free_text else one.row for one in candidates)

@@ -3,10 +3,11 @@
 import logging
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rcc_onnx.errors import DuplicatePositionsError, IntakeError, NoCtError, NoDicomError
+from rcc_onnx.header_text import agent_words, kernel_words, protocol_words, terms, uid, whole_number
 from rcc_onnx.intake.classify import why_no_slice
 from rcc_onnx.intake.duplicates import drop_copies
 from rcc_onnx.intake.grouping import Group, group_slices, split_by_marks, split_by_turns
@@ -15,6 +16,7 @@ from rcc_onnx.intake.reading import read_headers
 from rcc_onnx.intake.series import Stack, judge
 from rcc_onnx.intake.sources import LeftOut, find_sources
 from rcc_onnx.intake_record import SeriesRow
+from rcc_onnx.vocabulary import IMAGE_TYPES
 
 _log = logging.getLogger(__name__)
 
@@ -42,26 +44,31 @@ class Contents:
     """All that a study folder holds.
 
     Attributes:
+        root: what messages call it.
         candidates: sorted by series number and name; at least one.
         left_out: files that are no CT slices.
         files_found: files at any depth.
     """
 
-    root: Path
+    root: str
     candidates: tuple[Candidate, ...]
     left_out: tuple[LeftOut, ...]
     files_found: int
 
 
-def read_contents(root: Path) -> Contents:
+def read_contents(root: Path, shown_as: str | None = None) -> Contents:
     """Read all headers of a folder or archive, group the slices, and judge each group.
+
+    Args:
+        root: the folder or archive.
+        shown_as: what messages call it, where no name of a folder or file may be told.
 
     Raises:
         FolderNotFoundError, TooManyFilesError, ArchiveError: the folder or archive itself.
         NoDicomError: no DICOM file in it.
         NoCtError: DICOM files, but none is a CT slice.
     """
-    sources, left_out = find_sources(root)
+    sources, left_out = find_sources(root, shown_as)
     found = len(sources) + len(left_out)
     headers, unread = read_headers(sources)
     left_out += unread
@@ -76,10 +83,10 @@ def read_contents(root: Path) -> Contents:
             no_slices[LeftOut(header.source.name, reason)] = None
     left_out += no_slices
     if not slices:
-        raise _nothing_to_read(root, len(headers), left_out)
+        raise _nothing_to_read(shown_as or str(root), len(headers), left_out)
     judged = [one for group in group_slices(slices) for one in _judge_group(group)]
-    _log.info("%s: %d files, %d CT slices", root.name, found, len(slices))
-    return Contents(root, _labelled(judged), tuple(left_out), found)
+    _log.info("%s: %d files, %d CT slices", shown_as or root.name, found, len(slices))
+    return Contents(shown_as or str(root), _labelled(judged), tuple(left_out), found)
 
 
 @dataclass(frozen=True)
@@ -137,7 +144,7 @@ def _labelled(judged: Sequence[_Judged]) -> tuple[Candidate, ...]:
         )
 
     ordered = sorted(judged, key=key)
-    numbers = [one.headers[0].series_number or "none" for one in ordered]
+    numbers = [whole_number(one.headers[0].series_number) or "none" for one in ordered]
     shared = {number for number, times in Counter(numbers).items() if times > 1}
     seen: Counter[str] = Counter()
     candidates = []
@@ -152,17 +159,16 @@ def _labelled(judged: Sequence[_Judged]) -> tuple[Candidate, ...]:
 
 def _row(label: str, one: _Judged) -> SeriesRow:
     first, stack = one.headers[0], one.stack
-    thickness = first.slice_thickness
-    contrast = next((header.contrast for header in one.headers if header.contrast), "")
+    thickness, contrast = first.slice_thickness, _contrast(one.headers)
     return SeriesRow(
         label=label,
-        uid=first.series_uid,
-        study_uid=first.study_uid,
-        number=first.series_number,
-        description=first.series_description,
-        image_type="\\".join(first.image_type),
-        contrast=contrast,
-        kernel=first.kernel,
+        uid=uid(first.series_uid),
+        study_uid=uid(first.study_uid),
+        number=whole_number(first.series_number),
+        description=protocol_words(first.series_description),
+        image_type=terms(first.image_type, IMAGE_TYPES),
+        contrast=agent_words(contrast),
+        kernel=kernel_words(first.kernel),
         slices=len(one.headers),
         rows=first.rows,
         columns=first.columns,
@@ -174,8 +180,24 @@ def _row(label: str, one: _Judged) -> SeriesRow:
     )
 
 
+def as_recorded(one: Candidate) -> SeriesRow:
+    """The row with its texts as the files have them: they may hold a patient's name."""
+    first = one.headers[0]
+    return replace(
+        one.row,
+        description=first.series_description,
+        image_type="\\".join(first.image_type),
+        contrast=_contrast(one.headers),
+        kernel=first.kernel,
+    )
+
+
+def _contrast(headers: Sequence[SliceHeader]) -> str:
+    return next((header.contrast for header in headers if header.contrast), "")
+
+
 def _nothing_to_read(
-    root: Path, dicom_files: int, left_out: Sequence[LeftOut]
+    root: str, dicom_files: int, left_out: Sequence[LeftOut]
 ) -> NoDicomError | NoCtError:
     counts = Counter(file.reason for file in left_out)
     listed = ", ".join(f"{count} x {reason}" for reason, count in counts.most_common(10))

@@ -1,6 +1,10 @@
 """Which images could be CT slices at all, told from their headers alone."""
 
+from collections.abc import Collection
+
+from rcc_onnx.header_text import term
 from rcc_onnx.intake.headers import CT_CLASSES, SliceHeader
+from rcc_onnx.vocabulary import MODALITIES, PHOTOMETRIC_INTERPRETATIONS
 
 MEDIA_DIRECTORY = "1.2.840.10008.1.3.10"
 SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
@@ -30,19 +34,20 @@ def why_no_slice(header: SliceHeader) -> str | None:
     """
     sop_class = header.sop_class_uid
     modality = header.modality or ("CT" if sop_class in CT_CLASSES else "")
+    photometric = header.photometric_interpretation
     words = {word.upper() for word in header.image_type}
     reasons = {
         "DICOMDIR": sop_class == MEDIA_DIRECTORY,
         "secondary capture": sop_class.startswith(SECONDARY_CAPTURE) or "SCREEN SAVE" in words,
         "structured report": sop_class.startswith(STRUCTURED_REPORT),
-        f"modality {_word(modality)}": modality != "CT",
+        f"modality {_word(modality, MODALITIES)}": modality != "CT",
         "SOP class of no CT image": sop_class != "" and sop_class not in CT_CLASSES,
         "no image": not (header.rows > 0 and header.columns > 0),
         "matrix too large": max(header.rows, header.columns) > MAX_MATRIX,
         "multi-frame image without functional groups": header.frames > 1,
         "colour image": header.samples_per_pixel != 1,
-        f"photometric interpretation {_word(header.photometric_interpretation)}": (
-            header.photometric_interpretation != "MONOCHROME2"
+        f"photometric interpretation {_word(photometric, PHOTOMETRIC_INTERPRETATIONS)}": (
+            photometric != "MONOCHROME2"
         ),
         "localizer": "LOCALIZER" in words,
         "projection": bool(words & PROJECTIONS),
@@ -51,8 +56,5 @@ def why_no_slice(header: SliceHeader) -> str | None:
     return next((reason for reason, applies in reasons.items() if applies), None)
 
 
-def _word(said: str) -> str:
-    """A code string as it may be shown: what is no code string is not (it may be anything)."""
-    if not said:
-        return "not given"
-    return said if len(said) <= 16 and said.replace("_", "").replace(" ", "").isalnum() else "?"
+def _word(said: str, known: Collection[str]) -> str:
+    return term(said, known) or "not given"

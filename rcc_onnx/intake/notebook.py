@@ -14,13 +14,15 @@ from rcc_onnx.errors import (
     NotebookStopsError,
     SpacingRangeError,
 )
+from rcc_onnx.header_text import term, uid
 from rcc_onnx.intake.headers import SliceHeader
 from rcc_onnx.intake.reading import read_headers
-from rcc_onnx.intake.sources import LeftOut, Source, list_files
+from rcc_onnx.intake.sources import LeftOut, Source, list_files, without_names
 from rcc_onnx.intake.study import NETWORK_SLICE_MM, Study, StudySlice
 from rcc_onnx.intake_record import IntakeRecord
 from rcc_onnx.placement import AxisTurn
 from rcc_onnx.values import Profile
+from rcc_onnx.vocabulary import PATIENT_POSITIONS
 
 SMALLEST_MM = 1e-3
 LARGEST_MM = 100.0
@@ -28,22 +30,24 @@ LARGEST_MM = 100.0
 image that no memory holds."""
 
 
-def read_notebook_study(folder: Path) -> Study:
+def read_notebook_study(folder: Path, shown_as: str | None = None) -> Study:
     """Every `*.dcm` of the folder, sorted by name as text; stride from the first one's thickness.
 
     Raises:
         IntakeError: no such folder, no such file, or a file the notebook could not use.
     """
-    files = list_files(folder)
+    files = list_files(folder, shown_as)
     chosen = [path for path in files if path.name.endswith(".dcm")]
     if not chosen:
         raise NoDicomError(
-            f"{folder}: no file named *.dcm, and the notebook profile reads no other; use the "
-            "standard profile, which takes DICOM files of any name"
+            f"{shown_as or folder}: no file named *.dcm, and the notebook profile reads no other; "
+            "use the standard profile, which takes DICOM files of any name"
         )
-    headers, unread = read_headers(
-        [Source(path.name, path, path.stat().st_size) for path in chosen]
-    )
+    sources = [Source(path.name, path, path.stat().st_size) for path in chosen]
+    others = [LeftOut(path.name, "not named *.dcm") for path in files if path not in set(chosen)]
+    if shown_as is not None:
+        sources, others = without_names(sources, others)
+    headers, unread = read_headers(sources)
     unusable = [*unread, *(LeftOut(h.file_name, "multi-frame image") for h in headers if _many(h))]
     if unusable:
         raise NotebookStopsError(
@@ -59,9 +63,7 @@ def read_notebook_study(folder: Path) -> Study:
         spacing_zyx_mm=(thickness, *slices[0].spacing_yx_mm),
         stride=math.ceil(NETWORK_SLICE_MM / thickness),
         files_found=len(files),
-        left_out=tuple(
-            LeftOut(path.name, "not named *.dcm") for path in files if path not in set(chosen)
-        ),
+        left_out=tuple(others),
         record=_record(headers),
     )
 
@@ -84,8 +86,8 @@ def _record(headers: Sequence[SliceHeader]) -> IntakeRecord:
         transpose=False,
         flip_rows=False,
         flip_columns=False,
-        patient_position=first.patient_position,
-        transfer_syntax=first.transfer_syntax_uid,
+        patient_position=term(first.patient_position, PATIENT_POSITIONS),
+        transfer_syntax=uid(first.transfer_syntax_uid),
         lossy=any(header.lossy for header in headers),
         warnings=(),
     )

@@ -21,6 +21,7 @@ from rcc_onnx.errors import (
     StoredBitsError,
     TransferSyntaxError,
 )
+from rcc_onnx.header_text import without_quotes
 from rcc_onnx.hu_image import HuImage, Mask
 from rcc_onnx.intake.codestream import check_size
 from rcc_onnx.intake.deflated import DeflatedTooLargeError, open_dataset
@@ -264,5 +265,4 @@ def _shown(uid: UID) -> str:
 
 def _first_line(error: BaseException) -> str:
     """Enough of a decoder's message to tell what broke."""
-    lines = str(error).splitlines()
-    return lines[0][:200] if lines else type(error).__name__
+    return without_quotes(str(error)) or type(error).__name__

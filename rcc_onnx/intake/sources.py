@@ -5,8 +5,8 @@ Nothing is ever unpacked to disk, so no name in an archive can lead outside of a
 
 import io
 import os
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
@@ -32,7 +32,7 @@ class Source:
 
     Attributes:
         name: path below the study's folder, with `/`; for a member of an archive, the archive's
-            name comes first.
+            name comes first. Or a number, where names are not to be told (`without_names`).
         path: the file on disk: the archive, for a member.
         size: bytes, unpacked.
     """
@@ -61,37 +61,59 @@ class Source:
         return self.path.open("rb")
 
 
-def list_files(folder: Path) -> list[Path]:
+def list_files(folder: Path, shown_as: str | None = None) -> list[Path]:
     """The files of the folder itself, not of folders in it, sorted by name as text.
 
     Raises:
         FolderNotFoundError: no such folder.
     """
     if not folder.is_dir():
-        raise FolderNotFoundError(f"{folder}: no such folder; give the folder of one CT study")
+        raise FolderNotFoundError(
+            f"{shown_as or folder}: no such folder; give the folder of one CT study"
+        )
     return sorted((path for path in folder.iterdir() if path.is_file()), key=lambda p: p.name)
 
 
-def find_sources(root: Path) -> tuple[list[Source], list[LeftOut]]:
+def find_sources(root: Path, shown_as: str | None = None) -> tuple[list[Source], list[LeftOut]]:
     """Every file of a study, at any depth and inside zip archives, sorted by name; and what is no
     file to be read. Links to folders are not followed, hidden folders are searched.
 
     Args:
         root: a folder or a zip archive.
+        shown_as: what messages call it, where no name of a folder or file may be told.
 
     Raises:
         FolderNotFoundError: neither; other files are not looked into.
         ArchiveError: an archive breaks a limit, or is no archive.
         TooManyFilesError: more than a study can have.
     """
+    called = shown_as or str(root)
     if root.is_file():
         if root.suffix.lower() != ".zip":
             raise FolderNotFoundError(
-                f"{root}: is no folder and no zip archive; give the folder that it lies in"
+                f"{called}: is no folder and no zip archive; give the folder that it lies in"
             )
-        return _members(root, "")
+        found = _members(root, "", shown_as or root.name)
+        return found if shown_as is None else without_names(*found)
     if not root.is_dir():
-        raise FolderNotFoundError(f"{root}: no such folder; give the folder of one CT study")
+        raise FolderNotFoundError(f"{called}: no such folder; give the folder of one CT study")
+    found = _files(root, shown_as)
+    return found if shown_as is None else without_names(*found)
+
+
+def without_names(
+    sources: Sequence[Source], left_out: Sequence[LeftOut]
+) -> tuple[list[Source], list[LeftOut]]:
+    """The same with `file-000001`, `file-000002` ... in the order of their names for names."""
+    names = sorted({*(one.name for one in sources), *(one.file_name for one in left_out)})
+    number = {name: f"file-{place:06}" for place, name in enumerate(names, start=1)}
+    return (
+        [replace(one, name=number[one.name]) for one in sources],
+        [LeftOut(number[one.file_name], one.reason) for one in left_out],
+    )
+
+
+def _files(root: Path, shown_as: str | None) -> tuple[list[Source], list[LeftOut]]:
     sources: list[Source] = []
     left_out: list[LeftOut] = []
     for path in _walk(root):
@@ -104,14 +126,16 @@ def find_sources(root: Path) -> tuple[list[Source], list[LeftOut]]:
         if not path.is_file():
             left_out.append(LeftOut(name, "not a plain file"))
         elif is_archive(path):
-            inside, passed_over = _members(path, f"{name}/")
+            inside, passed_over = _members(
+                path, f"{name}/", name if shown_as is None else f"an archive in {shown_as}"
+            )
             sources += inside
             left_out += passed_over
         else:
             sources.append(Source(name, path, size))
         if len(sources) + len(left_out) > MAX_FILES:
             raise TooManyFilesError(
-                f"{root}: more than {MAX_FILES} files; give the folder of one study"
+                f"{shown_as or root}: more than {MAX_FILES} files; give the folder of one study"
             )
     return sorted(sources, key=lambda one: one.name), left_out
 
@@ -136,8 +160,8 @@ def _walk(root: Path) -> Iterator[Path]:
             yield Path(folder, name)
 
 
-def _members(path: Path, prefix: str) -> tuple[list[Source], list[LeftOut]]:
-    archive = open_archive(path, path.name if not prefix else prefix.rstrip("/"))
+def _members(path: Path, prefix: str, called: str) -> tuple[list[Source], list[LeftOut]]:
+    archive = open_archive(path, called)
     sources, left_out = [], []
     for info in archive.members:
         name = prefix + info.filename

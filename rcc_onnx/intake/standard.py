@@ -3,6 +3,7 @@
 import logging
 from pathlib import Path
 
+from rcc_onnx.header_text import term, uid
 from rcc_onnx.intake.candidates import Candidate, Contents, read_contents
 from rcc_onnx.intake.choosing import TEST_SLICES, TOO_SHORT_MM, SeriesWish, choose
 from rcc_onnx.intake.reading import DAMAGED
@@ -11,17 +12,18 @@ from rcc_onnx.intake.sources import LeftOut
 from rcc_onnx.intake.study import Study
 from rcc_onnx.intake_record import IntakeRecord, Note
 from rcc_onnx.values import Profile
+from rcc_onnx.vocabulary import PATIENT_POSITIONS
 
 _log = logging.getLogger(__name__)
 
 
-def read_standard_study(root: Path, wish: SeriesWish) -> Study:
+def read_standard_study(root: Path, wish: SeriesWish, shown_as: str | None = None) -> Study:
     """The one axial CT series of a folder or archive that is suitable or was asked for, head first.
 
     Raises:
         IntakeError: one of its leaves, for anything that would have to be guessed.
     """
-    contents = read_contents(root)
+    contents = read_contents(root, shown_as)
     chosen, because = choose(contents, wish)
     if chosen.stack is None:
         raise AssertionError("a candidate without a stack cannot be chosen")
@@ -64,8 +66,8 @@ def _record(contents: Contents, chosen: Candidate, stack: Stack, because: str) -
         transpose=stack.turn.transpose,
         flip_rows=stack.turn.flip_rows,
         flip_columns=stack.turn.flip_columns,
-        patient_position=first.patient_position,
-        transfer_syntax=first.transfer_syntax_uid,
+        patient_position=term(first.patient_position, PATIENT_POSITIONS),
+        transfer_syntax=uid(first.transfer_syntax_uid),
         lossy=any(one.header.lossy for one in stack.slices),
         warnings=(*warnings_of(stack), *_warnings(contents, chosen)),
     )

@@ -1,0 +1,55 @@
+"""What a run's figures and answers depend on beside its options: the software and the machine."""
+
+import platform
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from rcc_onnx._version import __version__
+from rcc_onnx.cpus import usable_cpus
+
+PACKAGES = (
+    "numpy",
+    "Pillow",
+    "pydicom",
+    "pylibjpeg",
+    "pylibjpeg-openjpeg",
+    "pylibjpeg-rle",
+    "pyjpegls",
+    "python-gdcm",
+)
+"""That compute with pixels, or decode them."""
+
+
+def machine() -> dict[str, Any]:
+    """What the figures depend on, without a name of the machine or of its user."""
+    return {
+        "rcc_onnx": __version__,
+        "python": platform.python_version(),
+        "system": platform.system(),
+        "processor": processor(),
+        "usable_cpus": usable_cpus(),
+    }
+
+
+def packages() -> dict[str, str | None]:
+    """Versions of the packages that an answer may hang on; None where one is not installed."""
+    return {name: _version(name) for name in PACKAGES}
+
+
+def processor() -> str:
+    """The processor's model, as the system names it."""
+    try:
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()
+
+
+def _version(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None

@@ -1,0 +1,170 @@
+"""The files of a whole run, beside those of its cases: `results.csv`, `results.json`.
+
+with RunFiles(engine.options, cases, out) as run:
+    for result in analyse_cases(engine, cases, out):
+        run.add(result)
+"""
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from rcc_onnx.batch import Case
+from rcc_onnx.case_files import cannot_write, json_bytes, prepare_output, write_whole
+from rcc_onnx.case_json import case_json
+from rcc_onnx.engine import Options
+from rcc_onnx.errors import OutputError, RccOnnxError
+from rcc_onnx.findings import CaseResult, FailedCase
+from rcc_onnx.results_table import results_csv
+from rcc_onnx.run_json import Run, run_json
+
+_log = logging.getLogger(__name__)
+
+INTERRUPTED = "interrupted"
+_OURS = (b'"rcc_onnx_version": ', b'\n  "case": ')
+"""In the first lines of each case's JSON."""
+_FIRST_BYTES = 400
+
+
+@dataclass(frozen=True)
+class RunOutput:
+    """One file of a run. `write` puts it into the path that it is given, of the same suffix."""
+
+    name: str
+    write: Callable[[Run, Path], object]
+
+
+class RunFiles:
+    """Takes the results of a run as they come and writes its files when it ends, however it ends.
+
+    Those of an earlier run in the same folder are removed at the start, so that a run that is
+    killed leaves no table that its cases do not fit.
+    """
+
+    def __init__(self, options: Options, cases: Sequence[Case], out: Path) -> None:
+        self._cases = tuple(cases)
+        self._out = out
+        self._options = options_json(options, pseudonyms=any(one.hide_names for one in cases))
+        self._results: list[CaseResult | FailedCase] = []
+
+    def __enter__(self) -> Self:
+        """Raises OutputError if files cannot be written there."""
+        prepare_output(self._out)
+        try:
+            for output in RUN_OUTPUTS:
+                (self._out / output.name).unlink(missing_ok=True)
+        except OSError as error:
+            raise cannot_write(self._out, error) from error
+        self._started = datetime.now(UTC)
+        return self
+
+    def add(self, result: CaseResult | FailedCase) -> None:
+        """A case was reached, and its files are written."""
+        kept = result.without_images() if isinstance(result, CaseResult) else result
+        self._results.append(kept)
+
+    @property
+    def results(self) -> Sequence[CaseResult | FailedCase]:
+        """Of the cases that were reached, without arrays."""
+        return self._results
+
+    @property
+    def earlier_cases(self) -> int:
+        """Results of earlier runs that lie in the folder, and that the run's files do not count."""
+        own = {f"{one.case}.json" for one in self._results}
+        own |= {output.name for output in RUN_OUTPUTS}
+        others = (path for path in self._out.glob("*.json") if path.name not in own)
+        return sum(_is_ours(path) for path in others)
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Raises OutputError if a file cannot be written, unless the run ended with an error."""
+        run = Run(
+            out=self._out,
+            options=self._options,
+            names=[case.name for case in self._cases],
+            results=tuple(self._results),
+            started=self._started,
+            ended=datetime.now(UTC),
+            stopped_by=_stopped_by(error),
+            earlier_cases=self.earlier_cases,
+        )
+        try:
+            write_run(run)
+        except OutputError as unwritten:
+            if error is None:
+                raise
+            _log.error("the files of the run are missing: %s", unwritten)
+
+
+def write_run(run: Run) -> None:
+    """Write the files of a run, each whole or not at all.
+
+    Raises:
+        OutputError: one cannot be written.
+    """
+    try:
+        for output in RUN_OUTPUTS:
+            write_whole(run.out / output.name, partial(output.write, run))
+    except OSError as error:
+        raise cannot_write(run.out, error) from error
+
+
+def options_json(options: Options, *, pseudonyms: bool = False) -> dict[str, Any]:
+    """What was asked for, as it stands in results.json; no path, which may hold a name."""
+    policy = options.wish.policy
+    return {
+        "profile": str(options.profile),
+        "provider": str(options.provider),
+        "precision": str(options.precision),
+        "threads": options.threads,
+        "kidney_threshold": options.kidney_threshold,
+        "lesion_threshold": options.lesion_threshold,
+        "series": options.wish.series,
+        "series_policy": None if policy is None else str(policy),
+        "mask_cutoff": options.measuring.mask_cutoff,
+        "borderline": options.measuring.borderline,
+        "pseudonyms": pseudonyms,
+    }
+
+
+def _stopped_by(error: BaseException | None) -> str | None:
+    if error is None:
+        return None
+    if isinstance(error, RccOnnxError):
+        return error.code
+    return INTERRUPTED if isinstance(error, KeyboardInterrupt) else "unexpected"
+
+
+def _is_ours(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            start = file.read(_FIRST_BYTES)
+    except OSError:
+        return False
+    return all(one in start for one in _OURS)
+
+
+def _write_csv(run: Run, to: Path) -> None:
+    table = results_csv([case_json(one) for one in run.results])
+    to.write_bytes(table.encode("utf-8", "backslashreplace"))
+
+
+def _write_json(run: Run, to: Path) -> None:
+    to.write_bytes(json_bytes(run_json(run)))
+
+
+RUN_OUTPUTS: tuple[RunOutput, ...] = (
+    RunOutput("results.csv", _write_csv),
+    RunOutput("results.json", _write_json),
+)
+"""In the order in which they are written; results.json last, so that where it is, all are."""
