@@ -4,30 +4,31 @@ Nothing of a network is used before its bytes have the hash in the manifest, and
 were hashed are the ones handed on: no file is read again between check and use.
 """
 
-import hashlib
 import logging
 import os
-import stat
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from rcc_onnx.bundle_files import (
+    LARGEST_MANIFEST,
+    LARGEST_NETWORK,
+    check_network_bytes,
+    locate_bundle_file,
+    manifest_of_bytes,
+    network_entries,
+    read_bundle_file,
+)
+from rcc_onnx.data_folder import installed_folders, is_folder
 from rcc_onnx.errors import (
     BundleError,
-    BundleFileError,
     BundleFolderError,
-    BundleHashError,
-    BundleManifestError,
     NoBundleError,
     NoPatientBundleError,
-    OnnxFormatError,
     SeveralBundlesError,
     UnknownBundleError,
 )
 from rcc_onnx.manifest import MANIFEST_FILE, NETWORK_NAMES, Manifest, NetworkName, StudyKind
-from rcc_onnx.onnx_check import check_network
-from rcc_onnx.onnx_file import read_onnx
 from rcc_onnx.variants import Form
 
 _log = logging.getLogger(__name__)
@@ -35,15 +36,14 @@ _log = logging.getLogger(__name__)
 MODELS_VARIABLE = "RCC_ONNX_MODELS"
 """Environment variable that names a folder of bundles."""
 
-LARGEST_MANIFEST = 2**20
-"""Bytes; a manifest has some thousand."""
-LARGEST_NETWORK = 2**31 - 1
-"""Bytes; protobuf cannot hold more, so no ONNX file without external data can be larger."""
+SHIPPED_NAMES = frozenset({"phantom"})
+"""Bundles of every rcc-onnx. `demo` uses them by name, so that none is installed over them."""
 
 GET_PUBLISHED = (
     "Take models/kidney_segmentation.h5 and models/RCC_segmentation.h5 from the repository "
     "Naoki-Toda/RCC_detection, then run: python -m convert kidney_segmentation.h5 "
-    "RCC_segmentation.h5 --name published --out models/published"
+    "RCC_segmentation.h5 --name published --out models/published, and where the bundle is needed: "
+    "rcc-onnx models install DIR"
 )
 """How to come by a bundle for patients."""
 
@@ -72,20 +72,8 @@ class Bundle:
             BundleError: other leaves, see `onnx_file.read_onnx` and `onnx_check.check_network`.
         """
         entry = self.manifest.networks[name].form(form)
-        data = _read(self.folder, entry.file, LARGEST_NETWORK)
-        digest = hashlib.sha256(data).hexdigest()
-        if digest != entry.sha256:
-            raise BundleHashError(
-                f"{self.folder / entry.file}: has SHA-256 {digest}, manifest.json says "
-                f"{entry.sha256}. The file was changed or damaged: get the bundle again, or "
-                "convert it again."
-            )
-        try:
-            summary = read_onnx(data)
-        except OnnxFormatError as error:
-            path = self.folder / entry.file
-            raise OnnxFormatError(f"{path}: is no well-formed ONNX file: it {error}") from None
-        check_network(summary, entry)
+        data = read_bundle_file(self.folder, entry.file, LARGEST_NETWORK)
+        check_network_bytes(data, entry, str(self.folder / entry.file))
         return data
 
     def check(self) -> None:
@@ -119,10 +107,8 @@ def load_bundle(folder: Path) -> Bundle:
         BundleFileError: a network is missing, no regular file, or outside the folder.
     """
     bundle = Bundle(folder, _read_manifest(folder))
-    for name in NETWORK_NAMES:
-        entry = bundle.manifest.networks[name]
-        for form in entry.forms:
-            _locate(folder, entry.form(form).file, LARGEST_NETWORK)
+    for entry in network_entries(bundle.manifest):
+        locate_bundle_file(folder, entry.file, LARGEST_NETWORK)
     return bundle
 
 
@@ -139,16 +125,17 @@ def shipped_models_folder() -> Path | None:
 
 
 def search_folders(environ: Mapping[str, str] = os.environ) -> tuple[Path, ...]:
-    """Where bundles are looked for: the folder in RCC_ONNX_MODELS, then those shipped.
+    """Where bundles are looked for: RCC_ONNX_MODELS, then installed ones, then those shipped.
 
     Raises:
         BundleFolderError: RCC_ONNX_MODELS is set, but names no folder of bundles.
+        DataFolderError: RCC_ONNX_HOME is set, but is no absolute path or cannot be listed.
     """
     folders = []
     named = environ.get(MODELS_VARIABLE, "")
     if named:
         folder = Path(named)
-        if not _is_folder(folder):
+        if not is_folder(folder):
             raise BundleFolderError(f"{MODELS_VARIABLE} is {named}, which is no folder")
         if _has_manifest(folder):
             raise BundleFolderError(
@@ -156,6 +143,7 @@ def search_folders(environ: Mapping[str, str] = os.environ) -> tuple[Path, ...]:
                 "bundles lie in; --models takes a single bundle."
             )
         folders.append(folder)
+    folders += installed_folders(environ)
     shipped = shipped_models_folder()
     return (*folders, shipped) if shipped else tuple(folders)
 
@@ -177,17 +165,38 @@ def installed_bundles(
     found: list[Installed] = []
     for folder in search_folders() if folders is None else folders:
         taken = {bundle.name for bundle in found}
-        try:
-            candidates = sorted(one for one in folder.iterdir() if _has_manifest(one))
-        except OSError as error:
-            raise BundleFolderError(f"{folder}: {error.strerror or 'cannot be listed'}") from error
-        here = [_inspect(candidate, check=check) for candidate in candidates]
-        for bundle in sorted(here, key=lambda one: one.name):
+        for bundle in bundles_in(folder, check=check):
             if bundle.name in taken:
                 _log.info("bundle %s in %s is hidden by another", bundle.name, bundle.folder)
             else:
                 found.append(bundle)
     return tuple(found)
+
+
+def hidden_bundles(folders: Sequence[Path] | None = None) -> tuple[tuple[Installed, Path], ...]:
+    """Bundles that `installed_bundles` leaves out, and the folder of the one that hides each.
+
+    Raises:
+        BundleFolderError: one of the folders cannot be listed.
+    """
+    first: dict[str, tuple[Path, Path]] = {}
+    hidden = []
+    for folder in search_folders() if folders is None else folders:
+        for bundle in bundles_in(folder):
+            home, by = first.setdefault(bundle.name, (folder, bundle.folder))
+            if home != folder:
+                hidden.append((bundle, by))
+    return tuple(hidden)
+
+
+def bundles_in(folder: Path, *, check: bool = False) -> tuple[Installed, ...]:
+    """The bundles that lie directly in a folder, sorted by name. Raises BundleFolderError."""
+    try:
+        candidates = sorted(one for one in folder.iterdir() if _has_manifest(one))
+    except OSError as error:
+        raise BundleFolderError(f"{folder}: {error.strerror or 'cannot be listed'}") from error
+    here = [_inspect(candidate, check=check) for candidate in candidates]
+    return tuple(sorted(here, key=lambda one: one.name))
 
 
 def find_bundle(name_or_folder: str, installed: Sequence[Installed] | None = None) -> Bundle:
@@ -281,49 +290,11 @@ def _has_manifest(folder: Path) -> bool:
     return os.path.lexists(folder / MANIFEST_FILE)
 
 
-def _is_folder(path: Path) -> bool:
-    """Like Path.is_dir, which before Python 3.14 raises for names that are too long."""
-    with suppress(OSError):
-        return path.is_dir()
-    return False
-
-
 def _read_manifest(folder: Path) -> Manifest:
     if not _has_manifest(folder):
-        what = "has no manifest.json" if _is_folder(folder) else "is no folder"
+        what = "has no manifest.json" if is_folder(folder) else "is no folder"
         raise BundleFolderError(
             f"{folder} {what}. A bundle is a folder with manifest.json, two .onnx files and "
             "MODEL_CARD.md, as `python -m convert` writes it."
         )
-    try:
-        text = _read(folder, MANIFEST_FILE, LARGEST_MANIFEST).decode("utf-8")
-        return Manifest.from_json(text)
-    except UnicodeDecodeError:
-        raise BundleManifestError("is not UTF-8 text") from None
-
-
-def _locate(folder: Path, file: str, largest: int) -> Path:
-    """The real path of a regular file in the folder; symbolic links may not lead out of it."""
-    path = folder / file
-    try:
-        home, real = folder.resolve(strict=True), path.resolve(strict=True)
-        status = real.stat()
-    except (OSError, RuntimeError) as error:
-        # Path.resolve says a loop of links with RuntimeError before Python 3.13.
-        reason = getattr(error, "strerror", None) or "cannot be followed"
-        raise BundleFileError(f"{path}: {reason}") from error
-    if not real.is_relative_to(home):
-        raise BundleFileError(f"{path}: is a link that leads out of the bundle's folder")
-    if not stat.S_ISREG(status.st_mode):
-        raise BundleFileError(f"{path}: is not a regular file")
-    if status.st_size > largest:
-        raise BundleFileError(f"{path}: is larger than {largest} bytes")
-    return real
-
-
-def _read(folder: Path, file: str, largest: int) -> bytes:
-    real = _locate(folder, file, largest)
-    try:
-        return real.read_bytes()
-    except OSError as error:
-        raise BundleFileError(f"{folder / file}: {error.strerror or 'cannot be read'}") from error
+    return manifest_of_bytes(read_bundle_file(folder, MANIFEST_FILE, LARGEST_MANIFEST))

@@ -18,6 +18,7 @@ import typer
 from rcc_onnx._version import __version__
 from rcc_onnx.cli_evaluate import evaluate
 from rcc_onnx.cli_logs import set_up_logging, silence_warnings
+from rcc_onnx.cli_models import models_app
 from rcc_onnx.cli_run import run
 from rcc_onnx.cli_shared import console as _console
 from rcc_onnx.cli_shared import errors_end_here as _errors_end_here
@@ -38,7 +39,6 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-models_app = typer.Typer(help="List, show and verify model bundles.", no_args_is_help=True)
 app.add_typer(models_app, name="models")
 
 Out = Annotated[Path, typer.Option("--out", "-o", help="Folder for the results.")]
@@ -71,7 +71,6 @@ PrecisionOption = Annotated[
         "(python -m convert quantize).",
     ),
 ]
-BundleName = Annotated[str, typer.Argument(metavar="NAME|DIR", help="A bundle, by name or folder.")]
 Verbose = Annotated[
     int,
     typer.Option(
@@ -397,53 +396,3 @@ def bench(  # noqa: PLR0913, PLR0917  an option each
 
 
 app.command()(evaluate)
-
-
-@models_app.command("list")
-def models_list(as_json: Json = False) -> None:
-    """List the installed bundles: shipped ones and those in the folder RCC_ONNX_MODELS.
-
-    Example: rcc-onnx models list
-    """
-    with _errors_end_here():
-        from rcc_onnx.bundles import installed_bundles  # noqa: PLC0415
-        from rcc_onnx.display_models import installed_json, installed_table  # noqa: PLC0415
-
-        bundles = installed_bundles(check=True)
-        if as_json:
-            print(json.dumps([installed_json(one) for one in bundles], indent=2))
-        else:
-            _console(soft_wrap=False).print(installed_table(bundles))
-
-
-@models_app.command("show")
-def models_show(name: BundleName, as_json: Json = False) -> None:
-    """Show a bundle: what it may be used on, where it comes from, its certificate.
-
-    Example: rcc-onnx models show phantom
-    """
-    with _errors_end_here():
-        from rcc_onnx.bundles import find_bundle  # noqa: PLC0415
-        from rcc_onnx.display_models import bundle_table  # noqa: PLC0415
-
-        bundle = find_bundle(name)
-        if as_json:
-            print(bundle.manifest.to_json(), end="")
-        else:
-            _console(soft_wrap=False).print(bundle_table(bundle))
-
-
-@models_app.command("verify")
-def models_verify(name: BundleName) -> None:
-    """Check a bundle's hashes, its networks' shapes and operators, and run both once on the CPU.
-
-    Example: rcc-onnx models verify models/published
-    """
-    with _errors_end_here():
-        from rcc_onnx.bundles import find_bundle  # noqa: PLC0415
-        from rcc_onnx.display_models import verified_lines  # noqa: PLC0415
-        from rcc_onnx.verify import verify_bundle  # noqa: PLC0415
-
-        bundle = find_bundle(name)
-        for line in verified_lines(bundle, verify_bundle(bundle)):
-            print(line)

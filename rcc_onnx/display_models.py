@@ -1,12 +1,14 @@
 """Model bundles as tables, lines and JSON. Nothing here prints."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from rich.table import Table
 from rich.text import Text
 
 from rcc_onnx.bundles import BrokenBundle, Bundle, Installed
+from rcc_onnx.data_folder import REPLACED
 from rcc_onnx.manifest import NETWORK_NAMES, Manifest, NetworkName, Provenance
 from rcc_onnx.providers import ProviderRecord
 
@@ -72,8 +74,14 @@ def bundle_table(bundle: Bundle) -> Table:
     return table
 
 
-def verified_lines(bundle: Bundle, provider: ProviderRecord) -> tuple[str, ...]:
-    """What `models verify` says of a bundle that passed."""
+def verified_lines(
+    bundle: Bundle, provider: ProviderRecord, sha256: str, others: Sequence[str]
+) -> tuple[str, ...]:
+    """What `models verify` says of a bundle that passed.
+
+    `sha256`: of the zip file that `models export` makes of it. `others`: names of files in its
+    folder that are no part of it.
+    """
     manifest = bundle.manifest
     provenance = manifest.provenance
     parity = (
@@ -86,7 +94,50 @@ def verified_lines(bundle: Bundle, provider: ProviderRecord) -> tuple[str, ...]:
         f"{manifest.name} {manifest.version}: hashes, shapes, operators as the manifest says",
         f"both networks ran on {provider.ran} with onnxruntime {provider.runtime} ({forms})",
         parity,
+        f"SHA-256 as a zip file of `models export`: {sha256}",
+        *_others_lines(others),
     )
+
+
+def installation_lines(
+    bundle: Bundle, *, already: bool, replaced: Installed | None, left_out: Sequence[str]
+) -> tuple[str, ...]:
+    """What `models install` says when it is done."""
+    manifest = bundle.manifest
+    if already:
+        done = f"{manifest.name} {manifest.version} was installed already, in {bundle.folder}"
+    else:
+        done = f"{manifest.name} {manifest.version} is installed in {bundle.folder}"
+    if isinstance(replaced, BrokenBundle):
+        done += ", in place of a broken one"
+    elif replaced is not None:
+        done += f", in place of {replaced.manifest.version}"
+    return (
+        done,
+        f"may be used on: {', '.join(manifest.use_on)}; source: {_source(manifest.provenance)}",
+        *_others_lines(left_out),
+        f"Next: rcc-onnx infer STUDY --models {manifest.name}",
+    )
+
+
+def hidden_lines(hidden: Sequence[tuple[Installed, Path]]) -> tuple[str, ...]:
+    """A line for each bundle that another of the same name hides, with the folder of that one."""
+    return tuple(
+        f"note: {by} is used for the name {one.name}; it hides {one.folder}" for one, by in hidden
+    )
+
+
+def searched_line(folders: Sequence[Path]) -> str:
+    """Where `models list` looked."""
+    # What is being replaced is looked for too, but is nothing that a user puts there.
+    shown = [str(folder) for folder in folders if folder.name != REPLACED]
+    return "looked for in: " + (", ".join(shown) or "no folder")
+
+
+def _others_lines(names: Sequence[str]) -> tuple[str, ...]:
+    if not names:
+        return ()
+    return (f"beside the bundle, and no part of it: {', '.join(map(ascii, names[:10]))}",)
 
 
 def _provenance_rows(provenance: Provenance | None) -> list[tuple[str, str]]:

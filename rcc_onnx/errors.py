@@ -327,6 +327,135 @@ class SeveralBundlesError(BundleError, LookupError):
     code = "several-bundles"
 
 
+# --- Installing bundles --------------------------------------------------------------------------
+
+
+class DataFolderError(BundleError, OSError):
+    """The data folder is not named rightly, or cannot be read or written."""
+
+    code = "data-folder"
+
+
+class InstallRunningError(BundleError, RuntimeError):
+    """Another command is changing the installed bundles at this moment."""
+
+    code = "install-running"
+
+
+class BundleSourceError(BundleError, FileNotFoundError):
+    """What was given to be installed is no zip file, no folder and no URL."""
+
+    code = "bundle-source"
+
+
+class BundleSha256Error(BundleError):
+    """A bundle, or what was downloaded, does not have the SHA-256 that was asked for."""
+
+    code = "bundle-sha256"
+
+
+class BundleInstalledError(BundleError, FileExistsError):
+    """Another bundle is installed under this name, and nobody said to replace it."""
+
+    code = "bundle-installed"
+
+
+class BundleNameTakenError(BundleError):
+    """A bundle has the name of one that comes with rcc-onnx."""
+
+    code = "bundle-name-taken"
+
+
+class BundleNotRemovableError(BundleError):
+    """A bundle was not installed by `rcc-onnx models install`, so it is not removed by it."""
+
+    code = "bundle-not-removable"
+
+
+class UndeclaredFileError(BundleError):
+    """A zip file holds what manifest.json does not name and no bundle has."""
+
+    code = "bundle-undeclared-file"
+
+
+class BundleExportError(BundleError, OSError):
+    """The zip file of a bundle cannot be written where it should go."""
+
+    code = "bundle-export"
+
+
+class BundleArchiveError(BundleError):
+    """A zip file cannot be used as a bundle."""
+
+    code = "bundle-archive"
+
+
+class BundleArchiveDamagedError(BundleArchiveError):
+    """The file is no zip file, is cut short or damaged, or has something before or behind it."""
+
+    code = "bundle-archive-damaged"
+
+
+class BundleArchiveNameError(BundleArchiveError):
+    """A name in the zip file leads elsewhere, cannot be a file everywhere, or is there twice."""
+
+    code = "bundle-archive-name"
+
+
+class BundleArchiveMemberError(BundleArchiveError):
+    """The zip file holds a link or a device, or is encrypted or packed in an unusual way."""
+
+    code = "bundle-archive-member"
+
+
+class BundleArchiveTooLargeError(BundleArchiveError):
+    """The zip file, or what it unpacks to, is larger than a bundle can be."""
+
+    code = "bundle-archive-too-large"
+
+
+class DownloadError(BundleError, OSError):
+    """A bundle cannot be downloaded."""
+
+    code = "download"
+
+
+class DownloadUrlError(DownloadError):
+    """The URL, or one that it leads to, is not http or https, or cannot be used."""
+
+    code = "download-url"
+
+
+class DownloadHashNeededError(DownloadError):
+    """A URL was given without the SHA-256 that tells the right bundle from others."""
+
+    code = "download-sha256-needed"
+
+
+class DownloadStatusError(DownloadError):
+    """The server, or a proxy, answered that it will not send the file."""
+
+    code = "download-status"
+
+
+class DownloadUnreachableError(DownloadError):
+    """The server cannot be reached, or does not prove to be the one that it should be."""
+
+    code = "download-unreachable"
+
+
+class DownloadInterruptedError(DownloadError):
+    """The connection broke off or fell silent; what came is kept, and is continued."""
+
+    code = "download-interrupted"
+
+
+class DownloadTooLargeError(DownloadError):
+    """The file is larger than a bundle can be."""
+
+    code = "download-too-large"
+
+
 # --- Sessions ------------------------------------------------------------------------------------
 
 

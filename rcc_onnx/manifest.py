@@ -21,6 +21,7 @@ from rcc_onnx.manifest_fields import (
     check_hex,
     check_number,
     check_text,
+    is_plain_file_name,
     load_json,
     object_with,
     show,
@@ -30,6 +31,8 @@ from rcc_onnx.variants import Form, Variant, VariantName, check_variants, read_v
 
 SCHEMA_VERSION = 1
 MANIFEST_FILE = "manifest.json"
+DOCUMENTS = ("MODEL_CARD.md", "LICENSE", "NOTICE")
+"""Files for people that a bundle may have; nothing that runs depends on them."""
 
 NetworkName = Literal["kidney", "lesion"]
 NETWORK_NAMES: tuple[NetworkName, NetworkName] = ("kidney", "lesion")
@@ -205,6 +208,9 @@ class Manifest:
         if not isinstance(self.name, str) or not _NAME.fullmatch(self.name):
             problem = "must be 1 to 64 of a-z, 0-9, '.', '_', '-', starting with a letter or digit"
             raise BundleManifestError(f"{problem}, not {show(self.name)}", "name")
+        if not is_plain_file_name(self.name):
+            problem = f"{show(self.name)} cannot be the name of a folder on Windows"
+            raise BundleManifestError(problem, "name")
         for key in ("version", "purpose", "licence"):
             check_text(getattr(self, key), key)
         kinds = self.use_on
@@ -225,17 +231,17 @@ class Manifest:
         ]
         if len(set(files)) != len(files):
             raise BundleManifestError("two networks name the same file", "networks")
+        if taken := set(files) & {file.lower() for file in (MANIFEST_FILE, *DOCUMENTS)}:
+            problem = f"{show(min(taken))} cannot be the name of a network"
+            raise BundleManifestError(problem, "networks")
 
     @staticmethod
     def from_json(text: str) -> "Manifest":
         """Read a manifest. Raises BundleManifestError, which names the key at fault."""
-        raw = object_with(
-            load_json(text), {"schema_version"} | {field.name for field in fields(Manifest)}
-        )
-        version = raw["schema_version"]
-        if type(version) is not int or version != SCHEMA_VERSION:
-            problem = f"this release reads version {SCHEMA_VERSION}, not {show(version)}"
-            raise BundleManifestError(problem, "schema_version")
+        raw = any_object(load_json(text))
+        # First of all: another version has other keys, and it is the version that is the matter.
+        _check_schema_version(raw.get("schema_version", SCHEMA_VERSION))
+        raw = object_with(raw, {"schema_version"} | {field.name for field in fields(Manifest)})
         with at("use_on"):
             use_on = any_list(raw["use_on"])
         with at("thresholds"):
@@ -270,6 +276,16 @@ class Manifest:
                 pairs = getattr(self.provenance.certificate, name).inputs_by_kind
                 certificate[name]["inputs_by_kind"] = dict(pairs)
         return json.dumps(raw, indent=2, allow_nan=False) + "\n"
+
+
+def _check_schema_version(version: object) -> None:
+    if type(version) is int and version == SCHEMA_VERSION:
+        return
+    problem = f"this release reads version {SCHEMA_VERSION}, not {show(version)}"
+    if type(version) is int:
+        newer = version > SCHEMA_VERSION
+        problem += "; " + ("install a newer rcc-onnx" if newer else "convert the bundle again")
+    raise BundleManifestError(problem, "schema_version")
 
 
 def _check_shape(shape: tuple[str | int, ...], one: tuple[int, ...], key: str) -> None:

@@ -1,6 +1,7 @@
 """Fixtures that several test modules share."""
 
 import tarfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,15 @@ import pytest
 from fixtures_convert import tiny_bundle  # noqa: F401
 
 REFERENCE = Path(__file__).parent / "data" / "reference"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def nothing_installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Bundles that the developer has installed change no test."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RCC_ONNX_HOME", str(tmp_path_factory.mktemp("data_folder") / "none"))
+        patch.delenv("RCC_ONNX_MODELS", raising=False)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -12,6 +12,7 @@ from rcc_onnx.bundles import (
     Bundle,
     choose_bundle,
     find_bundle,
+    hidden_bundles,
     installed_bundles,
     load_bundle,
     search_folders,
@@ -214,6 +215,16 @@ def test_earlier_folder_hides_the_same_name(tmp_path: Path) -> None:
     assert only.folder == mine
 
 
+def test_hidden_bundles_are_told_with_what_hides_them(tmp_path: Path) -> None:
+    mine = write_bundle(tmp_path / "mine" / "x", name="phantom")
+    write_bundle(tmp_path / "mine" / "y", name="other")
+    hidden = write_bundle(tmp_path / "installed" / "phantom", name="phantom")
+    shipped = write_bundle(tmp_path / "shipped" / "phantom", name="phantom")
+    found = hidden_bundles([tmp_path / "mine", tmp_path / "installed", tmp_path / "shipped"])
+    assert [(one.folder, by) for one, by in found] == [(hidden, mine), (shipped, mine)]
+    assert hidden_bundles([tmp_path / "mine"]) == ()
+
+
 def _broken(folder: Path, **changes: object) -> Path:
     write_bundle(folder, **changes)
     (folder / "kidney.onnx").unlink()
@@ -365,9 +376,22 @@ def test_variable_comes_before_what_is_shipped(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(bundles, "shipped_models_folder", lambda: Path("shipped"))
-    assert search_folders({"RCC_ONNX_MODELS": str(tmp_path)}) == (tmp_path, Path("shipped"))
-    assert search_folders({"RCC_ONNX_MODELS": ""}) == (Path("shipped"),)
-    assert search_folders({}) == (Path("shipped"),)
+    none = {"RCC_ONNX_HOME": str(tmp_path / "none")}
+    named = none | {"RCC_ONNX_MODELS": str(tmp_path)}
+    assert search_folders(named) == (tmp_path, Path("shipped"))
+    assert search_folders(none | {"RCC_ONNX_MODELS": ""}) == (Path("shipped"),)
+    assert search_folders(none) == (Path("shipped"),)
+
+
+def test_installed_bundles_come_between_the_variable_and_what_is_shipped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home, mine, shipped = tmp_path / "home", tmp_path / "mine", tmp_path / "shipped"
+    monkeypatch.setattr(bundles, "shipped_models_folder", lambda: shipped)
+    for folder in (home / "models", home / "replaced", mine):
+        folder.mkdir(parents=True)
+    environ = {"RCC_ONNX_HOME": str(home), "RCC_ONNX_MODELS": str(mine)}
+    assert search_folders(environ) == (mine, home / "models", home / "replaced", shipped)
 
 
 def test_variable_is_read_at_the_call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

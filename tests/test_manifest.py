@@ -164,6 +164,9 @@ def test_wrong_type_names_the_key(path: str, value: object) -> None:
         ("name", "../phantom"),
         ("name", "a" * 65),
         ("name", "phantom\n"),
+        ("name", "con"),
+        ("name", "lpt1.models"),
+        ("name", "ends-with-a-dot."),
         ("version", " "),
         ("purpose", "x" * 2001),
         ("use_on", []),
@@ -193,6 +196,19 @@ def test_wrong_value_names_the_key(path: str, value: object) -> None:
         Manifest.from_json(_changed(path, value))
     assert caught.value.key == path
     assert path in str(caught.value)
+
+
+@pytest.mark.parametrize("file", ["manifest.json", "Model_Card.md", "notice"])
+def test_a_network_cannot_have_the_name_of_another_file_of_the_bundle(file: str) -> None:
+    with pytest.raises(BundleManifestError, match="cannot be the name of a network"):
+        Manifest.from_json(_changed("networks.kidney.file", file))
+
+
+def test_the_version_of_the_schema_is_judged_before_its_keys() -> None:
+    raw = {**VALID, "schema_version": 2, "spleen": {}}
+    with pytest.raises(BundleManifestError, match="install a newer rcc-onnx") as caught:
+        Manifest.from_json(json.dumps(raw))
+    assert caught.value.key == "schema_version"
 
 
 FILES_THAT_LEAVE = [
