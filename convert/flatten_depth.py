@@ -48,19 +48,7 @@ def flatten_depth(model: onnx.ModelProto) -> Flattened:
         return Flattened(
             None, f"only {share:.0%} of the work of its convolutions can be rewritten; not {left}"
         )
-    flat = onnx.helper.make_model(
-        onnx.helper.make_graph(
-            rewriter.writer.nodes,
-            "network",
-            list(model.graph.input),
-            list(model.graph.output),
-            rewriter.writer.weights,
-        ),
-        opset_imports=list(model.opset_import),
-        ir_version=model.ir_version,
-        producer_name=model.producer_name,
-    )
-    onnx.checker.check_model(flat, full_check=True)
+    flat = rewriter.writer.model(model)
     return Flattened(flat, f"3D convolutions as 2D ones on tall images ({share:.0%} of their work)")
 
 

@@ -77,8 +77,8 @@ class GraphWriter:
         self.nodes.append(twin)
 
     def weight(self, value: Array) -> str:
-        """A weight, float32 unless it is of integers. Equal ones are stored once."""
-        if value.dtype.kind == "f":
+        """A weight; one in float64 is stored in float32. Equal ones are stored once."""
+        if value.dtype == np.float64:
             value = value.astype(np.float32)
         value = np.asarray(value, order="C")
         key = (value.dtype.str, value.shape, value.tobytes())
@@ -86,6 +86,27 @@ class GraphWriter:
             self._known[key] = self._name("weight")
             self.weights.append(numpy_helper.from_array(value, self._known[key]))
         return self._known[key]
+
+    def model(self, source: onnx.ModelProto) -> onnx.ModelProto:
+        """All that was written, with the ends and the operator set of the source; checked.
+
+        Raises what `onnx.checker.check_model` raises.
+        """
+        graph = helper.make_graph(
+            self.nodes,
+            "network",
+            list(source.graph.input),
+            list(source.graph.output),
+            self.weights,
+        )
+        made = helper.make_model(
+            graph,
+            opset_imports=list(source.opset_import),
+            ir_version=source.ir_version,
+            producer_name=source.producer_name,
+        )
+        onnx.checker.check_model(made, full_check=True)
+        return made
 
     def _name(self, part: str) -> str:
         base = f"{self.at}/{part}"

@@ -34,7 +34,7 @@ class Options:
         provider: a `ProviderName` or its value; docs/providers.md lists them.
         threads: CPU threads of a network; None: the CPUs that this process may use.
         wish: which series to take where a study has several.
-        precision: float32, or int8 where the bundle has that variant and the CPU runs it.
+        precision: float32; where the bundle has that variant, int8 on the CPU, float16 on GPUs.
     """
 
     profile: Profile = Profile.STANDARD
@@ -100,7 +100,7 @@ class Engine:
             lesion_threshold: None: the bundle's own.
             series: label, SeriesNumber or SeriesInstanceUID of the series to analyse.
             series_policy: thinnest, most-slices or contrast: which of several suitable series.
-            precision: float32; int8 runs on the CPU, from bundles that have that variant.
+            precision: float32; int8 runs on the CPU, float16 on GPUs, from bundles that have it.
 
         Raises:
             BundleError: the bundle is missing or broken.
