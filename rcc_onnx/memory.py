@@ -6,7 +6,7 @@ from pathlib import Path
 
 _KIB = 1024
 _STATUS = Path("/proc/self/status")
-_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8
 """Parameters of mallopt(3)."""
 _KEPT_BYTES, _KEPT_BYTES_OF_OLD = 1 << 30, 32 << 20
 """Older versions of glibc refuse a threshold for mapped blocks above 32 MiB."""
@@ -37,8 +37,9 @@ def keep_freed_memory() -> bool:
     """Let the C library hand out large blocks again instead of giving them back to the system.
 
     glibc maps a large block afresh for every use, and the system clears it page by page: a tenth of
-    the time of a 3D network, whose arrays are 20 MB each. For the whole process; False where the C
-    library is another, which is left as it is.
+    the time of a 3D network, whose arrays are 20 MB each. And it keeps a heap for each thread, so
+    that what one frees is of no use to the others; from now on all share one. For the whole
+    process; False where the C library is another, which is left as it is.
     """
     if not sys.platform.startswith("linux"):
         return False
@@ -48,7 +49,8 @@ def keep_freed_memory() -> bool:
     if mallopt is None:
         return False
     kept = any(mallopt(_M_MMAP_THRESHOLD, size) for size in (_KEPT_BYTES, _KEPT_BYTES_OF_OLD))
-    return bool(mallopt(_M_TRIM_THRESHOLD, _KEPT_BYTES)) and kept
+    one_heap = bool(mallopt(_M_ARENA_MAX, 1))
+    return bool(mallopt(_M_TRIM_THRESHOLD, _KEPT_BYTES)) and kept and one_heap
 
 
 def _from_proc(field: str, status: Path = _STATUS) -> int | None:

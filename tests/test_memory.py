@@ -50,17 +50,24 @@ def test_a_system_that_does_not_tell(tmp_path: Path) -> None:
 @pytest.mark.skipif(
     platform.libc_ver()[0] != "glibc", reason="NOT TESTED HERE: the C library is not glibc"
 )
-def test_a_large_block_that_was_freed_is_handed_out_again() -> None:
+@pytest.mark.parametrize("first", ["faults()", "in_a_thread()"])
+def test_a_large_block_that_was_freed_is_handed_out_again(first: str) -> None:
     """In a process of its own: what is set holds for the whole process."""
-    program = """
+    program = f"""
 import resource
+from threading import Thread
 from rcc_onnx.memory import keep_freed_memory
 assert keep_freed_memory()
 def faults():
     b"x" * size
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+def in_a_thread():
+    thread = Thread(target=faults)
+    thread.start()
+    thread.join()
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
 size = 20_000_000
-first = faults()
+first = {first}
 print(faults() - first)
 """
     said = subprocess.run(

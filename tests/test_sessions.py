@@ -260,6 +260,12 @@ def test_provider_that_loads(bundle: Bundle, stand_in: StandIn) -> None:
     assert options.enable_cpu_mem_arena is False
 
 
+def test_the_cpu_asks_for_memory_piece_by_piece(bundle: Bundle, stand_in: StandIn) -> None:
+    runtime = stand_in([CPU])
+    open_networks(bundle, ProviderName.CPU)
+    assert {options.enable_mem_pattern for _, options, _ in runtime.made} == {False}
+
+
 def test_the_cpu_takes_a_slice_at_a_time(bundle: Bundle) -> None:
     networks = open_networks(bundle, ProviderName.CPU, threads=1)
     assert (networks.kidney.batch, networks.lesion.batch) == (1, 1)
