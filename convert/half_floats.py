@@ -43,7 +43,7 @@ class _Rewriter:
     def __init__(self, graph: GraphReader, emulated: bool) -> None:
         self.graph = graph
         self.emulated = emulated
-        self.writer = GraphWriter()
+        self.writer = GraphWriter(reserved=graph.names)
         self._before = _before_convolutions(graph)
         self._done: set[str] = set()
         self._half: dict[str, str] = {}
