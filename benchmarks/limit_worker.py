@@ -2,7 +2,7 @@
 
 Started as `python -m benchmarks.limit_worker RUNTIME THREADS`, RUNTIME being `onnxruntime` or
 `openvino`. Each line of input, the path of a file with one input of fixed shape, is answered with
-the seconds that one run of it took.
+the seconds that the fastest of some runs took.
 """
 
 import os
@@ -15,6 +15,9 @@ from typing import Any
 import numpy as np
 
 from rcc_onnx.bench_worker import Json, serve
+
+RUNS = 12
+"""Short ones: a machine that does other things lets one of them through undisturbed."""
 
 Run = Callable[[], Any]
 
@@ -57,11 +60,15 @@ def start(runtime: str, threads: int) -> Callable[[str], Json]:
         if path not in loaded:
             loaded[path] = RUNTIMES[runtime](path, threads)
             loaded[path]()
-        started = time.perf_counter()
-        loaded[path]()
-        return {"seconds": time.perf_counter() - started}
+        return {"seconds": min(_seconds(loaded[path]) for _ in range(RUNS))}
 
     return answer
+
+
+def _seconds(run: Run) -> float:
+    started = time.perf_counter()
+    run()
+    return time.perf_counter() - started
 
 
 def main() -> None:
