@@ -16,6 +16,7 @@ from rcc_onnx.errors import OptionError, ThreadsError
 from rcc_onnx.findings import CaseResult, ModelsUsed, StudyFacts
 from rcc_onnx.intake import SeriesPolicy, SeriesWish, Study, check_wish, read_study
 from rcc_onnx.manifest import NETWORK_NAMES, StudyKind
+from rcc_onnx.memory import Steady
 from rcc_onnx.networks import Networks
 from rcc_onnx.pipeline import analyse_study
 from rcc_onnx.providers import ProviderName, ProviderRecord
@@ -73,6 +74,7 @@ class Engine:
     options: Options
     _named: _Loaded | None = None
     _chosen: dict[StudyKind, _Loaded] = field(default_factory=dict)
+    _memory: Steady = field(default_factory=Steady)
 
     @classmethod
     def load(  # noqa: PLR0913  keyword options, one for each field of Options
@@ -145,6 +147,7 @@ class Engine:
             loaded = self._networks_for(kind)
         thresholds = _thresholds(loaded.bundle, self.options)
         sides = analyse_study(study, loaded.networks, thresholds, watch)
+        self._memory.after_a_study()
         models = _models_used(loaded, kind)
         return CaseResult(
             case=case if case is not None else _case_name(folder),
