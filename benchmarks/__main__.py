@@ -10,9 +10,10 @@ import time
 
 from benchmarks import common
 
-SCRIPTS = ("networks", "engines", "startup", "memory", "scaling")
-WITH_OPENVINO = ("networks", "engines")
+SCRIPTS = ("limit", "networks", "engines", "startup", "memory", "scaling")
+WITH_OPENVINO = ("limit", "networks", "engines")
 QUICK = {
+    "limit": ["--repeats", "4"],
     "networks": ["--repeats", "4"],
     "engines": ["--repeats", "2", "--whole", "1"],
     "startup": ["--repeats", "2"],

@@ -10,12 +10,10 @@ cache.
 
 import argparse
 import json
-import platform
 import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from importlib.metadata import version
 from pathlib import Path
 from statistics import median
 from typing import Any, TypeVar
@@ -26,8 +24,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy import ndimage
 
+from benchmarks import common
 from rcc_onnx.body import FOREGROUND_ABOVE, body_mask
-from rcc_onnx.cpus import usable_cpus
 from rcc_onnx.grid import axis_map, resized_length
 from rcc_onnx.hu_image import HuImage, gathered
 from rcc_onnx.intake import Study, StudySlice, read_study
@@ -52,7 +50,8 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     document: dict[str, Any] = {
-        "environment": _environment(),
+        "environment": common.environment(),
+        "threads": 1,
         "slices": options.slices,
         "rounds": options.rounds,
         "ms_a_slice": {},
@@ -187,26 +186,6 @@ def _ms(seconds: list[float]) -> float:
 
 def _ratio(plain: list[float], ours: list[float]) -> float:
     return round(median(a / b for a, b in zip(plain, ours, strict=True)), 1)
-
-
-def _environment() -> dict[str, Any]:
-    packages = ("numpy", "scipy", "Pillow", "pydicom")
-    return {
-        "python": platform.python_version(),
-        "system": f"{platform.system()} {platform.machine()}",
-        "processor": _processor(),
-        "usable_cpus": usable_cpus(),
-        "threads": 1,
-        "packages": {name: version(name) for name in packages},
-    }
-
-
-def _processor() -> str:
-    """The processor's model, where the system tells it."""
-    listed = Path("/proc/cpuinfo")
-    lines = listed.read_text(encoding="utf-8").splitlines() if listed.is_file() else []
-    named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    return next(named, platform.processor())
 
 
 def _show(document: dict[str, Any]) -> None:

@@ -38,6 +38,13 @@ class UseOn(StrEnum):
     DIGITAL_PHANTOM = "digital-phantom"
 
 
+class FewerBits(StrEnum):
+    """What `quantize` makes."""
+
+    INT8 = "int8"
+    FLOAT16 = "float16"
+
+
 @app.callback()
 def _commands() -> None:
     """Make model bundles for rcc-onnx."""
@@ -125,29 +132,32 @@ def quantize(
     studies: Annotated[
         int, typer.Option(min=LEAST_STUDIES, help="Phantoms on which decisions are compared.")
     ] = LEAST_STUDIES,
+    precision: Annotated[
+        FewerBits, typer.Option(help="int8: for CPUs. float16: for GPUs.")
+    ] = FewerBits.INT8,
 ) -> None:
-    """Add both networks in 8-bit integers to a bundle: several times faster on CPUs.
+    """Add both networks in fewer bits: 8-bit integers for CPUs, or float16 for GPUs.
 
     Nothing is written unless they decide as in float32 on every study that is tried. They are used
-    with rcc-onnx infer --precision int8.
+    with rcc-onnx infer --precision.
 
     Exit code 0: written. 2: refused, and the bundle is as it was; the reason is printed.
     """
     try:
-        quantized = quantize_bundle(bundle, calibrate, _tell, studies)
+        quantized = quantize_bundle(bundle, calibrate, _tell, studies, precision.value)
     except KeyboardInterrupt:
         typer.echo("stopped; nothing was written", err=True)
         raise typer.Exit(INTERRUPTED) from None
     for network in NETWORK_NAMES:
         entry, tally = quantized.manifest.networks[network], quantized.tallies[network]
-        found = entry.variants["int8"].agreement
+        found = entry.variants[precision.value].agreement
         typer.echo(
             f"{network}: all {found.decisions} decisions as in float32, on {found.inputs} inputs; "
             f"largest difference of a sum {found.largest_sum_difference:.2%}, masks overlap by "
             f"{found.least_dice:.4f} (Dice) or more, {tally.moved} of {tally.located} located "
             "elsewhere"
         )
-    typer.echo(f"Next: rcc-onnx infer STUDY_FOLDER --models {bundle} --precision int8")
+    typer.echo(f"Next: rcc-onnx infer STUDY_FOLDER --models {bundle} --precision {precision}")
 
 
 def _tell(text: str) -> None:

@@ -1,6 +1,7 @@
 """The form of a network that CPUs take: made, compared with Keras, and left out if it fails."""
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -8,6 +9,7 @@ import onnx
 from numpy.typing import NDArray
 
 from convert.errors import ConvertError
+from convert.fewer_products import fewer_products
 from convert.flatten_depth import flatten_depth
 from convert.onnx_network import open_converted
 from convert.samples import sample_groups
@@ -49,32 +51,31 @@ class Remembered:
 
 
 def make_cpu_form(
+    network: NetworkName,
     model: onnx.ModelProto,
     entry: NetworkEntry,
-    reference: Network,
-    plain: Network,
+    others: Mapping[str, Network],
     thresholds: Thresholds,
 ) -> CpuForm:
-    """Rewrite the lesion network for CPUs, and hold it to what the plain one was held to.
+    """Rewrite a network for CPUs, and hold it to what the plain one was held to.
 
     Args:
+        network: which of the two.
         model: the plain network, with all inner shapes and with its metadata.
         entry: of the plain network.
-        reference: the Keras network.
-        plain: the plain network, in a session of the engine.
+        others: what it is compared with, by names for messages; the plain network last.
         thresholds: of the decisions that are compared.
 
     Raises nothing: a form that cannot be made or does not agree is none, and `note` says why.
     """
-    network: NetworkName = "lesion"
-    flattened = flatten_depth(model)
-    if flattened.model is None:
-        return CpuForm(note=flattened.note)
-    flattened.model.metadata_props.extend(model.metadata_props)
-    content = bytes(flattened.model.SerializeToString(deterministic=True))
+    made = fewer_products(model) if network == "kidney" else flatten_depth(model)
+    if made.model is None:
+        return CpuForm(note=made.note)
+    made.model.metadata_props.extend(model.metadata_props)
+    content = bytes(made.model.SerializeToString(deterministic=True))
     try:
         rewritten = Remembered(open_converted(network, content, entry))
-        for who, other in (("Keras", reference), ("the plain form", plain)):
+        for who, other in others.items():
             figures = measure(other, rewritten, network, thresholds, sample_groups(network))
             problem = disagreement(figures, f"{who} and it")
             if problem:
@@ -84,7 +85,7 @@ def make_cpu_form(
     variant = Variant(
         file=entry.file.replace(".onnx", ".cpu.onnx"),
         sha256=hashlib.sha256(content).hexdigest(),
-        note=flattened.note,
+        note=made.note,
         agreement=figures.agreement(),
     )
     return CpuForm(content, variant)

@@ -183,12 +183,12 @@ class ParityError(ConvertError, RuntimeError):
 
 
 class QuantizeError(ConvertError, ValueError):
-    """A network has no convolution to compute in integers, or there is nothing to calibrate on."""
+    """A network has no form in 8-bit integers or float16, or there is nothing to calibrate on."""
 
     code = "convert-quantize"
 
 
 class QuantizedDecisionsError(ConvertError, RuntimeError):
-    """In 8-bit integers a network decides otherwise than in float32; nothing is written."""
+    """In fewer bits a network decides otherwise than in float32; nothing is written."""
 
     code = "convert-quantize-decisions"

@@ -6,13 +6,12 @@ copied as it is, on plain volumes.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 import onnx
 
 from convert.folding import folded, scale_and_shift
-from convert.onnx_graph import GraphReader, GraphWriter, attributes_of
+from convert.onnx_graph import GraphReader, GraphWriter, Rewritten, attributes_of
 from convert.stacking import Part, Stacker, choose_gaps
 from convert.tall_convolution import Kernel, convolved
 from convert.volume_nodes import PAIRWISE, POINTWISE, channel_slope, doubles, halves, keeps_size
@@ -22,46 +21,21 @@ MIN_SHARE = 0.9
 may cost more than is won."""
 
 
-@dataclass(frozen=True)
-class Flattened:
-    """What the pass made of a network.
-
-    Attributes:
-        model: the rewritten network; None if it is left as it is.
-        note: why it was left, or how much was rewritten.
-    """
-
-    model: onnx.ModelProto | None
-    note: str
-
-
-def flatten_depth(model: onnx.ModelProto) -> Flattened:
+def flatten_depth(model: onnx.ModelProto) -> Rewritten:
     """Rewrite a network of one input and one output whose inner shapes are stated."""
     graph = GraphReader(model)
     rewriter = _Rewriter(graph)
     rewriter.run()
     if not rewriter.work:
-        return Flattened(None, "the network has no 3D convolution")
+        return Rewritten(None, "the network has no 3D convolution")
     share = rewriter.work_done / rewriter.work
     if share < MIN_SHARE:
         left = ", ".join(sorted(set(rewriter.left)))
-        return Flattened(
+        return Rewritten(
             None, f"only {share:.0%} of the work of its convolutions can be rewritten; not {left}"
         )
-    flat = onnx.helper.make_model(
-        onnx.helper.make_graph(
-            rewriter.writer.nodes,
-            "network",
-            list(model.graph.input),
-            list(model.graph.output),
-            rewriter.writer.weights,
-        ),
-        opset_imports=list(model.opset_import),
-        ir_version=model.ir_version,
-        producer_name=model.producer_name,
-    )
-    onnx.checker.check_model(flat, full_check=True)
-    return Flattened(flat, f"3D convolutions as 2D ones on tall images ({share:.0%} of their work)")
+    flat = rewriter.writer.model(model)
+    return Rewritten(flat, f"3D convolutions as 2D ones on tall images ({share:.0%} of their work)")
 
 
 class _Rewriter:
@@ -69,7 +43,7 @@ class _Rewriter:
 
     def __init__(self, graph: GraphReader) -> None:
         self.graph = graph
-        self.writer = GraphWriter()
+        self.writer = GraphWriter(reserved=graph.names)
         self.stacker = Stacker(graph, self.writer, choose_gaps(graph))
         self.work = 0.0
         self.work_done = 0.0

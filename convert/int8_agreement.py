@@ -1,4 +1,4 @@
-"""How the networks in 8-bit integers compare with those in float32, study by study."""
+"""How networks in fewer bits compare with those in float32, study by study."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass

@@ -189,14 +189,14 @@ def _convert_one(
     content = _to_bytes(model)
     entry = _network_entry(network, content)
     files = {entry.file: content}
-    if network == "lesion":
-        progress("Rewriting the lesion network for CPUs")
-        form = make_cpu_form(model, entry, reference, converted, thresholds)
-        if form.variant is not None:
-            entry = replace(entry, variants={"cpu": form.variant})
-            files[form.variant.file] = form.content
-        else:
-            entry = replace(entry, left_out={"cpu": form.note})
+    progress(f"Rewriting the {network} network for CPUs")
+    others = {"Keras": reference, "the plain form": converted}
+    form = make_cpu_form(network, model, entry, others, thresholds)
+    if form.variant is not None:
+        entry = replace(entry, variants={"cpu": form.variant})
+        files[form.variant.file] = form.content
+    else:
+        entry = replace(entry, left_out={"cpu": form.note})
     return _Converted(entry, files, comparison)
 
 

@@ -11,6 +11,19 @@ from onnx import helper, numpy_helper
 Array = NDArray[Any]
 
 
+@dataclass(frozen=True)
+class Rewritten:
+    """What a pass made of a network.
+
+    Attributes:
+        model: the rewritten network; None if it is left as it is.
+        note: why it was left, or what was rewritten.
+    """
+
+    model: onnx.ModelProto | None
+    note: str
+
+
 class GraphReader:
     """Look-ups in a graph whose shapes were inferred.
 
@@ -33,6 +46,11 @@ class GraphReader:
             sizes = [one.dim_value for one in value.type.tensor_type.shape.dim]
             self._shapes[value.name] = tuple(sizes[1:])
 
+    @property
+    def names(self) -> frozenset[str]:
+        """Of everything that nodes take or give."""
+        return frozenset(name for node in self.nodes for name in (*node.input, *node.output))
+
     def constant(self, name: str) -> Array | None:
         """The value of a weight, or None for what is computed."""
         weight = self._weights.get(name)
@@ -54,8 +72,13 @@ class GraphReader:
 
 @dataclass
 class GraphWriter:
-    """Collects nodes and weights. Names are made from `at`, the source node that is rewritten."""
+    """Collects nodes and weights. Names are made from `at`, the source node that is rewritten.
 
+    Attributes:
+        reserved: names that the source uses, and that are not made.
+    """
+
+    reserved: frozenset[str] = frozenset()
     nodes: list[onnx.NodeProto] = field(default_factory=list)
     weights: list[onnx.TensorProto] = field(default_factory=list)
     at: str = "network"
@@ -77,8 +100,8 @@ class GraphWriter:
         self.nodes.append(twin)
 
     def weight(self, value: Array) -> str:
-        """A weight, float32 unless it is of integers. Equal ones are stored once."""
-        if value.dtype.kind == "f":
+        """A weight; one in float64 is stored in float32. Equal ones are stored once."""
+        if value.dtype == np.float64:
             value = value.astype(np.float32)
         value = np.asarray(value, order="C")
         key = (value.dtype.str, value.shape, value.tobytes())
@@ -87,10 +110,34 @@ class GraphWriter:
             self.weights.append(numpy_helper.from_array(value, self._known[key]))
         return self._known[key]
 
+    def model(self, source: onnx.ModelProto) -> onnx.ModelProto:
+        """All that was written, with the ends and the operator set of the source; checked.
+
+        Raises what `onnx.checker.check_model` raises.
+        """
+        graph = helper.make_graph(
+            self.nodes,
+            "network",
+            list(source.graph.input),
+            list(source.graph.output),
+            self.weights,
+        )
+        made = helper.make_model(
+            graph,
+            opset_imports=list(source.opset_import),
+            ir_version=source.ir_version,
+            producer_name=source.producer_name,
+        )
+        onnx.checker.check_model(made, full_check=True)
+        return made
+
     def _name(self, part: str) -> str:
         base = f"{self.at}/{part}"
-        self._taken[base] = self._taken.get(base, 0) + 1
-        return f"{base}_{self._taken[base]}"
+        while True:
+            self._taken[base] = self._taken.get(base, 0) + 1
+            name = f"{base}_{self._taken[base]}"
+            if name not in self.reserved:
+                return name
 
 
 def attributes_of(node: onnx.NodeProto) -> dict[str, Any]:

@@ -1,7 +1,7 @@
-"""Adds networks in 8-bit integers to a bundle, if they decide as those in float32 do."""
+"""Adds networks in 8-bit integers or in float16 to a bundle, if they decide as in float32."""
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
@@ -14,11 +14,13 @@ from convert.bundle import CARD_FILE, write_folder
 from convert.card import model_card
 from convert.eight_bits import in_eight_bits
 from convert.errors import QuantizedDecisionsError, QuantizeError
+from convert.half_floats import in_half_floats
 from convert.int8_agreement import Tally, compare_precisions
 from convert.onnx_network import open_converted
 from convert.ranges import observed_ranges
 from convert.study_samples import StudySample, phantom_studies, user_studies
 from rcc_onnx.bundles import Bundle, load_bundle
+from rcc_onnx.errors import NetworkOutputError
 from rcc_onnx.manifest import (
     MANIFEST_FILE,
     NETWORK_NAMES,
@@ -31,7 +33,7 @@ from rcc_onnx.phantom.seeds import TRAINING, TUNING
 from rcc_onnx.providers import ProviderName
 from rcc_onnx.sessions import OnnxNetworks, open_networks
 from rcc_onnx.values import Precision
-from rcc_onnx.variants import Variant
+from rcc_onnx.variants import Variant, VariantName
 
 CALIBRATION_PHANTOMS = 12
 SLICE_STEP = 4
@@ -42,28 +44,49 @@ LEAST_STUDIES = 200
 Progress = Callable[[str], None]
 
 
+_IN_WORDS: dict[VariantName, str] = {"int8": "8-bit integers", "float16": "float16"}
+
+
 @dataclass(frozen=True)
 class Quantized:
-    """A bundle that now has int8 variants, and what comparing them gave."""
+    """A bundle that now has variants of one more precision, and what comparing them gave."""
 
     manifest: Manifest
     tallies: ByNetwork[Tally]
 
 
+@dataclass(frozen=True)
+class _Made:
+    """A network in fewer bits.
+
+    Attributes:
+        content: the ONNX file.
+        compared: an ONNX file that answers on the CPU as `content` is to answer where it runs.
+    """
+
+    content: bytes
+    compared: bytes
+
+
 def quantize_bundle(
-    folder: Path, calibrate: Path | None, progress: Progress, studies: int = LEAST_STUDIES
+    folder: Path,
+    calibrate: Path | None,
+    progress: Progress,
+    studies: int = LEAST_STUDIES,
+    kind: VariantName = "int8",
 ) -> Quantized:
     """Make, compare, write. `progress` is told what begins.
 
     Args:
         folder: a bundle; it gets two files more and another manifest, or stays as it is.
-        calibrate: a study, or a folder of studies, to calibrate on in place of phantoms. They are
-            also compared, besides the phantoms.
+        calibrate: a study, or a folder of studies, to calibrate int8 on in place of phantoms. They
+            are also compared, besides the phantoms.
         progress: called with what begins.
         studies: how many phantoms to compare on.
+        kind: "int8" or "float16". The latter is compared as GPUs compute that add up in float32.
 
     Raises:
-        QuantizeError: a network has no convolution, or there is nothing to calibrate on.
+        QuantizeError: a network has no such form, or there is nothing to calibrate on.
         QuantizedDecisionsError: a decision differs.
         BundleError, OutputError: the bundle is broken, or cannot be written.
     """
@@ -71,20 +94,20 @@ def quantize_bundle(
     bundle.check()
     plain = open_networks(bundle, ProviderName.CPU)
     own = [] if calibrate is None else list(_own_studies(calibrate, plain, bundle))
-    samples = own or list(phantom_studies(TRAINING[:CALIBRATION_PHANTOMS]))
-    networks = {}
-    for name in NETWORK_NAMES:
-        progress(f"Calibrating the {name} network on {len(samples)} studies")
-        networks[name] = _small(bundle, name, samples)
+    if kind == "int8":
+        samples = own or list(phantom_studies(TRAINING[:CALIBRATION_PHANTOMS]))
+        progress(f"Calibrating on {len(samples)} studies")
+        made = {name: _small(bundle, name, samples) for name in NETWORK_NAMES}
+        how = f"calibrated on {len(samples)} {'studies' if own else 'phantoms'}"
+    else:
+        made = {name: _half(bundle, name) for name in NETWORK_NAMES}
+        how = "compared as computed with sums in float32"
     progress(f"Comparing decisions on {studies + len(own)} studies")
-    small = _opened(bundle, plain, networks)
     compared = chain(own, phantom_studies(TUNING[:studies]))
-    tallies = compare_precisions(plain, small, bundle.manifest.thresholds, compared)
-    _check(tallies)
+    tallies = _compared(bundle, plain, made, compared, kind)
     progress("Writing the bundle")
-    calibrated = f"calibrated on {len(samples)} {'studies' if own else 'phantoms'}"
-    manifest = _with_variants(bundle.manifest, networks, tallies, calibrated)
-    write_folder(folder, _files(bundle, manifest, networks), overwrite=True)
+    manifest = _with_variants(bundle.manifest, made, tallies, kind, how)
+    write_folder(folder, _files(bundle, manifest, made, kind), overwrite=True)
     return Quantized(manifest, tallies)
 
 
@@ -92,16 +115,33 @@ def _own_studies(folder: Path, networks: OnnxNetworks, bundle: Bundle) -> Iterat
     return user_studies(folder, networks, bundle.manifest.thresholds)
 
 
-def _small(bundle: Bundle, name: NetworkName, samples: list[StudySample]) -> bytes:
-    """The ONNX file of a network in 8-bit integers."""
+def _plain_model(bundle: Bundle, name: NetworkName) -> onnx.ModelProto:
     model = onnx.load_from_string(bundle.read_network(name))
-    model = onnx.shape_inference.infer_shapes(model, strict_mode=True, data_prop=True)
+    return onnx.shape_inference.infer_shapes(model, strict_mode=True, data_prop=True)
+
+
+def _to_bytes(model: onnx.ModelProto, source: onnx.ModelProto) -> bytes:
+    model.metadata_props.extend(source.metadata_props)
+    return bytes(model.SerializeToString(deterministic=True))
+
+
+def _small(bundle: Bundle, name: NetworkName, samples: list[StudySample]) -> _Made:
+    """A network in 8-bit integers."""
+    model = _plain_model(bundle, name)
     batches = list(_inputs(name, samples))
     if not batches:
         raise QuantizeError(f"there is nothing to calibrate the {name} network on: no kidney found")
-    small = in_eight_bits(model, observed_ranges(model, batches))
-    small.metadata_props.extend(model.metadata_props)
-    return bytes(small.SerializeToString(deterministic=True))
+    content = _to_bytes(in_eight_bits(model, observed_ranges(model, batches)), model)
+    return _Made(content, content)
+
+
+def _half(bundle: Bundle, name: NetworkName) -> _Made:
+    """A network in float16."""
+    model = _plain_model(bundle, name)
+    content, compared = (
+        _to_bytes(in_half_floats(model, emulated), model) for emulated in (False, True)
+    )
+    return _Made(content, compared)
 
 
 def _inputs(name: NetworkName, samples: list[StudySample]) -> Iterator[NDArray[np.float32]]:
@@ -116,60 +156,69 @@ def _entry(bundle: Bundle, name: NetworkName) -> NetworkEntry:
     return bundle.manifest.networks[name].form("plain")
 
 
-def _opened(
-    bundle: Bundle, plain: OnnxNetworks, networks: dict[NetworkName, bytes]
-) -> OnnxNetworks:
+def _compared(
+    bundle: Bundle,
+    plain: OnnxNetworks,
+    made: dict[NetworkName, _Made],
+    studies: Iterable[StudySample],
+    kind: VariantName,
+) -> ByNetwork[Tally]:
+    """Raises QuantizedDecisionsError, or QuantizeError where answers are no numbers."""
     kidney, lesion = (
-        open_converted(name, networks[name], _entry(bundle, name)).network for name in NETWORK_NAMES
+        open_converted(name, made[name].compared, _entry(bundle, name)).network
+        for name in NETWORK_NAMES
     )
-    return OnnxNetworks(kidney, lesion, replace(plain.record, precision=Precision.INT8))
-
-
-def _check(tallies: ByNetwork[Tally]) -> None:
+    small = OnnxNetworks(kidney, lesion, replace(plain.record, precision=Precision(kind)))
+    try:
+        tallies = compare_precisions(plain, small, bundle.manifest.thresholds, studies)
+    except NetworkOutputError as problem:
+        raise QuantizeError(f"in {_IN_WORDS[kind]} {problem.args[0]}") from problem
     for name in NETWORK_NAMES:
         tally = tallies[name]
         if tally.differing:
+            advice = " Try --calibrate with studies of your own, or" if kind == "int8" else " So"
             raise QuantizedDecisionsError(
-                f"the {name} network decides otherwise in 8-bit integers on {tally.differing} of "
-                f"{tally.decided} maps (its sum closest to the threshold is {tally.closest:.2f} of "
-                "it); nothing was written. Try --calibrate with studies of your own, or stay with "
-                "float32."
+                f"the {name} network decides otherwise in {_IN_WORDS[kind]} on {tally.differing} "
+                f"of {tally.decided} maps (its sum closest to the threshold is "
+                f"{tally.closest:.2f} of it); nothing was written.{advice} stay with float32."
             )
+    return tallies
 
 
 def _with_variants(
     manifest: Manifest,
-    networks: dict[NetworkName, bytes],
+    made: dict[NetworkName, _Made],
     tallies: ByNetwork[Tally],
-    calibrated: str,
+    kind: VariantName,
+    how: str,
 ) -> Manifest:
     entries = {}
     for name in NETWORK_NAMES:
         entry, tally = manifest.networks[name], tallies[name]
-        note = f"8-bit integers, {calibrated}"
+        note = f"{_IN_WORDS[kind]}, {how}"
         if tally.located:
             note += f"; {tally.moved} of {tally.located} located elsewhere"
         variant = Variant(
-            file=f"{name}.int8.onnx",
-            sha256=hashlib.sha256(networks[name]).hexdigest(),
+            file=f"{name}.{kind}.onnx",
+            sha256=hashlib.sha256(made[name].content).hexdigest(),
             note=note,
             agreement=tally.agreement(),
         )
-        entries[name] = replace(entry, variants={**entry.variants, "int8": variant})
+        entries[name] = replace(entry, variants={**entry.variants, kind: variant})
     return replace(manifest, networks=ByNetwork(entries["kidney"], entries["lesion"]))
 
 
 def _files(
-    bundle: Bundle, manifest: Manifest, networks: dict[NetworkName, bytes]
+    bundle: Bundle, manifest: Manifest, made: dict[NetworkName, _Made], kind: VariantName
 ) -> dict[str, bytes]:
     """Every file of the bundle that is to be, by name."""
     files = {MANIFEST_FILE: manifest.to_json().encode()}
     for name in NETWORK_NAMES:
         entry = bundle.manifest.networks[name]
         for form in entry.forms:
-            if form != "int8":
+            if form != kind:
                 files[entry.form(form).file] = bundle.read_network(name, form)
-        files[f"{name}.int8.onnx"] = networks[name]
+        files[f"{name}.{kind}.onnx"] = made[name].content
     card = bundle.folder / CARD_FILE
     if manifest.provenance is not None:
         files[CARD_FILE] = model_card(manifest).encode()

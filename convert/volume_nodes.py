@@ -29,11 +29,11 @@ def keeps_size(node: onnx.NodeProto, weights: Array) -> bool:
 
 
 def halves(node: onnx.NodeProto) -> bool:
-    """Whether a pooling takes 2x2x2 voxels each time, without overlap or padding."""
+    """Whether a pooling takes 2x2x2 voxels (or 2x2 pixels) each time, without overlap."""
     attributes = attributes_of(node)
     return (
-        list(attributes["kernel_shape"]) == [2, 2, 2]
-        and list(attributes.get("strides", [])) == [2, 2, 2]
+        set(attributes["kernel_shape"]) == {2}
+        and set(attributes.get("strides", [])) == {2}
         and not any(attributes.get("pads", [0]))
         and set(attributes.get("dilations", [1])) == {1}
         and len(node.output) == 1

@@ -18,6 +18,7 @@ from typing import IO, Any
 
 from rcc_onnx.bench_worker import Answer, Setup
 from rcc_onnx.errors import BenchError
+from rcc_onnx.forms import runs
 from rcc_onnx.providers import AUTO_ORDER, ProviderName
 from rcc_onnx.sessions import listed_providers
 from rcc_onnx.values import Precision
@@ -164,7 +165,7 @@ def default_setups(
 ) -> tuple[Setup, ...]:
     """The setups to compare: what is named, or what makes sense with this onnxruntime.
 
-    int8 is for CPUs: unless it is named, only the provider `cpu` is tried with it.
+    Unless precisions are named, a provider is tried with those that it runs.
     """
     listed = listed_providers()
     chosen = providers or [name for name in AUTO_ORDER[::-1] if name in listed]
@@ -172,7 +173,9 @@ def default_setups(
         Setup(str(provider), str(precision), threads, models)
         for provider in chosen
         for precision in precisions or Precision
-        if precisions or precision is Precision.FLOAT32 or provider is ProviderName.CPU
+        if precisions
+        or precision is Precision.FLOAT32
+        or (provider is not ProviderName.AUTO and runs(provider, precision))
     )
 
 

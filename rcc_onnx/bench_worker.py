@@ -30,7 +30,7 @@ class Setup:
 
     Attributes:
         models: name or folder of a bundle; None: chosen by the kind of study.
-        precision: float32 or int8.
+        precision: float32, int8 or float16.
         threads: None: the CPUs that the process may use.
     """
 

@@ -67,8 +67,8 @@ PrecisionOption = Annotated[
     Precision,
     typer.Option(
         "--precision",
-        help="int8 is faster and runs on the CPU only, from bundles that hold it "
-        "(python -m convert quantize).",
+        help="int8 is faster and runs on the CPU only, float16 on GPUs only, both from bundles "
+        "that hold them (python -m convert quantize).",
     ),
 ]
 Verbose = Annotated[

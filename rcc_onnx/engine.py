@@ -18,6 +18,7 @@ from rcc_onnx.intake import SeriesPolicy, SeriesWish, Study, check_wish, read_st
 from rcc_onnx.manifest import NETWORK_NAMES, StudyKind
 from rcc_onnx.measures import MeasuringOptions
 from rcc_onnx.measuring import mean_kidney_hu
+from rcc_onnx.memory import Steady
 from rcc_onnx.networks import Networks
 from rcc_onnx.patient import measure_sides, place_in_patient
 from rcc_onnx.pipeline import analyse_study
@@ -37,7 +38,7 @@ class Options:
         provider: a `ProviderName` or its value; docs/providers.md lists them.
         threads: CPU threads of a network; None: the CPUs that this process may use.
         wish: which series to take where a study has several.
-        precision: float32, or int8 where the bundle has that variant and the CPU runs it.
+        precision: float32; where the bundle has that variant, int8 on the CPU, float16 on GPUs.
         measuring: what masks and measurements hang on.
     """
 
@@ -78,6 +79,7 @@ class Engine:
     options: Options
     _named: _Loaded | None = None
     _chosen: dict[StudyKind, _Loaded] = field(default_factory=dict)
+    _memory: Steady = field(default_factory=Steady)
 
     @classmethod
     def load(  # noqa: PLR0913  keyword options, one for each field of Options
@@ -107,7 +109,7 @@ class Engine:
             lesion_threshold: None: the bundle's own.
             series: label, SeriesNumber or SeriesInstanceUID of the series to analyse.
             series_policy: thinnest, most-slices or contrast: which of several suitable series.
-            precision: float32; int8 runs on the CPU, from bundles that have that variant.
+            precision: float32; int8 runs on the CPU, float16 on GPUs, from bundles that have it.
             mask_cutoff: a voxel belongs to a mask from this probability on.
             borderline: a sum is borderline up to this distance from its threshold, as a part of it.
 
@@ -188,6 +190,7 @@ class Engine:
             patient = place_in_patient(study, analysis, self.options.measuring)
             measures = None if patient is None else measure_sides(analysis, patient, thresholds)
         kidney_hu = None if patient is None else mean_kidney_hu(patient)
+        self._memory.after_a_study()
         models = _models_used(loaded, kind)
         return CaseResult(
             case=case if case is not None else _case_name(folder),

@@ -62,6 +62,7 @@ class ProviderSpec:
         extra: the extra of rcc-onnx that installs that package; None if there is none.
         needs: what else must be on the machine, for messages.
         options: provider options; {threads} stands for the number of threads.
+        half_options: what differs in them for networks in float16; None if it runs none.
         before: providers that take the nodes this one cannot run, before the CPU does.
     """
 
@@ -70,10 +71,14 @@ class ProviderSpec:
     extra: str | None
     needs: str
     options: tuple[tuple[str, str], ...] = ()
+    half_options: tuple[tuple[str, str], ...] | None = None
     before: tuple[ProviderName, ...] = ()
 
-    def options_for(self, threads: int) -> dict[str, str]:
-        return {key: value.format(threads=threads) for key, value in self.options}
+    def options_for(self, threads: int, precision: Precision = Precision.FLOAT32) -> dict[str, str]:
+        options = dict(self.options)
+        if precision is Precision.FLOAT16:
+            options.update(self.half_options or ())
+        return {key: value.format(threads=threads) for key, value in options.items()}
 
 
 SPECS: dict[ProviderName, ProviderSpec] = {
@@ -86,12 +91,14 @@ SPECS: dict[ProviderName, ProviderSpec] = {
         "built for (pip install 'onnxruntime-gpu[cuda,cudnn]' brings both)",
         # TF32 keeps 10 bits of each factor: too few to agree with the Keras networks to 1e-4.
         options=(("use_tf32", "0"),),
+        half_options=(),
     ),
     ProviderName.DIRECTML: ProviderSpec(
         "DmlExecutionProvider",
         "onnxruntime-directml",
         "directml",
         "Windows 10 or newer and a GPU with a DirectX 12 driver",
+        half_options=(),
     ),
     ProviderName.OPENVINO: ProviderSpec(
         "OpenVINOExecutionProvider",
@@ -110,6 +117,7 @@ SPECS: dict[ProviderName, ProviderSpec] = {
         "an Intel GPU with its compute runtime (OpenCL)",
         # OpenVINO computes in float16 on GPUs unless told.
         options=(("device_type", "GPU"), ("precision", "FP32")),
+        half_options=(("precision", "FP16"),),
     ),
     ProviderName.OPENVINO_NPU: ProviderSpec(
         "OpenVINOExecutionProvider",
@@ -118,6 +126,7 @@ SPECS: dict[ProviderName, ProviderSpec] = {
         "an Intel NPU with its driver",
         # An NPU knows nothing wider.
         options=(("device_type", "NPU"), ("precision", "FP16")),
+        half_options=(),
     ),
     ProviderName.TENSORRT: ProviderSpec(
         "TensorrtExecutionProvider",
@@ -125,6 +134,7 @@ SPECS: dict[ProviderName, ProviderSpec] = {
         "cuda",
         "what cuda needs, and the TensorRT version that onnxruntime-gpu was built for",
         options=(("trt_fp16_enable", "0"), ("trt_int8_enable", "0")),
+        half_options=(("trt_fp16_enable", "1"),),
         before=(ProviderName.CUDA,),
     ),
     ProviderName.COREML: ProviderSpec(

@@ -61,6 +61,7 @@ class Precision(StrEnum):
 
     FLOAT32 = "float32"
     INT8 = "int8"
+    FLOAT16 = "float16"
 
 
 class Outcome(StrEnum):

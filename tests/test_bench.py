@@ -111,5 +111,10 @@ def test_default_setups(monkeypatch: pytest.MonkeyPatch) -> None:
     labels = [one.label for one in default_setups("m", 3)]
     assert labels == ["cpu float32", "cpu int8", "openvino float32"]
     assert default_setups("m", 3)[0] == Setup("cpu", "float32", 3, "m")
+    monkeypatch.setattr(bench, "listed_providers", lambda: (ProviderName.CUDA, ProviderName.CPU))
+    labels = [one.label for one in default_setups("m", 3)]
+    assert labels == ["cpu float32", "cpu int8", "cuda float32", "cuda float16"]
+    labels = [one.label for one in default_setups("m", 3, [ProviderName.AUTO])]
+    assert labels == ["auto float32"]
     named = default_setups(None, None, [ProviderName.OPENVINO], [Precision.INT8])
     assert [one.label for one in named] == ["openvino int8"]

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks import common, engines, memory, networks, scaling, startup
+from benchmarks import common, engines, limit, memory, networks, scaling, startup
 from benchmarks.plain_notebook import notebook_volume
 from benchmarks.studies import long_study
 from rcc_onnx.bench import started_worker
@@ -15,6 +15,8 @@ from rcc_onnx.intake import read_study
 from rcc_onnx.preprocess import network_volume
 from rcc_onnx.values import Profile
 from tests.measurements import ANSWER
+from tests.tiny_networks import tiny_model
+from tests.volume_networks import VolumeUNet
 
 ENVIRONMENT = {
     "rcc_onnx": "0.1.0",
@@ -184,3 +186,43 @@ def test_an_engine_that_is_not_here_says_so(tmp_path: Path) -> None:
     engine = engines.Engine("x", "x", ["python", "-m", "benchmarks.engine_worker", "x", "y", "1"])
     with started_worker(engine.command) as worker:
         assert "KeyError" in worker.ask("study")["error"]
+
+
+# --- The limit -----------------------------------------------------------------------------------
+
+
+def test_multiply_adds_are_counted_from_the_graph() -> None:
+    # One 3x3 convolution of one channel, "same" padding.
+    assert limit.multiply_adds(tiny_model("kidney")) == 9 * 160 * 160
+    assert limit.multiply_adds(tiny_model("lesion")) == 27 * 40 * 64 * 64
+    needs = {name: limit.multiply_adds(model) for name, model in limit.probes().items()}
+    assert needs == {"matrix product": 1536**3, "3x3 convolution": 9 * 64 * 64 * 160 * 160}
+    network = VolumeUNet(shape=(4, 4), kernel=(3, 3), width=2)
+    doubled = 4 * 4 * 2 * (2 * 2)
+    by_level = 16 * 9 * (1 * 2 + 4 * 2) + 4 * 9 * 2 * 4 + 16 * 2
+    assert limit.multiply_adds(network.build()) == by_level + doubled
+
+
+def test_the_least_time_of_a_case() -> None:
+    # A million million multiply-adds a second at best; the engine takes twice what they need.
+    rounds = [
+        {
+            "onnxruntime": {"matrix product": seconds, "3x3 convolution": 2.0},
+            "rcc-onnx float32": {"kidney": 0.32, "lesion": 0.2},
+        }
+        for seconds in (1.0, 3.0)
+    ]
+    needs = {"kidney": 10**10, "lesion": 10**11, "matrix product": 10**12, "3x3 convolution": 1}
+    document = {
+        "command": "python -m benchmarks.limit",
+        "settings": {"threads": 2, "environment": ENVIRONMENT},
+        "multiply_adds": needs,
+        "refused": {"openvino": "not there"},
+        "rounds": rounds,
+    }
+    text = limit.markdown(document)
+    assert "| matrix product | onnxruntime | 1000 |" in text
+    # 80 slices and 2 crops are one million million; 80 / 16 runs of 0.32 s and two of 0.2 s.
+    assert "| at the best rate above | 1.00 | 1.00 |  |" in text
+    assert "| rcc-onnx float32 | 2.00 | 2.00 | 50% |" in text
+    assert "Not measured: openvino: not there" in text

@@ -50,17 +50,24 @@ def test_a_system_that_does_not_tell(tmp_path: Path) -> None:
 @pytest.mark.skipif(
     platform.libc_ver()[0] != "glibc", reason="NOT TESTED HERE: the C library is not glibc"
 )
-def test_a_large_block_that_was_freed_is_handed_out_again() -> None:
+@pytest.mark.parametrize("first", ["faults()", "in_a_thread()"])
+def test_a_large_block_that_was_freed_is_handed_out_again(first: str) -> None:
     """In a process of its own: what is set holds for the whole process."""
-    program = """
+    program = f"""
 import resource
+from threading import Thread
 from rcc_onnx.memory import keep_freed_memory
 assert keep_freed_memory()
 def faults():
     b"x" * size
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+def in_a_thread():
+    thread = Thread(target=faults)
+    thread.start()
+    thread.join()
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
 size = 20_000_000
-first = faults()
+first = {first}
 print(faults() - first)
 """
     said = subprocess.run(
@@ -68,3 +75,43 @@ print(faults() - first)
     )
     # 20 MB are 4,883 pages. (numpy asks for huge pages, which are few in any case.)
     assert int(said.stdout) < 1000
+
+
+@pytest.mark.skipif(
+    platform.libc_ver()[0] != "glibc", reason="NOT TESTED HERE: the C library is not glibc"
+)
+def test_freed_memory_goes_back_when_asked() -> None:
+    program = """
+from rcc_onnx.memory import give_back_freed_memory, keep_freed_memory, memory_bytes
+assert keep_freed_memory()
+blocks = [bytearray(1_000_000) for _ in range(200)]
+last = bytearray(1_000_000)
+full = memory_bytes()
+del blocks
+kept = memory_bytes()
+assert give_back_freed_memory()
+print(full, kept, memory_bytes())
+"""
+    said = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    full, kept, given_back = (int(one) for one in said.stdout.split())
+    assert kept > full - 50 * MB
+    assert given_back < full - 150 * MB
+
+
+def test_memory_is_given_back_when_more_than_usual_is_held(monkeypatch: pytest.MonkeyPatch) -> None:
+    held = iter([400, 404, 420, 405, 408, 600, 590, 591])
+    monkeypatch.setattr(memory, "memory_bytes", lambda: next(held) * MB)
+    monkeypatch.setattr(memory, "give_back_freed_memory", lambda: True)
+    steady = memory.Steady()
+    # Grown after the third study. After the sixth something came to stay, and counts as usual then.
+    given_back = [steady.after_a_study() for _ in range(8)]
+    assert given_back == [False, False, True, False, False, True, False, False]
+    assert steady.usual == 590 * MB
+
+
+def test_where_memory_cannot_be_asked_nothing_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "memory_bytes", lambda: None)
+    steady = memory.Steady()
+    assert not any(steady.after_a_study() for _ in range(3))

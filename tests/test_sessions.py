@@ -21,6 +21,7 @@ from rcc_onnx.errors import (
     NetworkLoadError,
     NetworkOutputError,
     NetworkRunError,
+    PrecisionError,
     ProviderConflictError,
     ProviderError,
     ProviderNotInstalledError,
@@ -32,7 +33,8 @@ from rcc_onnx.errors import (
 from rcc_onnx.networks import Networks
 from rcc_onnx.providers import AUTO_ORDER, SPECS, ProviderName
 from rcc_onnx.sessions import OnnxNetworks, open_network, open_networks
-from tests.tiny_networks import SHAPES, tiny_model, write_bundle
+from rcc_onnx.values import Precision
+from tests.tiny_networks import SHAPES, add_variant, tiny_model, write_bundle
 
 
 @pytest.fixture
@@ -258,6 +260,12 @@ def test_provider_that_loads(bundle: Bundle, stand_in: StandIn) -> None:
     assert options.enable_cpu_mem_arena is False
 
 
+def test_the_cpu_asks_for_memory_piece_by_piece(bundle: Bundle, stand_in: StandIn) -> None:
+    runtime = stand_in([CPU])
+    open_networks(bundle, ProviderName.CPU)
+    assert {options.enable_mem_pattern for _, options, _ in runtime.made} == {False}
+
+
 def test_the_cpu_takes_a_slice_at_a_time(bundle: Bundle) -> None:
     networks = open_networks(bundle, ProviderName.CPU, threads=1)
     assert (networks.kidney.batch, networks.lesion.batch) == (1, 1)
@@ -276,6 +284,43 @@ def test_openvino_is_told_precision_and_threads(bundle: Bundle, stand_in: StandI
     open_networks(bundle, ProviderName.OPENVINO, threads=5)
     ((_, given),) = runtime.made[0][2]["providers"]
     assert given == {"device_type": "CPU", "precision": "FP32", "num_of_threads": "5"}
+
+
+@pytest.fixture
+def bundle_with_float16(tmp_path: Path) -> Bundle:
+    folder = write_bundle(tmp_path / "half")
+    for name in SHAPES:
+        add_variant(folder, name, "float16", tiny_model(name, seed=3).SerializeToString())
+    return load_bundle(folder)
+
+
+@pytest.mark.parametrize(
+    ("provider", "changed"),
+    [
+        (ProviderName.CUDA, {}),
+        (ProviderName.DIRECTML, {}),
+        (ProviderName.TENSORRT, {"trt_fp16_enable": "1"}),
+        (ProviderName.OPENVINO_GPU, {"precision": "FP16"}),
+    ],
+)
+def test_a_gpu_gets_the_networks_in_float16_and_is_told_so(
+    bundle_with_float16: Bundle, stand_in: StandIn, provider: ProviderName, changed: dict[str, str]
+) -> None:
+    runtime = stand_in([SPECS[provider].runtime_name, CPU])
+    record = open_networks(bundle_with_float16, provider, precision=Precision.FLOAT16).record
+    assert record.forms == {"kidney": "float16", "lesion": "float16"}
+    assert (record.ran, record.precision) == (provider, Precision.FLOAT16)
+    (data, _, rest), _ = runtime.made
+    assert data == (bundle_with_float16.folder / "kidney.float16.onnx").read_bytes()
+    assert rest["providers"][0][1] == SPECS[provider].options_for(record.threads) | changed
+
+
+def test_float16_without_a_gpu(bundle_with_float16: Bundle, stand_in: StandIn) -> None:
+    runtime = stand_in([CUDA, OPENVINO, CPU], _falls_back)
+    with pytest.raises(PrecisionError, match=r"GPUs only.*libcudnn.*Leave out --precision"):
+        open_networks(bundle_with_float16, precision=Precision.FLOAT16)
+    tried = {rest["providers"][0][0] for _, _, rest in runtime.made}
+    assert tried == {CUDA}
 
 
 def test_tensorrt_has_cuda_behind_it(bundle: Bundle, stand_in: StandIn) -> None:

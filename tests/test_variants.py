@@ -18,7 +18,7 @@ from rcc_onnx.errors import (
     OptionError,
     PrecisionError,
 )
-from rcc_onnx.forms import choose_forms
+from rcc_onnx.forms import candidates, choose_forms
 from rcc_onnx.manifest import Manifest
 from rcc_onnx.providers import ProviderName
 from rcc_onnx.sessions import open_networks
@@ -140,9 +140,28 @@ def test_int8_is_for_the_cpu_and_for_bundles_that_have_it(folder: Path, tmp_path
     assert caught.value.code == "precision"
 
 
+def test_float16_is_for_gpus_and_for_bundles_that_have_it(folder: Path) -> None:
+    add_variant(folder, "lesion", "float16", tiny_model("lesion", seed=3).SerializeToString())
+    bundle = load_bundle(folder)
+    for provider in (ProviderName.CUDA, ProviderName.TENSORRT, ProviderName.OPENVINO_GPU):
+        assert candidates(provider, Precision.FLOAT16) == (provider,)
+        forms = choose_forms(bundle, provider, Precision.FLOAT16)
+        assert forms == {"kidney": "plain", "lesion": "float16"}
+    for provider in (ProviderName.CPU, ProviderName.OPENVINO, ProviderName.COREML):
+        with pytest.raises(PrecisionError, match=f"runs on cuda, .* not on {provider}") as caught:
+            open_networks(bundle, provider, precision=Precision.FLOAT16)
+        assert caught.value.code == "precision"
+
+
+def test_a_bundle_without_float16_says_how_to_make_it(tmp_path: Path) -> None:
+    bundle = load_bundle(write_bundle(tmp_path / "without"))
+    with pytest.raises(PrecisionError, match=r"convert quantize .* --precision float16 makes one"):
+        choose_forms(bundle, ProviderName.CUDA, Precision.FLOAT16)
+
+
 def test_the_engine_takes_a_precision(folder: Path) -> None:
     assert Engine.load(folder, precision="int8").options.precision is Precision.INT8
-    with pytest.raises(OptionError, match="float32, int8"):
+    with pytest.raises(OptionError, match="float32, int8, float16"):
         Engine.load(folder, precision="int4")
 
 

@@ -1,4 +1,4 @@
-"""Small 3D U-Nets as ONNX graphs, made without TensorFlow, in the form that conversion gives."""
+"""Small 3D and 2D U-Nets as ONNX graphs, as conversion gives them, made without TensorFlow."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -7,7 +7,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-Shape = tuple[int, int, int]
+Shape = tuple[int, ...]
 
 
 @dataclass
@@ -15,7 +15,7 @@ class VolumeUNet:
     """Two levels, each of one convolution; weights are random and seeded, biases included.
 
     Attributes:
-        shape: slices, rows, columns.
+        shape: slices, rows, columns; or rows, columns, and a kernel of two lengths then.
         kernel: of the inner convolutions.
         activation: an ONNX operator of one input.
         normalised: "", "before" or "after" the activation.
@@ -39,16 +39,17 @@ class VolumeUNet:
 
     def build(self) -> onnx.ModelProto:
         x = self.add("Reshape", "image", self.whole([-1, 1, *self.shape]))
+        twos, ones = [2] * len(self.shape), [1] * len(self.shape)
         top = self.block(x, 1, self.width)
-        pooled = self.add(self.down, top, kernel_shape=[2, 2, 2], strides=[2, 2, 2])
+        pooled = self.add(self.down, top, kernel_shape=twos, strides=twos)
         low = self.block(pooled, self.width, 2 * self.width)
         if self.up == "transposed":
-            kernel = self.floats(2 * self.width, self.width, 2, 2, 2)
-            up = self.add("ConvTranspose", low, kernel, kernel_shape=[2, 2, 2], strides=[2, 2, 2])
+            kernel = self.floats(2 * self.width, self.width, *twos)
+            up = self.add("ConvTranspose", low, kernel, kernel_shape=twos, strides=twos)
             # The bias is a node of its own, as tf2onnx writes it.
-            up = self.add("Add", up, self.floats(1, self.width, 1, 1, 1))
+            up = self.add("Add", up, self.floats(1, self.width, *ones))
         else:
-            factors = np.array([1, 1, 2, 2, 2], np.float32)
+            factors = np.array([1, 1, *twos], np.float32)
             nearest = {
                 "mode": "nearest",
                 "coordinate_transformation_mode": "asymmetric",
@@ -61,7 +62,7 @@ class VolumeUNet:
         else:
             joined, channels = self.add("Add", top, up), self.width
         last = self.block(joined, channels, self.width)
-        answer = self.convolution(last, self.width, 1, (1, 1, 1))
+        answer = self.convolution(last, self.width, 1, tuple(ones))
         answer = self.add("Sigmoid", answer)
         answer = self.add("Reshape", answer, self.whole([-1, *self.shape, 1]), out="probability")
         return self.model()
@@ -70,7 +71,9 @@ class VolumeUNet:
         x = self.convolution(x, inside, outside, self.kernel)
         if self.normalised == "before":
             x = self.normalisation(x, outside)
-        slopes = [self.floats(outside, 1, 1, 1)] if self.activation == "PRelu" else []
+        slopes = (
+            [self.floats(outside, *[1] * len(self.shape))] if self.activation == "PRelu" else []
+        )
         x = self.add(self.activation, x, *slopes)
         return self.normalisation(x, outside) if self.normalised == "after" else x
 

@@ -62,6 +62,54 @@ def test_the_bundle_gets_both_variants(folder: Path) -> None:
     assert networks.record.forms == {"kidney": "int8", "lesion": "int8"}
 
 
+def test_the_bundle_gets_both_variants_in_float16(folder: Path) -> None:
+    quietly(folder)
+    before = contents(folder)
+    quantized = quantize_bundle(folder, None, progress=lambda text: None, kind="float16")
+    after = contents(folder)
+    assert set(after) - set(before) == {"kidney.float16.onnx", "lesion.float16.onnx"}
+    changed = {name for name in before if before[name] != after[name]}
+    assert changed == {"manifest.json"}
+    bundle = load_bundle(folder)
+    bundle.check()
+    assert bundle.manifest == quantized.manifest
+    entry = bundle.manifest.networks.kidney
+    assert set(entry.variants) == {"int8", "float16"}
+    assert entry.variants["float16"].agreement.decisions_equal
+    # Noise through one convolution: rounded to three digits, so it is neither the same nor far.
+    assert 1e-5 < entry.variants["float16"].agreement.largest_difference < 5e-3
+    assert quietly(folder).manifest.networks.kidney.variants.keys() == entry.variants.keys()
+
+
+def test_float16_that_gives_no_numbers_writes_nothing(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    honest = quantize.in_half_floats
+
+    def spoilt(*given: object) -> onnx.ModelProto:
+        model = honest(*given)  # type: ignore[arg-type]
+        weight = model.graph.initializer[0]
+        values = np.full_like(onnx.numpy_helper.to_array(weight), np.nan)
+        weight.CopyFrom(onnx.numpy_helper.from_array(values, weight.name))
+        return model
+
+    monkeypatch.setattr(quantize, "in_half_floats", spoilt)
+    before = contents(folder)
+    with pytest.raises(QuantizeError, match="in float16 the kidney network answered"):
+        quantize_bundle(folder, None, progress=lambda text: None, kind="float16")
+    assert contents(folder) == before
+
+
+def test_the_command_makes_float16(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["quantize", str(folder), "--precision", "float16"])
+    assert not ended.value.code
+    assert "--precision float16" in capsys.readouterr().out
+    with pytest.raises(SystemExit) as ended:
+        main(["quantize", str(folder), "--precision", "float32"])
+    assert ended.value.code == 2
+
+
 def test_once_more_gives_the_same_bundle(folder: Path) -> None:
     quietly(folder)
     first = contents(folder)
