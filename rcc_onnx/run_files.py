@@ -177,8 +177,8 @@ def _write_report(run: Run, to: Path) -> None:
 
 
 RUN_OUTPUTS: tuple[RunOutput, ...] = (
-    RunOutput(REPORT_NAME, _write_report),
     RunOutput("results.csv", _write_csv),
+    RunOutput(REPORT_NAME, _write_report),
     RunOutput("results.json", _write_json),
 )
 """In the order in which they are written; results.json last, so that where it is, all are."""
