@@ -77,10 +77,12 @@ class Steady:
     more: with large networks 434 MB after the first study were 493 after the eighth.
 
     Attributes:
-        usual: bytes held after a study, to which the next ones are compared; None: not known yet.
+        usual: bytes held after the first study, and more as networks come to stay; None: not known.
+        rest: bytes held when free memory was last given back; None: it never was.
     """
 
     usual: int | None = None
+    rest: int | None = None
 
     def after_a_study(self) -> bool:
         """Give free memory back if there is more than usual; whether that was done."""
@@ -90,9 +92,13 @@ class Steady:
             return False
         if held <= self.usual + _GROWTH_BYTES:
             return False
-        # What comes after it shows what is usual now: networks may have come to stay.
-        self.usual = None
-        return give_back_freed_memory()
+        if not give_back_freed_memory():
+            return False
+        rest = memory_bytes() or 0
+        if self.rest is not None:
+            self.usual += max(0, rest - self.rest)
+        self.rest = rest
+        return True
 
 
 def _from_proc(field: str, status: Path = _STATUS) -> int | None:
