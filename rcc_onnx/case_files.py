@@ -143,7 +143,9 @@ def _write_picture(side: Side, result: CaseResult, _: Saving, to: Path) -> None:
 
 
 def _is_placed(result: CaseResult, _: Saving) -> bool:
-    return result.measures is not None
+    # A result that was read back has no arrays; it had these if it was measured.
+    read_back = result.network_images is None and result.measures is not None
+    return result.patient_images is not None or read_back
 
 
 def _write_overview(result: CaseResult, _: Saving, to: Path) -> None:

@@ -15,6 +15,7 @@ from rcc_onnx.errors import (
 )
 from rcc_onnx.findings import CaseResult, FailedCase
 from rcc_onnx.phantom import make_study
+from rcc_onnx.saving import Saving
 from rcc_onnx.values import Profile
 from tests.results import case_result, failed_case
 
@@ -163,10 +164,10 @@ def test_a_case_whose_files_cannot_be_made_fails_alone(
 ) -> None:
     write = case_files.write_case
 
-    def spoilt(result: CaseResult | FailedCase, out: Path) -> Path:
+    def spoilt(result: CaseResult | FailedCase, out: Path, saving: Saving | None = None) -> Path:
         if isinstance(result, CaseResult) and result.case == "one":
             raise error
-        return write(result, out)
+        return write(result, out, saving)
 
     monkeypatch.setattr("rcc_onnx.batch.write_case", spoilt)
     cases = [Case(name, studies / "b good") for name in ("one", "two")]

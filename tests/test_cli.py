@@ -329,14 +329,17 @@ def test_ctrl_c_leaves_a_report_of_what_was_done(
         shutil.copytree(phantom, tmp_path / "studies" / name)
     write = case_files.write_case
 
-    def stop_at_b(result: CaseResult, out: Path) -> Path:
+    def stop_at_b(result: CaseResult, out: Path, saving: Saving | None = None) -> Path:
         if result.case == "b":
             raise KeyboardInterrupt
-        return write(result, out)
+        return write(result, out, saving)
 
     monkeypatch.setattr("rcc_onnx.batch.write_case", stop_at_b)
     out = tmp_path / "out"
-    result = run("infer", tmp_path / "studies", "--out", out, "--models", tiny_bundle)
+    in_this_process = ("--workers", "0")
+    result = run(
+        "infer", tmp_path / "studies", "--out", out, "--models", tiny_bundle, *in_this_process
+    )
     assert result.exit_code == 130
     assert "broken off after 1 of 2 cases" in (out / "report.html").read_text()
 

@@ -199,7 +199,8 @@ def test_no_canary_reaches_anything(studies: Path, bundle: Path, tmp_path: Path)
     expected = {name: code for name, (code, _) in REFUSALS.items()} | dict.fromkeys(ANALYSED, "")
     expected |= {"no DICOM": "no-dicom", "bad archive": "archive-unsafe-name"}
     assert outcomes(out) == expected | {"damaged": "missing-slices"}
-    assert {one.suffix for one in out.iterdir()} == {".json", ".csv", ".png"}
+    files = [one for one in out.rglob("*") if one.is_file()]
+    assert {one.suffix for one in files} == {".json", ".csv", ".png", ".html"}
     assert_silent(done, out)
 
 

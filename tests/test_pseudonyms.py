@@ -26,7 +26,7 @@ from tests.canaries import leaks, leaks_in
 from tests.dicom_factory import body_volume, ct_series, write_series
 from tests.tiny_networks import write_bundle
 
-OWN = ("DOE_JOHN", "DOE_JANE", "Ä_ROE")
+OWN = ("DOEKLEIN_JOHNATHAN", "DOEKLEIN_JANETTEX", "Ä_ROEMMICH")
 
 
 def pseudonym_file(folder: Path, *lines: str, header: str = "case,pseudonym") -> Path:
@@ -44,12 +44,12 @@ def studies(tmp_path: Path) -> Path:
         for dataset in series:
             dataset.StudyInstanceUID = f"1.2.{number}"
         names = [f"{name}_{place}.dcm" for place in range(len(series))]
-        if name == "DOE_JANE":
+        if name == "DOEKLEIN_JANETTEX":
             series, names = series[:2] + series[3:], names[:2] + names[3:]
         write_series(folder / name, series, names)
         (folder / name / f"{name}.txt").write_text("")
-    inside = folder / "Ä_ROE"
-    with zipfile.ZipFile(inside / "Ä_ROE.zip", "w") as archive:
+    inside = folder / "Ä_ROEMMICH"
+    with zipfile.ZipFile(inside / "Ä_ROEMMICH.zip", "w") as archive:
         for path in sorted(inside.glob("*.dcm")):
             archive.write(path, path.name)
             path.unlink()
@@ -59,7 +59,9 @@ def studies(tmp_path: Path) -> Path:
 @pytest.mark.parametrize("profile", ["standard", "notebook"])
 def test_own_names_are_told_nowhere(studies: Path, tmp_path: Path, profile: str) -> None:
     bundle = write_bundle(tmp_path / "tiny", use_on=["patient"])
-    names = pseudonym_file(tmp_path, "DOE_JOHN,P 1", "DOE_JANE,P 2", "Ä_ROE,P3")
+    names = pseudonym_file(
+        tmp_path, "DOEKLEIN_JOHNATHAN,P 1", "DOEKLEIN_JANETTEX,P 2", "Ä_ROEMMICH,P3"
+    )
     command = ("infer", studies, "--out", tmp_path / "out", "--models", bundle, "-vv")
     options = ("--pseudonyms", names, "--provider", "cpu", "--profile", profile)
     done = subprocess.run(
@@ -81,7 +83,7 @@ def test_own_names_are_told_nowhere(studies: Path, tmp_path: Path, profile: str)
         study = json.loads((out / "P 1.json").read_text(encoding="utf-8"))
         assert study["intake"]["first"] == "file-000002"
         assert study["study"]["left_out"] == [{"file": "file-000001", "reason": "not a DICOM file"}]
-    own = ("DOE", "ROE", "john", "jane")
+    own = ("DOEKLEIN", "ROEMMICH", "johnathan", "janettex")
     assert leaks("out", done.stdout, own) + leaks("err", done.stderr, own) == []
     assert leaks_in(out, own) == []
     assert b"P 1" in done.stdout
@@ -91,29 +93,68 @@ def test_own_names_are_told_nowhere(studies: Path, tmp_path: Path, profile: str)
 @pytest.mark.parametrize(
     ("lines", "error"),
     [
-        (("DOE_JOHN,P1", "DOE_JANE,P2"), PseudonymMissingError),
-        (("DOE_JOHN,P1", "DOE_JANE,P2", "Ä_ROE,P1"), PseudonymDuplicateError),
-        (("DOE_JOHN,p1", "DOE_JANE,P2", "Ä_ROE,P1"), PseudonymDuplicateError),
-        (("DOE_JOHN,P1", "DOE_JOHN,P4", "DOE_JANE,P2", "Ä_ROE,P3"), PseudonymDuplicateError),
-        (("DOE_JOHN,a/b", "DOE_JANE,P2", "Ä_ROE,P3"), PseudonymUnsafeError),
-        (("DOE_JOHN,a\\b", "DOE_JANE,P2", "Ä_ROE,P3"), PseudonymUnsafeError),
-        (("DOE_JOHN,..", "DOE_JANE,P2", "Ä_ROE,P3"), PseudonymUnsafeError),
-        (("DOE_JOHN,.P1", "DOE_JANE,P2", "Ä_ROE,P3"), PseudonymUnsafeError),
-        (("DOE_JOHN,P1.", "DOE_JANE,P2", "Ä_ROE,P3"), PseudonymUnsafeError),
-        (("DOE_JOHN,P1 ", "DOE_JANE,P2", "Ä_ROE,P3"), PseudonymUnsafeError),
-        (("DOE_JOHN,=P1", "DOE_JANE,P2", "Ä_ROE,P3"), PseudonymUnsafeError),
-        (("DOE_JOHN,a:b", "DOE_JANE,P2", "Ä_ROE,P3"), PseudonymUnsafeError),
-        (("DOE_JOHN,nul", "DOE_JANE,P2", "Ä_ROE,P3"), PseudonymUnsafeError),
-        (("DOE_JOHN,COM1.a", "DOE_JANE,P2", "Ä_ROE,P3"), PseudonymUnsafeError),
-        (("DOE_JOHN,Results", "DOE_JANE,P2", "Ä_ROE,P3"), PseudonymUnsafeError),
-        (("DOE_JOHN," + "x" * 201, "DOE_JANE,P2", "Ä_ROE,P3"), PseudonymUnsafeError),
-        (("DOE_JOHN,doe_john", "DOE_JANE,P2", "Ä_ROE,P3"), PseudonymUnsafeError),
-        (("DOE_JOHN,DOE_JANE", "DOE_JANE,DOE_JOHN", "Ä_ROE,P3"), PseudonymUnsafeError),
-        (("DOE_JOHN,P1-doe_john", "DOE_JANE,P2", "Ä_ROE,P3"), PseudonymUnsafeError),
-        (("DOE_JOHN,", "DOE_JANE,P2", "Ä_ROE,P3"), PseudonymsFileError),
-        (("DOE_JOHN,P1,x", "DOE_JANE,P2", "Ä_ROE,P3"), PseudonymsFileError),
-        (("DOE_JOHN;P1",), PseudonymsFileError),
-        (('DOE_JOHN,"P1',), PseudonymsFileError),
+        (("DOEKLEIN_JOHNATHAN,P1", "DOEKLEIN_JANETTEX,P2"), PseudonymMissingError),
+        (
+            ("DOEKLEIN_JOHNATHAN,P1", "DOEKLEIN_JANETTEX,P2", "Ä_ROEMMICH,P1"),
+            PseudonymDuplicateError,
+        ),
+        (
+            ("DOEKLEIN_JOHNATHAN,p1", "DOEKLEIN_JANETTEX,P2", "Ä_ROEMMICH,P1"),
+            PseudonymDuplicateError,
+        ),
+        (
+            (
+                "DOEKLEIN_JOHNATHAN,P1",
+                "DOEKLEIN_JOHNATHAN,P4",
+                "DOEKLEIN_JANETTEX,P2",
+                "Ä_ROEMMICH,P3",
+            ),
+            PseudonymDuplicateError,
+        ),
+        (("DOEKLEIN_JOHNATHAN,a/b", "DOEKLEIN_JANETTEX,P2", "Ä_ROEMMICH,P3"), PseudonymUnsafeError),
+        (
+            ("DOEKLEIN_JOHNATHAN,a\\b", "DOEKLEIN_JANETTEX,P2", "Ä_ROEMMICH,P3"),
+            PseudonymUnsafeError,
+        ),
+        (("DOEKLEIN_JOHNATHAN,..", "DOEKLEIN_JANETTEX,P2", "Ä_ROEMMICH,P3"), PseudonymUnsafeError),
+        (("DOEKLEIN_JOHNATHAN,.P1", "DOEKLEIN_JANETTEX,P2", "Ä_ROEMMICH,P3"), PseudonymUnsafeError),
+        (("DOEKLEIN_JOHNATHAN,P1.", "DOEKLEIN_JANETTEX,P2", "Ä_ROEMMICH,P3"), PseudonymUnsafeError),
+        (("DOEKLEIN_JOHNATHAN,P1 ", "DOEKLEIN_JANETTEX,P2", "Ä_ROEMMICH,P3"), PseudonymUnsafeError),
+        (("DOEKLEIN_JOHNATHAN,=P1", "DOEKLEIN_JANETTEX,P2", "Ä_ROEMMICH,P3"), PseudonymUnsafeError),
+        (("DOEKLEIN_JOHNATHAN,a:b", "DOEKLEIN_JANETTEX,P2", "Ä_ROEMMICH,P3"), PseudonymUnsafeError),
+        (("DOEKLEIN_JOHNATHAN,nul", "DOEKLEIN_JANETTEX,P2", "Ä_ROEMMICH,P3"), PseudonymUnsafeError),
+        (
+            ("DOEKLEIN_JOHNATHAN,COM1.a", "DOEKLEIN_JANETTEX,P2", "Ä_ROEMMICH,P3"),
+            PseudonymUnsafeError,
+        ),
+        (
+            ("DOEKLEIN_JOHNATHAN,Results", "DOEKLEIN_JANETTEX,P2", "Ä_ROEMMICH,P3"),
+            PseudonymUnsafeError,
+        ),
+        (
+            ("DOEKLEIN_JOHNATHAN," + "x" * 201, "DOEKLEIN_JANETTEX,P2", "Ä_ROEMMICH,P3"),
+            PseudonymUnsafeError,
+        ),
+        (
+            ("DOEKLEIN_JOHNATHAN,doeklein_johnathan", "DOEKLEIN_JANETTEX,P2", "Ä_ROEMMICH,P3"),
+            PseudonymUnsafeError,
+        ),
+        (
+            (
+                "DOEKLEIN_JOHNATHAN,DOEKLEIN_JANETTEX",
+                "DOEKLEIN_JANETTEX,DOEKLEIN_JOHNATHAN",
+                "Ä_ROEMMICH,P3",
+            ),
+            PseudonymUnsafeError,
+        ),
+        (
+            ("DOEKLEIN_JOHNATHAN,P1-doeklein_johnathan", "DOEKLEIN_JANETTEX,P2", "Ä_ROEMMICH,P3"),
+            PseudonymUnsafeError,
+        ),
+        (("DOEKLEIN_JOHNATHAN,", "DOEKLEIN_JANETTEX,P2", "Ä_ROEMMICH,P3"), PseudonymsFileError),
+        (("DOEKLEIN_JOHNATHAN,P1,x", "DOEKLEIN_JANETTEX,P2", "Ä_ROEMMICH,P3"), PseudonymsFileError),
+        (("DOEKLEIN_JOHNATHAN;P1",), PseudonymsFileError),
+        (('DOEKLEIN_JOHNATHAN,"P1',), PseudonymsFileError),
     ],
 )
 def test_what_cannot_be_used_is_refused_without_telling_a_name(
@@ -123,7 +164,7 @@ def test_what_cannot_be_used_is_refused_without_telling_a_name(
         find_cases(studies, tmp_path / "out", pseudonyms=pseudonym_file(tmp_path, *lines))
     assert type(caught.value) is error
     told = str(caught.value).replace(str(tmp_path), "")
-    assert leaks("message", told.encode(), ("DOE_", "JOHN", "JANE", "ROE")) == []
+    assert leaks("message", told.encode(), ("DOEKLEIN_", "JOHNATHAN", "JANETTEX", "ROEMMICH")) == []
 
 
 def test_files_that_are_no_table(tmp_path: Path) -> None:
@@ -145,7 +186,7 @@ def test_what_spreadsheets_write_is_read(tmp_path: Path) -> None:
 
 
 def test_lines_about_other_cases_are_passed_over(studies: Path, tmp_path: Path) -> None:
-    lines = ("DOE_JOHN,P1", "DOE_JANE,P2", "Ä_ROE,P3", "SOMEBODY,P4")
+    lines = ("DOEKLEIN_JOHNATHAN,P1", "DOEKLEIN_JANETTEX,P2", "Ä_ROEMMICH,P3", "SOMEBODY,P4")
     cases = find_cases(studies, pseudonyms=pseudonym_file(tmp_path, *lines))
     assert [(case.name, case.hide_names) for case in cases] == [
         ("P2", True),
@@ -157,22 +198,24 @@ def test_lines_about_other_cases_are_passed_over(studies: Path, tmp_path: Path) 
 def test_no_results_of_a_run_without_pseudonyms_stay_beside(studies: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     out.mkdir()
-    (out / "DOE_JANE.json").write_text("{}")
-    names = pseudonym_file(tmp_path, "DOE_JOHN,P1", "DOE_JANE,P2", "Ä_ROE,P3")
+    (out / "DOEKLEIN_JANETTEX.json").write_text("{}")
+    names = pseudonym_file(
+        tmp_path, "DOEKLEIN_JOHNATHAN,P1", "DOEKLEIN_JANETTEX,P2", "Ä_ROEMMICH,P3"
+    )
     with pytest.raises(PseudonymsOutError) as caught:
         find_cases(studies, out, pseudonyms=names)
-    assert "DOE" not in str(caught.value)
+    assert "DOEKLEIN" not in str(caught.value)
 
 
 def test_an_ambiguous_input_tells_no_names_either(studies: Path, tmp_path: Path) -> None:
     same = ct_series(body_volume(), (5.0, 2.0, 2.0), series="9")
     for dataset in same:
         dataset.StudyInstanceUID = "1.2.0"
-    write_series(studies / "DOE_JACK", same)
-    names = pseudonym_file(tmp_path, "DOE_JOHN,P1")
+    write_series(studies / "DOEKLEIN_JACKOBUS", same)
+    names = pseudonym_file(tmp_path, "DOEKLEIN_JOHNATHAN,P1")
     with pytest.raises(AmbiguousInputError) as caught:
         find_cases(studies, pseudonyms=names)
-    assert "DOE" not in str(caught.value).replace(str(studies), "")
+    assert "DOEKLEIN" not in str(caught.value).replace(str(studies), "")
     assert caught.value.__cause__ is None
 
 
