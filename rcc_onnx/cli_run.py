@@ -33,14 +33,14 @@ def run(
     from rcc_onnx.display import results_table  # noqa: PLC0415
     from rcc_onnx.html import REPORT_NAME  # noqa: PLC0415
     from rcc_onnx.notice import RESEARCH_ONLY  # noqa: PLC0415
-    from rcc_onnx.out_lock import OutputLock, remove_leavings  # noqa: PLC0415
+    from rcc_onnx.out_lock import output_lock, remove_leavings  # noqa: PLC0415
     from rcc_onnx.progress import CaseProgress  # noqa: PLC0415
     from rcc_onnx.run_files import RunFiles  # noqa: PLC0415
 
     terminal = console()
     broken_off: RccOnnxError | None = None
     files = RunFiles(work.options, cases, work.out, work.saving)
-    with OutputLock(work.out):
+    with output_lock(work.out):
         remove_leavings(work.out)
         try:
             with CaseProgress(terminal, len(cases)) as progress, files:

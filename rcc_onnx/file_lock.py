@@ -4,7 +4,7 @@ import errno
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 if sys.platform == "win32":
@@ -14,22 +14,41 @@ else:
 
 _BUSY = {errno.EACCES, errno.EAGAIN, errno.EDEADLK}
 """What the systems say when somebody else holds the lock."""
+NO_LOCKS = {errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS}
+"""What they say of a file system that has none, as some network shares."""
 
 
 @contextmanager
-def try_lock(path: Path) -> Iterator[bool]:
-    """Hold the lock file at `path`, which is made and stays. False: somebody else holds it.
+def try_lock(path: Path, *, remove: bool = False) -> Iterator[bool]:
+    """Hold the lock file at `path`, which is made if missing. False: somebody else holds it.
+
+    Args:
+        path: of the lock file.
+        remove: take the file away afterwards, where the system lets an open file be removed.
 
     Raises:
         OSError: the file cannot be made, or the file system has no locks.
     """
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
     try:
-        # Closing gives the lock back. The file stays: to delete it would let a third one in
-        # beside one that has already opened it.
-        yield _lock(descriptor)
+        # Who opened the file before it was removed holds a lock that nobody else sees.
+        is_ours = _lock(descriptor) and _is_still(descriptor, path)
+        try:
+            yield is_ours
+        finally:
+            if remove and is_ours:
+                with suppress(OSError):
+                    path.unlink()
     finally:
+        # Closing gives the lock back.
         os.close(descriptor)
+
+
+def _is_still(descriptor: int, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.stat())
+    except OSError:
+        return False
 
 
 def _lock(descriptor: int) -> bool:

@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 
 from rcc_onnx.errors import OutputBusyError, OutputError
-from rcc_onnx.out_lock import OutputLock, remove_leavings
+from rcc_onnx.out_lock import output_lock, remove_leavings
 
 HOLDER = (
     "import sys, pathlib\n"
-    "from rcc_onnx.out_lock import OutputLock\n"
-    "with OutputLock(pathlib.Path(sys.argv[1])):\n"
+    "from rcc_onnx.out_lock import output_lock\n"
+    "with output_lock(pathlib.Path(sys.argv[1])):\n"
     "    print('held', flush=True)\n"
     "    sys.stdin.read()\n"
 )
@@ -33,7 +33,7 @@ def holder(out: Path) -> subprocess.Popen[str]:
 @pytest.mark.parametrize("killed", [False, True])
 def test_two_runs_in_one_folder_refuse_each_other(tmp_path: Path, killed: bool) -> None:
     with holder(tmp_path) as other:
-        with pytest.raises(OutputBusyError, match="another run"), OutputLock(tmp_path):
+        with pytest.raises(OutputBusyError, match="another run"), output_lock(tmp_path):
             pass
         if killed:
             other.kill()
@@ -41,19 +41,19 @@ def test_two_runs_in_one_folder_refuse_each_other(tmp_path: Path, killed: bool) 
             other.communicate()
         other.wait()
     # However the other ended, nothing is left in the way.
-    with OutputLock(tmp_path):
+    with output_lock(tmp_path):
         pass
     assert not list(tmp_path.iterdir())
 
 
 def test_folders_do_not_hold_each_other(tmp_path: Path) -> None:
-    with OutputLock(tmp_path / "a"), OutputLock(tmp_path / "b"):
+    with output_lock(tmp_path / "a"), output_lock(tmp_path / "b"):
         pass
 
 
 def test_a_folder_that_cannot_be_is_said(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(OutputError, match="choose another --out"), OutputLock(tmp_path / "file"):
+    with pytest.raises(OutputError, match="choose another --out"), output_lock(tmp_path / "file"):
         pass
 
 
