@@ -10,13 +10,14 @@ import time
 
 from benchmarks import common
 
-SCRIPTS = ("limit", "networks", "engines", "startup", "memory", "scaling")
+SCRIPTS = ("limit", "networks", "engines", "startup", "writing", "memory", "scaling")
 WITH_OPENVINO = ("limit", "networks", "engines")
 QUICK = {
     "limit": ["--repeats", "4"],
     "networks": ["--repeats", "4"],
     "engines": ["--repeats", "2", "--whole", "1"],
     "startup": ["--repeats", "2"],
+    "writing": ["--repeats", "3"],
     "memory": ["--cases", "10"],
     "scaling": ["--repeats", "1"],
 }

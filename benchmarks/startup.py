@@ -39,7 +39,8 @@ def measure(bundle: str, threads: int, repeats: int) -> Rounds:
     with tempfile.TemporaryDirectory() as name:
         study = str(make_phantom_folder(DEMO_SEED, Path(name)).folder)
         infer = ["infer", study, "--models", bundle, "--threads", str(threads)]
-        infer += ["--provider", "cpu", "--out", str(Path(name) / "out")]
+        # Or the second round would find its work done.
+        infer += ["--provider", "cpu", "--out", str(Path(name) / "out"), "--overwrite"]
         setup = Setup("cpu", "float32", threads, bundle)
         with started_worker(worker_command(setup)) as worker:
             worker.ask(study)

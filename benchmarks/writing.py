@@ -1,62 +1,107 @@
-"""What the files of a case cost beside its analysis: `python -m benchmarks.writing`.
+"""What the files of a case cost beside its analysis: `python -m benchmarks.writing --help`.
 
-Phantom studies are analysed in float32 and their files written, one after another, so that both
-meet the same machine. The report's fragment, which holds the slices to scroll through, is told
-apart.
+A study of 80 slices is analysed in float32 with networks of a plausible published size, and every
+file that can be asked for is written, one after another, so that all meet the same machine. The
+report's part, which holds the slices to scroll through, is told apart.
 """
 
-import argparse
 import tempfile
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from statistics import median
+from typing import Any
 
+from benchmarks import common
+from benchmarks.measuring_networks import build_networks
+from benchmarks.studies import long_study
 from rcc_onnx.case_files import CASE_OUTPUTS
 from rcc_onnx.engine import Engine
 from rcc_onnx.html import fragment_name
-from rcc_onnx.phantom import make_study
-from rcc_onnx.saving import Saving
+from rcc_onnx.saving import Save, Saving
 
+SLICES = 80
 TARGET = 0.25
-"""Of the analysis, for all files but the report's."""
-SEEDS = (1, 3, 4, 9)
-"""Two findings; one kidney; nothing; a finding on one side."""
+"""Of the analysis, for all files but the report's part."""
+
+Round = dict[str, float]
+
+
+def measure(engine: Engine, study: Path, repeats: int) -> list[Round]:
+    """Rounds of seconds: `analysis`, and each file by the end of its name, warm."""
+    saving = Saving.of([Save.ALL])
+    rounds = []
+    with tempfile.TemporaryDirectory() as name:
+        out = Path(name)
+        _round(engine, study, saving, out)  # imports what writes
+        rounds += [_round(engine, study, saving, out) for _ in range(repeats)]
+    return rounds
+
+
+def _round(engine: Engine, study: Path, saving: Saving, out: Path) -> Round:
+    start = time.perf_counter()
+    result = engine.analyse(study, "case")
+    seconds = {"analysis": time.perf_counter() - start}
+    for output in CASE_OUTPUTS:
+        if not output.wanted(result, saving):
+            continue
+        path = out / output.name("case")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        start = time.perf_counter()
+        output.write(result, saving, path)
+        seconds[output.name("case")] = time.perf_counter() - start
+    return seconds
+
+
+def markdown(document: dict[str, Any]) -> str:
+    """The section for RESULTS.md."""
+    rounds: list[Round] = document["rounds"]
+    files = [name for name in rounds[0] if name != "analysis"]
+    usual = [name for name in files if name.endswith((".png", ".json"))]
+    counted = [name for name in files if name != fragment_name("case")]
+    rows = [(f"`{name}`", _ms(rounds, [name]), _share(rounds, [name]), "") for name in files]
+    default = [name for name in usual if name in counted]
+    rows += [
+        ("written by default", _ms(rounds, default), _share(rounds, default), ""),
+        ("all", _ms(rounds, counted), _share(rounds, counted), f"at most {TARGET:.0%}"),
+    ]
+    return "\n\n".join(
+        [
+            "## Files of a case",
+            f"{SLICES} slices, float32, {document['settings']['threads']} threads, medians of "
+            f"{len(rounds)} rounds; the analysis takes {_ms(rounds, ['analysis'])} ms. "
+            f"`{document['command']}`",
+            common.table(("file", "ms", "of the analysis", "wanted"), rows),
+            f"The report's part, `{fragment_name('case')}`, is counted in neither sum.",
+            common.environment_line(document["settings"]["environment"]),
+        ]
+    )
+
+
+def _ms(rounds: list[Round], names: Iterable[str]) -> str:
+    return f"{1000 * median(sum(one[name] for name in names) for one in rounds):.0f}"
+
+
+def _share(rounds: list[Round], names: Iterable[str]) -> str:
+    return f"{median(sum(one[name] for name in names) / one['analysis'] for one in rounds):.1%}"
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=5)
+    parser = common.parser(__doc__, "writing")
+    parser.add_argument("--repeats", type=int, default=5, help="rounds to add")
     options = parser.parse_args()
-    engine = Engine.load("phantom", "cpu")
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        for seed in SEEDS:
-            study = make_study(seed, folder / f"phantom-{seed}").folder
-            engine.analyse(study)
-            rounds = [_round(engine, study, folder / "out") for _ in range(options.rounds)]
-            analysis = median(one for one, _, _ in rounds)
-            files, fragment = (median(one[part] / one[0] for one in rounds) for part in (1, 2))
-            print(
-                f"phantom {seed}: analysis {analysis:.2f} s; files {files:.1%} of it, at most "
-                f"{TARGET:.0%}; the report's part {fragment:.1%}"
-            )
-
-
-def _round(engine: Engine, study: Path, out: Path) -> tuple[float, float, float]:
-    """Seconds of an analysis, of its files, and of its part of the report."""
-    start = time.perf_counter()
-    result = engine.analyse(study)
-    analysis = time.perf_counter() - start
-    seconds = {}
-    for output in CASE_OUTPUTS:
-        path = out / output.name(result.case)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        start = time.perf_counter()
-        if output.wanted(result, Saving()):
-            output.write(result, Saving(), path)
-        seconds[output.name(result.case)] = time.perf_counter() - start
-    fragment = seconds.pop(fragment_name(result.case))
-    return analysis, sum(seconds.values()), fragment
+    bundle = build_networks(options.work / "networks")
+    study = long_study(options.work, SLICES)
+    path = options.json or options.work / "writing.json"
+    settings = {"threads": options.threads, "environment": common.environment()}
+    rounds = common.earlier(path, settings, options.fresh)
+    rounds += measure(Engine.load(bundle, "cpu", threads=options.threads), study, options.repeats)
+    document = {"command": "python -m benchmarks.writing", "settings": settings, "rounds": rounds}
+    common.write_json(path, document)
+    text = markdown(document)
+    print(text)
+    if options.results:
+        common.write_section(options.results, "writing", text)
 
 
 if __name__ == "__main__":
