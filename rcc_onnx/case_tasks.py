@@ -12,7 +12,7 @@ from rcc_onnx.case_files import write_case
 from rcc_onnx.cpus import usable_cpus
 from rcc_onnx.done_before import result_of_before
 from rcc_onnx.engine import Engine, Options
-from rcc_onnx.errors import CaseProcessError
+from rcc_onnx.errors import CaseMemoryError, CaseProcessError
 from rcc_onnx.findings import CaseResult, FailedCase, Fingerprint
 from rcc_onnx.fingerprint import inputs_sha256, settings_sha256
 from rcc_onnx.isolation import Handler, Limits, TaskProcess, Tell, done_by_processes
@@ -50,7 +50,7 @@ class CaseWork:
     overwrite: bool = False
     prepare: Callable[[], None] | None = None
 
-    def handler(self) -> Handler[Case, Ended]:
+    def engine(self) -> Engine:
         """Ready for cases, with the networks open if the models were named.
 
         Raises:
@@ -58,7 +58,11 @@ class CaseWork:
         """
         if self.prepare is not None:
             self.prepare()
-        return partial(do_case, Engine.of(self.options, self.models), self)
+        return Engine.of(self.options, self.models)
+
+    def handler(self) -> Handler[Case, Ended]:
+        """What does cases in a process of its own. Raises as `engine` does."""
+        return partial(_do_in_process, self.engine(), self)
 
 
 def case_work(
@@ -112,6 +116,19 @@ def do_case(engine: Engine, work: CaseWork, case: Case, tell: Tell) -> Ended:
     return Ended(write_result(engine, result, work.out, work.saving))
 
 
+def _do_in_process(engine: Engine, work: CaseWork, case: Case, tell: Tell) -> Ended:
+    """One case; a process that wanted too much memory does no other.
+
+    Raises:
+        CaseMemoryError: it did.
+        ProviderError, OutputError: as `do_case`.
+    """
+    ended = do_case(engine, work, case, tell)
+    if isinstance(ended.result, FailedCase) and isinstance(ended.result.error, CaseMemoryError):
+        raise ended.result.error
+    return ended
+
+
 def cases_by_processes(
     work: CaseWork,
     cases: Sequence[Case],
@@ -146,6 +163,6 @@ def cases_in_this_process(
     work: CaseWork, cases: Sequence[Case], tell: Callable[[Case, str, float], None]
 ) -> Iterator[Ended]:
     """The same without other processes: what crashes here ends the run."""
-    do = work.handler()
+    engine = work.engine()
     for case in cases:
-        yield do(case, partial(tell, case))
+        yield do_case(engine, work, case, partial(tell, case))

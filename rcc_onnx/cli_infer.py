@@ -16,6 +16,7 @@ from rcc_onnx.saving import Save, Saving
 from rcc_onnx.values import InputIs, Precision, Profile, SeriesPolicy
 
 BUNDLES = "the bundle's"
+MB = 1 << 20
 
 
 def infer(  # noqa: PLR0913, PLR0917  an option each
@@ -88,6 +89,14 @@ def infer(  # noqa: PLR0913, PLR0917  an option each
             min=0, help="Seconds after which a case is given up; 0: never.", metavar="SECONDS"
         ),
     ] = 1800,
+    case_memory: Annotated[
+        int | None,
+        typer.Option(
+            min=256,
+            metavar="MB",
+            help="Memory that a case may have, on Linux. Default: what there is.",
+        ),
+    ] = None,
     overwrite: Annotated[
         bool,
         typer.Option("--overwrite", help="Analyse again what is done already, unchanged, in OUT."),
@@ -144,4 +153,5 @@ def infer(  # noqa: PLR0913, PLR0917  an option each
         )
         # One case needs no process of its own: nothing else is lost with it.
         processes = workers if len(cases) > 1 else 0
-        raise typer.Exit(run(work, cases, processes, Limits(case_timeout or None)))
+        limits = Limits(case_timeout or None, case_memory and case_memory * MB)
+        raise typer.Exit(run(work, cases, processes, limits))

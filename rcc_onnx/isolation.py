@@ -151,6 +151,9 @@ class TaskProcess(Generic[Task, Result]):
                 continue
             self._idle = True
             if kind == "error":
+                if isinstance(content[0], CaseMemoryError):
+                    # What else it could not have meanwhile, nobody knows.
+                    self._kill()
                 raise content[0]
             return content[0]
 

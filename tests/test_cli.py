@@ -344,6 +344,23 @@ def test_ctrl_c_leaves_a_report_of_what_was_done(
     assert "broken off after 1 of 2 cases" in (out / "report.html").read_text()
 
 
+@pytest.mark.skipif(
+    not sys.platform.startswith("linux"), reason="NOT TESTED HERE: memory is limited on Linux only"
+)
+def test_a_case_has_no_more_memory_than_it_may(
+    phantom: Path, tiny_bundle: Path, tmp_path: Path
+) -> None:
+    for name in ("a", "b"):
+        shutil.copytree(phantom, tmp_path / "studies" / name)
+    command = ("infer", tmp_path / "studies", "--out", tmp_path / "out", "--models", tiny_bundle)
+    result = run(*command, "--threads", "1", "--case-memory", "256")
+    assert result.exit_code == 1
+    # Who notices first, this program or onnxruntime, hangs on the machine.
+    assert result.output.count("FAILED [") == 2
+    result = run(*command, "--case-memory", "8000")
+    assert result.exit_code == 0, result.output
+
+
 def test_ctrl_c_ends_with_130(
     phantom: Path, tiny_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
