@@ -21,6 +21,7 @@ def test_what_is_not_whole_is_seen(tmp_path: Path) -> None:
     (tmp_path / "a.json").write_text(json.dumps({"sides": sides, "seconds": 1}))
     with pytest.raises(AssertionError, match="a_r"):
         check_whole(tmp_path)
+    (tmp_path / ".rcc-onnx-1.part.png").write_bytes(b"\x89PNG and no end")
     (tmp_path / "a_r.png").write_bytes(b"\x89PNG and no end")
     with pytest.raises(AssertionError, match="a_r"):
         check_whole(tmp_path)
