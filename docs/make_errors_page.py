@@ -15,7 +15,7 @@ it in its JSON (`error.code`) and on the terminal; a command that cannot start p
 `error [code]: message` and ends with exit code 2. The message says what is wrong, where, and what
 to do next.
 
-This page is written by `python docs/make_errors_page.py` from `rcc_onnx/errors.py` and
+This page is written by `python docs/make_errors_page.py` from `rcc_onnx/errors/` and
 `convert/errors.py`.
 """
 
