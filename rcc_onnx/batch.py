@@ -3,7 +3,7 @@
 import logging
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rcc_onnx.case_files import prepare_output, write_case
@@ -149,7 +149,10 @@ def write_result(
     except OutputError:
         raise
     except Exception as error:
-        failed = _failed(engine, result.case, error, "writing the files of this case")
+        failed = replace(
+            _failed(engine, result.case, error, "writing the files of this case"),
+            fingerprint=result.fingerprint,
+        )
         write_case(failed, out)
         return failed
 
