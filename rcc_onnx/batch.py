@@ -40,6 +40,10 @@ class Case:
     folder: Path
     hide_names: bool = False
 
+    def named(self, name: str) -> "Case":
+        """The same study with another name for its results."""
+        return replace(self, name=name)
+
 
 def find_cases(
     folder: Path,

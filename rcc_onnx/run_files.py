@@ -74,6 +74,11 @@ class RunFiles:
 
     def __enter__(self) -> Self:
         """Raises OutputError if files cannot be written there."""
+        self.start()
+        return self
+
+    def start(self) -> None:
+        """The run begins. Raises OutputError if files cannot be written there."""
         prepare_output(self._out)
         try:
             for output in RUN_OUTPUTS:
@@ -81,7 +86,6 @@ class RunFiles:
         except OSError as error:
             raise cannot_write(self._out, error) from error
         self._started = datetime.now(UTC)
-        return self
 
     def add(self, result: CaseResult | FailedCase) -> None:
         """A case was reached, and its files are written; its last result counts."""
