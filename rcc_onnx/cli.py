@@ -134,12 +134,12 @@ def demo(
         from rcc_onnx.batch import Case  # noqa: PLC0415  heavy imports only where used
         from rcc_onnx.case_tasks import case_work  # noqa: PLC0415
         from rcc_onnx.demo import make_phantom_folder, truth_line  # noqa: PLC0415
-        from rcc_onnx.engine import checked_options  # noqa: PLC0415
+        from rcc_onnx.engine import Options  # noqa: PLC0415
 
         console = _console()
         study = make_phantom_folder(seed, out)
         console.print(f"Digital phantom {seed} written to {study.folder}", markup=False)
-        options = checked_options(provider, threads=threads)
+        options = Options(provider=provider, threads=threads)
         work = case_work(DEMO_MODELS, options, out / "results", overwrite=True)
         code = run(work, (Case(study.folder.name, study.folder),))
         console.print(truth_line(study.anatomy), markup=False)
