@@ -20,6 +20,7 @@ from rcc_onnx.cli_logs import set_up_logging, silence_warnings
 from rcc_onnx.cli_models import models_app
 from rcc_onnx.cli_options import Json, Models, Provider, Threads, Verbose
 from rcc_onnx.cli_run import run
+from rcc_onnx.cli_settings import settings_command
 from rcc_onnx.cli_shared import console as _console
 from rcc_onnx.cli_shared import errors_end_here as _errors_end_here
 from rcc_onnx.providers import ProviderName
@@ -66,6 +67,7 @@ def _root(
 
 
 app.command()(infer)
+app.command("settings")(settings_command)
 
 
 @app.command("series")

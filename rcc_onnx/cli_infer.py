@@ -8,6 +8,7 @@ import typer
 from rcc_onnx.cli_logs import set_up_logging
 from rcc_onnx.cli_options import InferOptions, with_options
 from rcc_onnx.cli_run import limits_of, run, work_of
+from rcc_onnx.cli_settings import say_settings
 from rcc_onnx.cli_shared import errors_end_here
 
 
@@ -22,6 +23,7 @@ def infer(
         ),
     ],
     options: InferOptions,
+    context: typer.Context,
 ) -> None:
     """Analyse one study or a folder of studies.
 
@@ -33,6 +35,7 @@ def infer(
     with errors_end_here():
         from rcc_onnx.batch import find_cases  # noqa: PLC0415  heavy imports only where used
 
+        say_settings(context, study)
         work = work_of(options, options.overwrite)
         cases = find_cases(study, options.out, options.input_is, options.pseudonyms)
         # One case needs no process of its own: nothing else is lost with it.

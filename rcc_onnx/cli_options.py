@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
 
+from rcc_onnx.cli_settings import InSettings, read_settings
 from rcc_onnx.providers import ProviderName
 from rcc_onnx.saving import Save
 from rcc_onnx.values import InputIs, Precision, Profile, SeriesPolicy
@@ -30,6 +31,7 @@ Models = Annotated[
         help="Model bundle, by name or folder. Default: the only installed one that is meant for "
         "the study.",
     ),
+    InSettings("published", names_folder=True),
 ]
 Provider = Annotated[
     ProviderName,
@@ -41,6 +43,7 @@ Provider = Annotated[
 Threads = Annotated[
     int | None,
     typer.Option(min=1, help="CPU threads. Default: the CPUs this process may use."),
+    InSettings(8),
 ]
 Verbose = Annotated[
     int,
@@ -74,6 +77,7 @@ class AnalysisOptions:
         typer.Option(
             min=0, help="Probability sum above which there is a kidney.", show_default=BUNDLES
         ),
+        InSettings(500.0),
     ] = None
     lesion_threshold: Annotated[
         float | None,
@@ -82,6 +86,7 @@ class AnalysisOptions:
             help="Probability sum above which there is a suspected lesion.",
             show_default=BUNDLES,
         ),
+        InSettings(50.0),
     ] = None
     series: Annotated[
         str | None,
@@ -89,10 +94,12 @@ class AnalysisOptions:
             metavar="NUMBER|UID",
             help="Which series to take: its label in `rcc-onnx series`, its number, or its UID.",
         ),
+        InSettings("3"),
     ] = None
     series_policy: Annotated[
         SeriesPolicy | None,
         typer.Option(help="Which of several suitable series to take. Default: none, refuse."),
+        InSettings("thinnest"),
     ] = None
     mask_cutoff: Annotated[
         float, typer.Option(help="A voxel belongs to a mask from this probability on.")
@@ -133,6 +140,7 @@ class RunOptions(AnalysisOptions):
             help="Also write masks as NIfTI or DICOM SEG, probabilities as NIfTI, measurements as "
             "DICOM SR. May be repeated."
         ),
+        InSettings("seg", "sr"),
     ] = None
     workers: Annotated[
         int,
@@ -155,8 +163,19 @@ class RunOptions(AnalysisOptions):
             metavar="MB",
             help="Memory that a case may have, on Linux. Default: what there is.",
         ),
+        InSettings(16384),
     ] = None
     verbose: Verbose = 0
+    settings: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            is_eager=True,
+            callback=read_settings,
+            help="Settings file. Default: rcc-onnx.toml of the current folder and of the data "
+            "folder (docs/settings.md).",
+        ),
+    ] = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -169,7 +188,10 @@ class InferOptions(RunOptions):
     ] = InputIs.AUTO
     overwrite: Annotated[
         bool,
-        typer.Option("--overwrite", help="Analyse again what is done already, unchanged, in OUT."),
+        typer.Option(
+            "--overwrite/--no-overwrite",
+            help="Analyse again what is done already, unchanged, in OUT.",
+        ),
     ] = False
     pseudonyms: Annotated[
         Path | None,
@@ -178,6 +200,7 @@ class InferOptions(RunOptions):
             help="CSV with the columns case,pseudonym: the names that results and messages use. "
             "No name of a folder or file is told then.",
         ),
+        InSettings("pseudonyms.csv"),
     ] = None
 
 

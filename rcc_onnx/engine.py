@@ -139,7 +139,7 @@ class Engine:
     @classmethod
     def of(cls, options: Options, models: str | Path | None = None) -> "Engine":
         """As `load`, with options that are values already."""
-        search_folders()  # a wrong RCC_ONNX_MODELS is told now, not with every study
+        search_folders()  # a wrong RCC_ONNX_MODELS_FOLDER is told now, not with every study
         named = None if models is None else _open(find_bundle(str(models)), options)
         return cls(options, named)
 
