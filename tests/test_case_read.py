@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from rcc_onnx.case_json import case_json
 from rcc_onnx.case_files import write_case
+from rcc_onnx.case_json import case_json
 from rcc_onnx.case_read import _kinds, read_case, read_failed, read_results
 from rcc_onnx.errors import CaseTimeoutError, NetworkError, SeveralSeriesError, SeveralStudiesError
 from rcc_onnx.findings import FailedCase, Fingerprint
