@@ -299,9 +299,11 @@ class _Harness:
         while True:
             lines = [json.loads(line) for line in self.log.read_text().splitlines()]
             done = self.results()
-            # A case that has a result has gone through all that was begun for it before.
-            cases = {line["case"] for line in lines if line["inputs"] in done}
-            found = {line["content"] for line in lines if line["case"] in cases}
+            # The last one of a case that has a result has gone through what was begun before.
+            last = {line["case"]: at for at, line in enumerate(lines) if line["inputs"] in done}
+            found = {
+                line["content"] for at, line in enumerate(lines) if at <= last.get(line["case"], -1)
+            }
             if wanted <= found:
                 return
             assert time.monotonic() < until, f"{len(wanted - found)} were never analysed"
