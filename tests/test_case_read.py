@@ -10,6 +10,7 @@ from rcc_onnx.case_json import case_json
 from rcc_onnx.case_read import read_case
 from rcc_onnx.findings import Fingerprint
 from rcc_onnx.intake_record import Note
+from rcc_onnx.provenance import AskedOptions, WrittenFile
 from rcc_onnx.values import Outcome, Profile
 from tests.results import (
     MEASURES,
@@ -40,6 +41,14 @@ RESULTS = {
         profile=Profile.NOTEBOOK, intake=replace(case_result().intake, chosen=None, others=())
     ),
     "no intake": case_result(intake=None),
+    "provenance": case_result(
+        asked=AskedOptions(
+            "standard", "auto", "float32", None, None, 5.0, "2", None, 0.5, 0.1, ("seg",), True
+        ),
+        environment={"rcc_onnx": "1", "packages": {"numpy": "2", "python-gdcm": None}},
+        files=(WrittenFile("case_r.png", 3, "c" * 64),),
+        study=replace(case_result().study, images_sha256="d" * 64),
+    ),
     "fingerprint": case_result(fingerprint=Fingerprint("a" * 64, "b" * 64)),
 }
 

@@ -181,5 +181,5 @@ def test_names_that_are_no_utf_8_are_written_all_the_same(tmp_path: Path) -> Non
 
 
 def test_what_a_run_writes() -> None:
-    assert [output.name for output in RUN_OUTPUTS][-1] == "results.json"
+    assert [output.name for output in RUN_OUTPUTS][-2:] == ["results.json", "SHA256SUMS"]
     assert {"results.csv", "results.json"} <= {output.name for output in RUN_OUTPUTS}
