@@ -22,6 +22,7 @@ from rcc_onnx.cli_options import Json, Models, Provider, Threads, Verbose
 from rcc_onnx.cli_run import run
 from rcc_onnx.cli_shared import console as _console
 from rcc_onnx.cli_shared import errors_end_here as _errors_end_here
+from rcc_onnx.cli_verify import verify
 from rcc_onnx.providers import ProviderName
 from rcc_onnx.schemas import SchemaName, schema_text
 from rcc_onnx.values import InputIs, Precision
@@ -229,3 +230,4 @@ def bench(  # noqa: PLR0913, PLR0917  an option each
 
 
 app.command()(evaluate)
+app.command()(verify)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from rcc_onnx.errors import RccOnnxError
 from rcc_onnx.intake_record import IntakeRecord, Note
-from rcc_onnx.manifest import StudyKind
+from rcc_onnx.manifest import NETWORK_NAMES, Manifest, StudyKind
 from rcc_onnx.measures import MeasuringOptions, SideMeasures
 from rcc_onnx.placement import Placement
 from rcc_onnx.provenance import AskedOptions, CertifiedBy, WrittenFile
@@ -157,6 +157,16 @@ class ModelsUsed:
     meant_for: tuple[StudyKind, ...]
     suitable: bool
     certified: CertifiedBy | None = None
+
+    def came_from(self, manifest: Manifest) -> bool:
+        """Whether a bundle with this manifest gave the answer, in whichever form ran."""
+        if (self.name, self.version) != (manifest.name, manifest.version):
+            return False
+        return all(
+            self.network_sha256.get(name) in {entry.form(form).sha256 for form in entry.forms}
+            for name in NETWORK_NAMES
+            for entry in (manifest.networks[name],)
+        )
 
 
 @dataclass(frozen=True)
