@@ -15,7 +15,8 @@ from rcc_onnx.batch import Case
 from rcc_onnx.case_tasks import case_work, cases_in_this_process
 from rcc_onnx.checking import Verdict, reproduce
 from rcc_onnx.cli import app
-from rcc_onnx.engine import checked_options
+from rcc_onnx.data_folder import MODELS_VARIABLE
+from rcc_onnx.engine import Options
 from rcc_onnx.errors import (
     NoDicomError,
     OtherImagesError,
@@ -24,6 +25,7 @@ from rcc_onnx.errors import (
     ReproduceCaseError,
     ReproduceInputError,
 )
+from rcc_onnx.measures import MeasuringOptions
 from rcc_onnx.phantom import make_study
 from rcc_onnx.providers import ProviderName
 from rcc_onnx.run_files import RunFiles
@@ -41,14 +43,19 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     make_study(2, home / "other", quick=True)
     write_bundle(home / "models" / "tiny")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("RCC_ONNX_MODELS", str(home / "models"))
+        patch.setenv(MODELS_VARIABLE, str(home / "models"))
         analyse(home, home / "out")
         yield home
 
 
 def analyse(home: Path, out: Path, saves: Sequence[Save] = (), *, hide_names: bool = False) -> None:
     saving = Saving.of(saves)
-    options = checked_options("cpu", threads=1, lesion_threshold=1, borderline=0.2)
+    options = Options(
+        provider=ProviderName.CPU,
+        threads=1,
+        lesion_threshold=1,
+        measuring=MeasuringOptions(borderline=0.2),
+    )
     work = case_work("tiny", options, out, saving)
     cases = [Case(CASE, home / "study", hide_names), Case("bad", home / "out")]
     with RunFiles(options, cases, out, saving) as run:
@@ -168,6 +175,11 @@ def test_what_cannot_be_made_again(home: Path, out: Path) -> None:
     edit(out, options=None)
     with pytest.raises(ReproduceCaseError, match="does not state"):
         reproduce(out, CASE, study)
+    for damage in ({"provider": "abacus"}, {"threads": 0}, {"threads": "x"}, {"save": ["gold"]}):
+        shutil.copy(home / "out" / f"{CASE}.json", out)
+        edit(out, options=damage)
+        with pytest.raises(ReproduceCaseError, match="none that there are"):
+            reproduce(out, CASE, study)
     (out / f"{CASE}.json").write_bytes(b"[]")
     with pytest.raises(ReproduceCaseError, match="was changed"):
         reproduce(out, CASE, study)

@@ -14,7 +14,7 @@ from rcc_onnx.batch import Case
 from rcc_onnx.case_json import case_json
 from rcc_onnx.case_read import read_case
 from rcc_onnx.case_tasks import case_work, cases_in_this_process
-from rcc_onnx.engine import checked_options
+from rcc_onnx.engine import Options
 from rcc_onnx.exports import check_saving, same_but_for_times
 from rcc_onnx.manifest import (
     ByNetwork,
@@ -26,6 +26,7 @@ from rcc_onnx.manifest import (
 )
 from rcc_onnx.phantom import make_study
 from rcc_onnx.provenance import CertifiedBy
+from rcc_onnx.providers import ProviderName
 from rcc_onnx.run_files import RunFiles
 from rcc_onnx.saving import Save, Saving
 from rcc_onnx.schemas import schema_text
@@ -42,7 +43,7 @@ def phantom(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def analyse(phantom: Path, bundle: Path, out: Path, profile: Profile) -> None:
     saving = Saving.of([Save.ALL]) if profile is Profile.STANDARD else Saving()
     check_saving(saving, profile)
-    options = checked_options("cpu", profile=profile, threads=2, lesion_threshold=1)
+    options = Options(profile, ProviderName.CPU, threads=2, lesion_threshold=1)
     work = case_work(str(bundle), options, out, saving)
     cases = [Case("one", phantom)]
     with RunFiles(options, cases, out, saving) as run:

@@ -13,7 +13,7 @@ from rcc_onnx.case_read import read_case
 from rcc_onnx.case_tasks import case_work, do_case
 from rcc_onnx.checking.compare import Comparison, compare
 from rcc_onnx.checking.compare_files import CaseFolder, file_differences
-from rcc_onnx.engine import Options, checked_options
+from rcc_onnx.engine import Options
 from rcc_onnx.errors import (
     CheckFolderError,
     OtherImagesError,
@@ -24,12 +24,14 @@ from rcc_onnx.errors import (
 )
 from rcc_onnx.exports import check_saving
 from rcc_onnx.findings import CaseResult, FailedCase, ModelsUsed
+from rcc_onnx.intake import SeriesWish
+from rcc_onnx.measures import MeasuringOptions
 from rcc_onnx.provenance import AskedOptions
 from rcc_onnx.providers import ProviderName
 from rcc_onnx.run_sums import as_case_document, listed_files
 from rcc_onnx.saving import Save, Saving
 from rcc_onnx.sums import SUMS_NAME, read_sums
-from rcc_onnx.values import Profile
+from rcc_onnx.values import Precision, Profile, SeriesPolicy
 
 Json = dict[str, Any]
 Tell = Callable[[str, float], None]
@@ -94,9 +96,8 @@ def reproduce(  # noqa: PLR0913  keyword options of the command
             "be names of patients"
         )
     bundle = _bundle(before.result.models, models)
-    saving = Saving.of([Save(one) for one in before.asked.save])
-    options = _options(before.asked, provider)
-    check_saving(saving, Profile(before.asked.profile))
+    options, saving = _asked_again(before.asked, provider)
+    check_saving(saving, options.profile)
     with tempfile.TemporaryDirectory(prefix="rcc-onnx-") as scratch:
         work = case_work(str(bundle.folder.resolve()), options, Path(scratch), saving)
         again = Case(case, study, hide_names=before.asked.pseudonyms)
@@ -145,19 +146,25 @@ def _listed_sha256(out: Path, name: str) -> str | None:
         return None
 
 
-def _options(asked: AskedOptions, provider: ProviderName | None) -> Options:
-    return checked_options(
-        provider or asked.provider,
-        profile=asked.profile,
-        threads=asked.threads,
-        kidney_threshold=asked.kidney_threshold,
-        lesion_threshold=asked.lesion_threshold,
-        series=asked.series,
-        series_policy=asked.series_policy,
-        precision=asked.precision,
-        mask_cutoff=asked.mask_cutoff,
-        borderline=asked.borderline,
-    )
+def _asked_again(asked: AskedOptions, provider: ProviderName | None) -> tuple[Options, Saving]:
+    """What was asked for, from a document that anybody may have edited."""
+    policy = asked.series_policy
+    try:
+        options = Options(
+            profile=Profile(asked.profile),
+            provider=provider or ProviderName(asked.provider),
+            threads=asked.threads,
+            kidney_threshold=asked.kidney_threshold,
+            lesion_threshold=asked.lesion_threshold,
+            wish=SeriesWish(asked.series, None if policy is None else SeriesPolicy(policy)),
+            precision=Precision(asked.precision),
+            measuring=MeasuringOptions(asked.mask_cutoff, asked.borderline),
+        )
+        return options, Saving.of([Save(one) for one in asked.save])
+    except (TypeError, ValueError) as error:
+        raise ReproduceCaseError(
+            f"the options in the case's JSON are none that there are ({error}); it was changed"
+        ) from error
 
 
 def _bundle(used: ModelsUsed, named: str | None) -> Bundle:
