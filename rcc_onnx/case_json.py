@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 from rcc_onnx._version import __version__
@@ -70,6 +71,7 @@ def case_json(result: CaseResult | FailedCase) -> Json:
             "onnxruntime": provider.runtime,
             "precision": str(provider.precision),
             "forms": dict(provider.forms),
+            "agreement": None if provider.agreement is None else asdict(provider.agreement),
         },
         "thresholds": {"kidney": result.thresholds.kidney, "lesion": result.thresholds.lesion},
         "measuring": {

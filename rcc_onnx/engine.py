@@ -10,6 +10,7 @@ import math
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from rcc_onnx.agreed import tested
 from rcc_onnx.assessable import study_flags
 from rcc_onnx.bundles import Bundle, choose_bundle, find_bundle, search_folders
 from rcc_onnx.errors import OptionError, ThreadsError
@@ -115,7 +116,7 @@ class Engine:
 
         Raises:
             BundleError: the bundle is missing or broken.
-            ProviderError: the provider cannot run here.
+            ProviderError: the provider cannot run here, or does not answer as the bundle's sources.
             PrecisionError: the bundle or the provider has no such precision.
             OptionError: an option has an impossible value.
         """
@@ -288,7 +289,9 @@ def _case_name(path: Path) -> str:
 
 
 def _open(bundle: Bundle, options: Options) -> _Loaded:
-    networks = open_networks(bundle, options.provider, options.threads, options.precision)
+    networks = open_networks(
+        bundle, options.provider, options.threads, options.precision, tested(bundle)
+    )
     record = networks.record
     forms = ", ".join(f"{name} {form}" for name, form in record.forms.items())
     _log.info("bundle %s %s on %s (%s)", bundle.name, bundle.manifest.version, record.ran, forms)
