@@ -39,7 +39,7 @@ ON_THE_PROCESSOR = (ProviderName.CPU, ProviderName.OPENVINO)
 names: they are tested each time, which costs them little."""
 
 
-def tested(bundle: Bundle) -> Callable[[OnnxNetworks], OnnxNetworks]:
+def held_to_answers(bundle: Bundle) -> Callable[[OnnxNetworks], OnnxNetworks]:
     """A test for `open_networks`: networks of this bundle, with what was found in their record.
 
     The test runs once for each processor, provider, version of onnxruntime, precision, number of

@@ -10,7 +10,7 @@ import math
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from rcc_onnx.agreed import tested
+from rcc_onnx.agreed import held_to_answers
 from rcc_onnx.assessable import study_flags
 from rcc_onnx.bundles import Bundle, choose_bundle, find_bundle, search_folders
 from rcc_onnx.errors import OptionError, ThreadsError
@@ -290,7 +290,7 @@ def _case_name(path: Path) -> str:
 
 def _open(bundle: Bundle, options: Options) -> _Loaded:
     networks = open_networks(
-        bundle, options.provider, options.threads, options.precision, tested(bundle)
+        bundle, options.provider, options.threads, options.precision, held_to_answers(bundle)
     )
     record = networks.record
     forms = ", ".join(f"{name} {form}" for name, form in record.forms.items())

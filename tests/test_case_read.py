@@ -10,6 +10,7 @@ from rcc_onnx.case_json import case_json
 from rcc_onnx.case_read import read_case
 from rcc_onnx.findings import Fingerprint
 from rcc_onnx.intake_record import Note
+from rcc_onnx.providers import Agreement
 from rcc_onnx.values import Outcome, Profile
 from tests.results import (
     MEASURES,
@@ -40,6 +41,14 @@ RESULTS = {
         profile=Profile.NOTEBOOK, intake=replace(case_result().intake, chosen=None, others=())
     ),
     "no intake": case_result(intake=None),
+    "agreement": case_result(
+        provider=replace(
+            case_result().provider, agreement=Agreement(True, 1.1e-05, 0.0001, 2e-07, None)
+        )
+    ),
+    "no stored answers": case_result(
+        provider=replace(case_result().provider, agreement=Agreement(tested=False))
+    ),
     "fingerprint": case_result(fingerprint=Fingerprint("a" * 64, "b" * 64)),
 }
 
