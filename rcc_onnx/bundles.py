@@ -21,7 +21,7 @@ from rcc_onnx.bundle_files import (
     network_entries,
     read_bundle_file,
 )
-from rcc_onnx.data_folder import installed_folders, is_folder
+from rcc_onnx.data_folder import MODELS_VARIABLE, installed_folders, is_folder
 from rcc_onnx.errors import (
     BundleError,
     BundleFolderError,
@@ -34,9 +34,6 @@ from rcc_onnx.manifest import MANIFEST_FILE, NETWORK_NAMES, Manifest, NetworkNam
 from rcc_onnx.variants import Form
 
 _log = logging.getLogger(__name__)
-
-MODELS_VARIABLE = "RCC_ONNX_MODELS"
-"""Environment variable that names a folder of bundles."""
 
 SHIPPED_NAMES = frozenset({"phantom"})
 """Bundles of every rcc-onnx. `demo` uses them by name, so that none is installed over them."""
@@ -147,10 +144,10 @@ def shipped_models_folder() -> Path | None:
 
 
 def search_folders(environ: Mapping[str, str] = os.environ) -> tuple[Path, ...]:
-    """Where bundles are looked for: RCC_ONNX_MODELS, then installed ones, then those shipped.
+    """Where bundles are looked for: RCC_ONNX_MODELS_FOLDER, then those installed and shipped.
 
     Raises:
-        BundleFolderError: RCC_ONNX_MODELS is set, but names no folder of bundles.
+        BundleFolderError: RCC_ONNX_MODELS_FOLDER is set, but names no folder of bundles.
         DataFolderError: RCC_ONNX_HOME is set, but is no absolute path or cannot be listed.
     """
     folders = []
@@ -240,7 +237,8 @@ def find_bundle(name_or_folder: str, installed: Sequence[Installed] | None = Non
         known = ", ".join(sorted({one.name for one in bundles})) or "none"
         raise UnknownBundleError(
             f"no bundle named {name_or_folder!r} is installed. Installed: {known}. A bundle "
-            f"elsewhere can be given as a folder: --models ./{name_or_folder}"
+            f"elsewhere can be given as a folder: --models ./{name_or_folder}."
+            f"{_if_folder_of_bundles(folder)}"
         )
     if len(named) > 1:
         folders = ", ".join(str(one.folder) for one in named)
@@ -312,11 +310,25 @@ def _has_manifest(folder: Path) -> bool:
     return os.path.lexists(folder / MANIFEST_FILE)
 
 
+def _if_folder_of_bundles(folder: Path) -> str:
+    """A sentence for those who named a folder of bundles as a bundle; "" for others."""
+    try:
+        names = sorted(one.name for one in folder.iterdir() if _has_manifest(one))
+    except (OSError, ValueError):
+        return ""
+    if not names:
+        return ""
+    return (
+        f" Bundles lie in it ({', '.join(names)}): name one of them, or let {MODELS_VARIABLE} "
+        "name the folder."
+    )
+
+
 def _read_manifest(folder: Path) -> Manifest:
     if not _has_manifest(folder):
         what = "has no manifest.json" if is_folder(folder) else "is no folder"
         raise BundleFolderError(
             f"{folder} {what}. A bundle is a folder with manifest.json, two .onnx files and "
-            "MODEL_CARD.md, as `python -m convert` writes it."
+            f"MODEL_CARD.md, as `python -m convert` writes it.{_if_folder_of_bundles(folder)}"
         )
     return manifest_of_bytes(read_bundle_file(folder, MANIFEST_FILE, LARGEST_MANIFEST))

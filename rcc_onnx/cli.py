@@ -20,6 +20,7 @@ from rcc_onnx.cli_logs import set_up_logging, silence_warnings
 from rcc_onnx.cli_models import models_app
 from rcc_onnx.cli_options import Json, Models, Provider, Threads, Verbose
 from rcc_onnx.cli_run import run
+from rcc_onnx.cli_settings import settings_command
 from rcc_onnx.cli_shared import console as _console
 from rcc_onnx.cli_shared import errors_end_here as _errors_end_here
 from rcc_onnx.providers import ProviderName
@@ -66,6 +67,7 @@ def _root(
 
 
 app.command()(infer)
+app.command("settings")(settings_command)
 
 
 @app.command("series")
@@ -134,12 +136,12 @@ def demo(
         from rcc_onnx.batch import Case  # noqa: PLC0415  heavy imports only where used
         from rcc_onnx.case_tasks import case_work  # noqa: PLC0415
         from rcc_onnx.demo import make_phantom_folder, truth_line  # noqa: PLC0415
-        from rcc_onnx.engine import checked_options  # noqa: PLC0415
+        from rcc_onnx.engine import Options  # noqa: PLC0415
 
         console = _console()
         study = make_phantom_folder(seed, out)
         console.print(f"Digital phantom {seed} written to {study.folder}", markup=False)
-        options = checked_options(provider, threads=threads)
+        options = Options(provider=provider, threads=threads)
         work = case_work(DEMO_MODELS, options, out / "results", overwrite=True)
         code = run(work, (Case(study.folder.name, study.folder),))
         console.print(truth_line(study.anatomy), markup=False)

@@ -8,7 +8,9 @@ print(result.sides["right"].outcome)
 import logging
 import math
 from dataclasses import dataclass, field
+from enum import StrEnum
 from pathlib import Path
+from typing import TypeVar
 
 from rcc_onnx.agreed import held_to_answers
 from rcc_onnx.assessable import study_flags
@@ -120,24 +122,25 @@ class Engine:
             PrecisionError: the bundle or the provider has no such precision.
             OptionError: an option has an impossible value.
         """
-        options = checked_options(
-            provider,
-            profile=profile,
+        policy = series_policy
+        options = Options(
+            profile=_named(Profile, profile, "profile"),
+            provider=_named(ProviderName, provider, "provider"),
             threads=threads,
             kidney_threshold=kidney_threshold,
             lesion_threshold=lesion_threshold,
-            series=series,
-            series_policy=series_policy,
-            precision=precision,
-            mask_cutoff=mask_cutoff,
-            borderline=borderline,
+            wish=SeriesWish(
+                series, None if policy is None else _named(SeriesPolicy, policy, "series policy")
+            ),
+            precision=_named(Precision, precision, "precision"),
+            measuring=MeasuringOptions(mask_cutoff, borderline),
         )
         return cls.of(options, models)
 
     @classmethod
     def of(cls, options: Options, models: str | Path | None = None) -> "Engine":
-        """An engine with options that were checked already; otherwise as `load`."""
-        search_folders()  # a wrong RCC_ONNX_MODELS is told now, not with every study
+        """As `load`, with options that are values already."""
+        search_folders()  # a wrong RCC_ONNX_MODELS_FOLDER is told now, not with every study
         named = None if models is None else _open(find_bundle(str(models)), options)
         return cls(options, named)
 
@@ -222,66 +225,16 @@ class Engine:
         return self._chosen[kind]
 
 
-def checked_options(  # noqa: PLR0913  keyword options, one for each field of Options
-    provider: ProviderName | str = ProviderName.AUTO,
-    *,
-    profile: Profile | str = Profile.STANDARD,
-    threads: int | None = None,
-    kidney_threshold: float | None = None,
-    lesion_threshold: float | None = None,
-    series: str | None = None,
-    series_policy: SeriesPolicy | str | None = None,
-    precision: Precision | str = Precision.FLOAT32,
-    mask_cutoff: float = MeasuringOptions.mask_cutoff,
-    borderline: float = MeasuringOptions.borderline,
-) -> Options:
-    """Options from plain values; what each means is told by `Engine.load`.
-
-    Raises:
-        OptionError: an option has an impossible value.
-    """
-    return Options(
-        _profile(profile),
-        _provider_name(provider),
-        threads,
-        kidney_threshold,
-        lesion_threshold,
-        SeriesWish(series, _policy(series_policy)),
-        _precision(precision),
-        MeasuringOptions(mask_cutoff, borderline),
-    )
+Name = TypeVar("Name", bound=StrEnum)
 
 
-def _profile(name: Profile | str) -> Profile:
+def _named(kind: type[Name], name: str, called: str) -> Name:
+    """The value that a name stands for; raises OptionError."""
     try:
-        return Profile(name)
+        return kind(name)
     except ValueError:
-        known = ", ".join(Profile)
-        raise OptionError(f"there is no profile {name!r}; known: {known}") from None
-
-
-def _provider_name(name: ProviderName | str) -> ProviderName:
-    try:
-        return ProviderName(name)
-    except ValueError:
-        known = ", ".join(ProviderName)
-        raise OptionError(f"there is no provider {name!r}; known: {known}") from None
-
-
-def _policy(name: SeriesPolicy | str | None) -> SeriesPolicy | None:
-    try:
-        return None if name is None else SeriesPolicy(name)
-    except ValueError:
-        known = ", ".join(SeriesPolicy)
-        raise OptionError(f"there is no series policy {name!r}; known: {known}") from None
-
-
-def _precision(name: Precision | str) -> Precision:
-    try:
-        return Precision(name)
-    except ValueError:
-        known = ", ".join(Precision)
-        raise OptionError(f"there is no precision {name!r}; known: {known}") from None
+        known = ", ".join(kind)
+        raise OptionError(f"there is no {called} {name!r}; known: {known}") from None
 
 
 def _case_name(path: Path) -> str:
