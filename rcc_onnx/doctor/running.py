@@ -83,10 +83,11 @@ def provider_lines(bundle: Bundle | None) -> Iterator[Line]:
     good = []
     for provider in sorted(listed, key=list(SPECS).index):
         for precision in _precisions(bundle, provider):
-            line = _line(Trial(bundle.folder.resolve(), provider, precision), bundle.name)
-            if precision is Precision.FLOAT32 and line.verdict in (Verdict.OK, Verdict.WARNING):
+            trial = Trial(bundle.folder.resolve(), provider, precision)
+            tried = _tried(trial)
+            if isinstance(tried, Ran) and precision is Precision.FLOAT32:
                 good.append(provider)
-            yield line
+            yield _ran_line(trial, tried, bundle.name) if isinstance(tried, Ran) else tried
     chosen = next((provider for provider in AUTO_ORDER if provider in good), None)
     if chosen is not None:
         yield Line(ROOM, "auto", Verdict.OK, f"would take {chosen}")
@@ -106,12 +107,13 @@ def _precisions(bundle: Bundle, provider: ProviderName) -> Iterator[Precision]:
             yield precision
 
 
-def _line(trial: Trial, name: str) -> Line:
+def _tried(trial: Trial) -> Ran | Line:
+    """What came of it; a line where nothing did."""
     seconds = SLOW_SECONDS if trial.provider is ProviderName.TENSORRT else SECONDS
     # What is tried on devices of its own may break in more ways than a message.
     is_cpu = trial.provider is ProviderName.CPU
     try:
-        ran: Ran = apart(try_provider, trial, seconds)
+        return apart(try_provider, trial, seconds)
     except CrashedError as error:
         mend = "Install onnxruntime again." if is_cpu else _WITHOUT
         return Line(ROOM, trial.subject, Verdict.PROBLEM, f"does not run: {error}", mend)
@@ -125,7 +127,6 @@ def _line(trial: Trial, name: str) -> Line:
     except RccOnnxError as error:
         mend = "See the bundle above." if is_cpu else _WITHOUT
         return Line(ROOM, trial.subject, Verdict.PROBLEM, f"does not run: {error}", mend)
-    return _ran_line(trial, ran, name)
 
 
 _WITHOUT = "Use --provider cpu, and update the driver or the package."
