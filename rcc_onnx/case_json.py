@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 from rcc_onnx._version import __version__
@@ -73,6 +74,7 @@ def case_json(result: CaseResult | FailedCase) -> Json:
             "onnxruntime": provider.runtime,
             "precision": str(provider.precision),
             "forms": dict(provider.forms),
+            "agreement": None if provider.agreement is None else asdict(provider.agreement),
         },
         "options": None if result.asked is None else result.asked.as_json(),
         "environment": None if result.environment is None else dict(result.environment),

@@ -29,7 +29,7 @@ from rcc_onnx.measures import (
     SourceBox,
 )
 from rcc_onnx.provenance import AskedOptions, CertifiedBy, WrittenFile
-from rcc_onnx.providers import ProviderName, ProviderRecord
+from rcc_onnx.providers import Agreement, ProviderName, ProviderRecord
 from rcc_onnx.values import (
     SIDES,
     Centre,
@@ -90,6 +90,7 @@ def _case(document: Json) -> CaseResult:
             runtime=provider["onnxruntime"],
             precision=Precision(provider["precision"]),
             forms=provider["forms"],
+            agreement=_maybe(lambda one: Agreement(**one), provider["agreement"]),
         ),
         timings_s=document["timings_s"],
         warnings=tuple(document["warnings"]),

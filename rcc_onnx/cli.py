@@ -14,6 +14,7 @@ from typing import Annotated
 import typer
 
 from rcc_onnx._version import __version__
+from rcc_onnx.cli_doctor import doctor
 from rcc_onnx.cli_evaluate import evaluate
 from rcc_onnx.cli_infer import infer
 from rcc_onnx.cli_logs import set_up_logging, silence_warnings
@@ -109,10 +110,11 @@ def series_command(
 @app.command()
 def schema(
     name: Annotated[
-        SchemaName, typer.Argument(help="A case's JSON, or results.json of a whole run.")
+        SchemaName,
+        typer.Argument(help="A case's JSON, results.json of a whole run, or doctor --json."),
     ] = SchemaName.CASE,
 ) -> None:
-    """Print the JSON Schema of what `infer` writes.
+    """Print the JSON Schema of what `infer` writes, or `doctor` prints.
 
     Example: rcc-onnx schema results
     """
@@ -233,3 +235,4 @@ def bench(  # noqa: PLR0913, PLR0917  an option each
 
 app.command()(evaluate)
 app.command()(verify)
+app.command()(doctor)
