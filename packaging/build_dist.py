@@ -25,8 +25,9 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 CONSTRAINTS = ROOT / "packaging" / "build-constraints.txt"
 LEFT_OUT = shutil.ignore_patterns(
-    ".git", ".venv", "build", "dist", "*.egg-info", "__pycache__", ".*_cache", ".hypothesis"
+    ".venv", "build", "dist", "*.egg-info", "__pycache__", ".*_cache", "setup.cfg"
 )
+"""Of an unpacked sdist: what is made from it, and what setuptools adds to it each time."""
 FILE_MODE, FOLDER_MODE = 0o644, 0o755
 
 

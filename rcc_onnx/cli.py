@@ -14,6 +14,7 @@ from typing import Annotated
 import typer
 
 from rcc_onnx._version import __version__
+from rcc_onnx.cli_completion import PROGRAM, answer_shells, completion
 from rcc_onnx.cli_evaluate import evaluate
 from rcc_onnx.cli_infer import infer
 from rcc_onnx.cli_logs import set_up_logging, silence_warnings
@@ -30,7 +31,7 @@ DEMO_SEED = 9
 DEMO_MODELS = "phantom"
 
 app = typer.Typer(
-    name="rcc-onnx",
+    name=PROGRAM,
     help="Find kidneys and suspected renal lesions in contrast-enhanced abdominal CT. "
     "Research software, not for diagnosis.",
     no_args_is_help=True,
@@ -47,7 +48,8 @@ def main() -> None:
         # A name that the terminal or log file has no letters for is no reason to lose a batch.
         sys.stdout.reconfigure(errors="backslashreplace")
     silence_warnings()
-    app()
+    answer_shells()
+    app(prog_name=PROGRAM)
 
 
 def _version(wanted: bool) -> None:
@@ -229,3 +231,4 @@ def bench(  # noqa: PLR0913, PLR0917  an option each
 
 
 app.command()(evaluate)
+app.command()(completion)
