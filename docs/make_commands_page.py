@@ -1,4 +1,4 @@
-"""Write docs/commands.md and docs/rcc-onnx.1 from the commands: `python docs/make_commands_page.py`.
+"""Write commands.md and rcc-onnx.1 from the commands: `python docs/make_commands_page.py`.
 
 All that is said comes from the help texts and docstrings of the commands. A test compares.
 """
@@ -24,10 +24,10 @@ NOTES = re.compile(r"  \[(.*)\]$")
 HEAD = """\
 # Commands
 
-The help of every command, as `--help` shows it. Where nothing else is said, a command ends with exit
-code 0 when it is done, 1 where a part of the work failed, 2 when nothing could be started (one line
-`error [code]: message` on standard error, see [errors.md](errors.md)), and 130 after Ctrl-C. A command
-writes no files but those that are named with it.
+The help of every command, as `--help` shows it. Where nothing else is said, a command ends with
+exit code 0 when it is done, 1 where a part of the work failed, 2 when nothing could be started (one
+line `error [code]: message` on standard error, see [errors.md](errors.md)), and 130 after Ctrl-C. A
+command writes no files but those that are named with it.
 
 This page and the man page `rcc-onnx.1` are written by `python docs/make_commands_page.py`.
 """
@@ -109,7 +109,7 @@ def commands() -> tuple[Command, ...]:
 
 
 def _commands_of(name: str, command: Any, parent: Any = None) -> Iterator[Command]:
-    context = typer.Context(command, info_name=name.split()[-1], parent=parent)
+    context = typer.Context(command, info_name=name.rsplit(maxsplit=1)[-1], parent=parent)
     if hasattr(command, "commands"):
         for below, one in command.commands.items():
             if not one.hidden:
@@ -166,7 +166,9 @@ def _section(command: Command) -> str:
         lines += [_escaped(paragraph), ""]
     if command.parameters:
         lines += ["| | |", "|---|---|"]
-        lines += [f"| `{_cell(one.names)}` | {_cell(_escaped(one.text))} |" for one in command.parameters]
+        lines += [
+            f"| `{_cell(one.names)}` | {_cell(_escaped(one.text))} |" for one in command.parameters
+        ]
         lines += [""]
     if command.examples:
         lines += ["```sh", *command.examples, "```", ""]
@@ -181,7 +183,8 @@ def _escaped(text: str) -> str:
     """Angle brackets would be taken for HTML, where they are not in code."""
     parts = re.split(r"(`[^`]*`)", text)
     return "".join(
-        part if part.startswith("`") else part.replace("<", "\\<").replace("_", "\\_") for part in parts
+        part if part.startswith("`") else part.replace("<", "\\<").replace("_", "\\_")
+        for part in parts
     )
 
 

@@ -93,7 +93,7 @@ def test_there_is_an_example_and_it_can_be_typed(name: str) -> None:
 @names
 def test_the_help_is_readable_in_80_columns(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     command = COMMANDS[name]
-    first, *others = command.help.split("\n\n")
+    _, *others = command.help.split("\n\n")
     long = [line for text in others for line in text.splitlines() if len(line) > TEXT_WIDTH]
     assert not long, f"more than {TEXT_WIDTH} characters, so it breaks oddly: {long}"
     monkeypatch.setenv("COLUMNS", str(WIDTH))

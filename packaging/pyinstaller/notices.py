@@ -11,10 +11,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from importlib.metadata import Distribution, distributions
 from pathlib import Path
+from typing import Any
 
 LICENCE_FILE = re.compile(r"(LICEN[CS]E|COPYING|NOTICE)[^/]*$", re.IGNORECASE)
 GPL = re.compile(r"(?<!L)(?<!Lesser )(A?GPL|General Public Licen[cs]e)", re.IGNORECASE)
-"""The GPL and the AGPL. The LGPL allows what is done here: libraries that lie in files of their own."""
+"""The GPL and the AGPL. The LGPL allows what is done here: libraries in files of their own."""
 
 BUILD_TOOLS = ("pyinstaller", "pyinstaller-hooks-contrib")
 """Their programs that start the bundled one are free of the GPL by an exception that they state."""
@@ -27,6 +28,7 @@ SYSTEM_LIBRARIES = {
     "libexpat": "MIT",
     "libffi": "MIT",
     "libgcc_s": "GPL with the GCC Runtime Library Exception",
+    "libsqlite3": "public domain",
     "libstdc++": "GPL with the GCC Runtime Library Exception",
     "liblzma": "0BSD",
     "libncursesw": "MIT (X11)",
@@ -47,7 +49,7 @@ SYSTEM_DOCUMENTS = Path("/usr/share/doc")
 """Where Debian and its kin keep each package's licence."""
 
 
-class LicenceFault(Exception):
+class LicenceError(Exception):
     """Something may not be handed on, or nobody knows under what licence it is."""
 
 
@@ -68,7 +70,7 @@ def owners(sources: Iterable[Path], checkout: Path) -> Owners:
     """Find the owner of each source file.
 
     Raises:
-        LicenceFault: a file is none of a distribution's, of Python's, of the checkout's, and no
+        LicenceError: a file is none of a distribution's, of Python's, of the checkout's, and no
             library of the system that is known.
     """
     owned = dict(_owned_files())
@@ -81,7 +83,7 @@ def owners(sources: Iterable[Path], checkout: Path) -> Owners:
         elif not source.is_relative_to(_real(checkout)) and not _of_python(source):
             strange.append(str(source))
     if strange:
-        raise LicenceFault(f"under what licence is this? {', '.join(sorted(strange))}")
+        raise LicenceError(f"under what licence is this? {', '.join(sorted(strange))}")
     return Owners(tuple(packages[name] for name in sorted(packages)), tuple(sorted(libraries)))
 
 
@@ -89,11 +91,11 @@ def page(found: Owners) -> str:
     """The text of THIRD_PARTY.txt.
 
     Raises:
-        LicenceFault: something is under the GPL, or brings no text of its licence.
+        LicenceError: something is under the GPL, or brings no text of its licence.
     """
     refused = [one for one in found.packages if _under_gpl(one)]
     if refused:
-        raise LicenceFault(f"under the GPL: {', '.join(_name(one) for one in refused)}")
+        raise LicenceError(f"under the GPL: {', '.join(_name(one) for one in refused)}")
     blocks = ["What this folder holds beside rcc-onnx, and under what licences.\n"]
     blocks += [_python_block()]
     blocks += [_package_block(one) for one in found.packages if _name(one) != OURS]
@@ -135,7 +137,7 @@ def _of_python(source: Path) -> bool:
 
 def _licence(distribution: Distribution) -> str:
     """As the distribution's metadata name it."""
-    metadata = distribution.metadata
+    metadata: Any = distribution.metadata
     classifiers = metadata.get_all("Classifier") or []
     named = [one.split("::")[-1].strip() for one in classifiers if one.startswith("License ::")]
     plain = (metadata.get("License") or "").strip()
@@ -157,7 +159,8 @@ def _package_block(distribution: Distribution) -> str:
         for file in distribution.files or ()
         if LICENCE_FILE.search(str(file)) and not str(file).endswith((".py", ".pyc"))
     ]
-    texts += [distribution.metadata.get("License") or ""] if not texts else []
+    metadata: Any = distribution.metadata
+    texts += [metadata.get("License") or ""] if not texts else []
     head = f"{_name(distribution)} {distribution.version}: {_licence(distribution)}\n"
     return "\n".join([head, *dict.fromkeys(texts)])
 

@@ -16,9 +16,10 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import gdcm
+import gdcm  # type: ignore[import-untyped]
 from pydicom import dcmread
 from pydicom.uid import JPEG2000Lossless, JPEGLSLossless, RLELossless
+
 from rcc_onnx import __version__
 from rcc_onnx.phantom import make_study
 
@@ -112,12 +113,16 @@ def _compress(file: Path, to: Path, name: str) -> None:
 
 def same(results: Path, case: str, expected: Path, expected_case: str) -> None:
     """Raises SystemExit unless decisions and pictures are those expected."""
-    ours, theirs = (_sides(folder, name) for folder, name in ((results, case), (expected, expected_case)))
+    ours, theirs = (
+        _sides(folder, name) for folder, name in ((results, case), (expected, expected_case))
+    )
     if ours != theirs:
         raise SystemExit(f"{case}: decided otherwise than the normal install: {ours}, {theirs}")
     for side in ("r", "l"):
         one, two = results / f"{case}_{side}.png", expected / f"{expected_case}_{side}.png"
-        if one.is_file() != two.is_file() or (one.is_file() and one.read_bytes() != two.read_bytes()):
+        if one.is_file() != two.is_file() or (
+            one.is_file() and one.read_bytes() != two.read_bytes()
+        ):
             raise SystemExit(f"{one.name}: not the picture of the normal install")
 
 
@@ -143,7 +148,9 @@ def check_demo(smoke: Smoke) -> None:
     normal(smoke.work, "demo", "demo_normal")
     (case,) = (path.stem for path in (smoke.work / "demo" / "results").glob("phantom-*.json"))
     same(smoke.work / "demo/results", case, smoke.work / "demo_normal/results", case)
-    overviews = [smoke.work / one / "results" / f"{case}_overview.png" for one in ("demo", "demo_normal")]
+    overviews = [
+        smoke.work / one / "results" / f"{case}_overview.png" for one in ("demo", "demo_normal")
+    ]
     if overviews[0].read_bytes() != overviews[1].read_bytes():
         raise SystemExit("the overview is not that of the normal install")
 
@@ -152,7 +159,10 @@ def check_encodings(smoke: Smoke) -> None:
     """A study in each encoding, by two processes, saved in all forms; each as the plain one is."""
     plain = make_study(SEED, smoke.work / "plain", quick=True).folder
     cases = compressed_studies(plain, smoke.work / "studies")
-    _need("jpeg-ls", smoke.run("infer", "studies", "--out", "results", "--workers", 2, "--save", "all"))
+    _need(
+        "jpeg-ls",
+        smoke.run("infer", "studies", "--out", "results", "--workers", 2, "--save", "all"),
+    )
     normal(smoke.work, "infer", "plain", "--out", "expected")
     for case in cases:
         same(smoke.work / "results", case, smoke.work / "expected", "plain")
@@ -198,14 +208,16 @@ CHECKS: tuple[Callable[[Smoke], None], ...] = (
 def main() -> None:
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="rcc-onnx-smoke-") as scratch:
-        smoke = Smoke(Path(sys.argv[1]), Path(scratch))
+        smoke = Smoke(Path(sys.argv[1]).resolve(), Path(scratch))
         before = smoke.files()
         for check in CHECKS:
             check(smoke)
         left = [str(path) for path in smoke.home.rglob("*")]
         if left or smoke.files() != before:
             raise SystemExit(f"files outside the results: {left or 'in the program folder'}")
-    print(f"the single folder works without Python, as installed ({time.monotonic() - started:.0f} s)")
+    print(
+        f"the single folder works without Python, as installed ({time.monotonic() - started:.0f} s)"
+    )
 
 
 if __name__ == "__main__":
