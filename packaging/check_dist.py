@@ -1,11 +1,15 @@
-"""Hold sdist and wheel to what docs/installing.md says of them: `python packaging/check_dist.py`.
+"""Hold sdist and wheel to what docs/installing.md says of them.
+
+    python packaging/check_dist.py [OUT]
 
 Builds in two clones in different places, with another umask, time zone, language and user name,
 then once more from the unpacked sdist, and compares byte for byte. Then looks at what is inside.
+With OUT, the two files are left there.
 The Python that runs it needs the package `build`.
 """
 
 import os
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -123,6 +127,11 @@ def main() -> None:
             faults += sdist_faults(packed.getnames(), sources)
         if faults:
             raise SystemExit("\n".join(faults))
+        if len(sys.argv) > 1:
+            out = Path(sys.argv[1])
+            out.mkdir(parents=True, exist_ok=True)
+            for path in first:
+                shutil.copy2(path, out)
         for path in first:
             print(f"{path.name}: three times the same {path.stat().st_size} bytes, {sha256(path)}")
 
