@@ -20,6 +20,7 @@ MAN_PAGE = ROOT / "docs" / "rcc-onnx.1"
 EXAMPLE = re.compile(r"\bExample: (rcc-onnx\b.*)$", re.MULTILINE)
 NOTES = re.compile(r"  \[(.*)\]$")
 """What Typer adds to a help text: what is understood, bounds, whether it is required."""
+KINDS = {"INT": "NUMBER", "INTEGER": "NUMBER", "FLOAT": "NUMBER", "STR": "TEXT"}
 
 HEAD = """\
 # Commands
@@ -125,7 +126,9 @@ def _parameter(one: Any, context: Any) -> Parameter:
     noted = NOTES.search(told)
     notes = tuple(_notes(noted[1] if noted else "", one))
     if one.param_type_name == "argument":
-        word = _word(called.split(" ")[0]).strip("[]{}")
+        choices = re.search(r"[<\[{]((?:[\w-]+\|)+[\w-]+)[>\]}]", called)
+        word = choices[1] if choices and not one.metavar else called.split(" ")[0].strip("[]{}")
+        word = _word(word)
         return Parameter(word, one.help or "", notes, word if one.required else f"[{word}]")
     # Typer gives short names first; the long ones say more.
     takes = " ".join(part for part in called.split(" ") if not part.rstrip(",").startswith("-"))
@@ -138,7 +141,9 @@ def _word(shown: str) -> str:
     """For a value: PATH, or the values that there are, however this Typer shows them."""
     bare = re.sub(r"^[<\[](?:list\[)?(.*?)\]?[>\]]$", r"\1", shown)
     bare = re.sub(r" range$", "", bare, flags=re.IGNORECASE)
-    return bare if "|" in bare else bare.upper() if bare.islower() else bare
+    if "|" in bare:
+        return bare
+    return KINDS.get(bare.upper(), bare.upper() if bare.islower() else bare)
 
 
 def _notes(told: str, one: Any) -> Iterator[str]:
