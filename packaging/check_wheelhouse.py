@@ -36,10 +36,10 @@ def main() -> None:
         home = Path(scratch, "home")
         home.mkdir()
         environ = {"HOME": str(home), "PATH": os.environ["PATH"]}
-        # Settings of this machine's pip name places that are not there for others.
-        subprocess.run(
-            install, cwd=wheels, env={**environ, "PIP_CONFIG_FILE": os.devnull}, check=True
-        )
+        # pip's settings on this machine name places that others have not; what pip or a compiler
+        # that it asks for its version keeps at home is none of ours.
+        of_pip = {**environ, "HOME": scratch, "PIP_CONFIG_FILE": os.devnull}
+        subprocess.run(install, cwd=wheels, env=of_pip, check=True)
         demo = [*alone, str(folder / "bin" / "rcc-onnx"), "demo"]
         done = subprocess.run(
             demo, cwd=scratch, env=environ, check=True, text=True, stdout=subprocess.PIPE
