@@ -32,7 +32,8 @@ from rcc_onnx.measures import (
     SideMeasures,
     SourceBox,
 )
-from rcc_onnx.providers import ProviderName, ProviderRecord
+from rcc_onnx.provenance import AskedOptions, CertifiedBy, WrittenFile
+from rcc_onnx.providers import Agreement, ProviderName, ProviderRecord
 from rcc_onnx.values import (
     SIDES,
     Centre,
@@ -132,6 +133,7 @@ def _case(document: Json) -> CaseResult:
             stride=study["stride"],
             spacing_zyx_mm=_three(study["spacing_zyx_mm"]),
             left_out=tuple((one["file"], one["reason"]) for one in study["left_out"]),
+            images_sha256=study["images_sha256"],
         ),
         models=ModelsUsed(
             name=models["name"],
@@ -139,6 +141,7 @@ def _case(document: Json) -> CaseResult:
             network_sha256=models["sha256"],
             meant_for=tuple(models["meant_for"]),
             suitable=models["suitable"],
+            certified=CertifiedBy.from_json(models),
         ),
         provider=ProviderRecord(
             requested=ProviderName(provider["requested"]),
@@ -148,12 +151,16 @@ def _case(document: Json) -> CaseResult:
             runtime=provider["onnxruntime"],
             precision=Precision(provider["precision"]),
             forms=provider["forms"],
+            agreement=_maybe(lambda one: Agreement(**one), provider["agreement"]),
         ),
         timings_s=document["timings_s"],
         warnings=tuple(document["warnings"]),
         flags=_notes(document["flags"]),
         intake=None if intake is None else _intake(intake),
         options=MeasuringOptions(measuring["mask_cutoff"], measuring["borderline"]),
+        asked=_maybe(AskedOptions.from_json, document["options"]),
+        environment=document["environment"],
+        files=tuple(WrittenFile.from_json(one) for one in document["files"]),
         fingerprint=_maybe(lambda one: Fingerprint(**one), document["fingerprint"]),
         measures=_measures(sides) if measuring["placed"] else None,
     )

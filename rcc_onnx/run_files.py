@@ -7,7 +7,7 @@ with RunFiles(engine.options, cases, out) as run:
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -17,13 +17,15 @@ from typing import Any, Self
 from rcc_onnx.batch import Case
 from rcc_onnx.case_files import cannot_write, json_bytes, prepare_output, write_whole
 from rcc_onnx.case_json import case_json
-from rcc_onnx.engine import Options
+from rcc_onnx.engine import Options, asked_options
 from rcc_onnx.errors import OutputError, RccOnnxError
 from rcc_onnx.findings import CaseResult, FailedCase
 from rcc_onnx.html import REPORT_NAME, write_report
 from rcc_onnx.results_table import results_csv
 from rcc_onnx.run_json import Run, run_json
+from rcc_onnx.run_sums import write_sums
 from rcc_onnx.saving import Saving
+from rcc_onnx.sums import SUMS_NAME
 
 _log = logging.getLogger(__name__)
 
@@ -158,21 +160,7 @@ def write_run(run: Run) -> None:
 
 def options_json(options: Options, saving: Saving, *, pseudonyms: bool = False) -> dict[str, Any]:
     """What was asked for, as it stands in results.json; no path, which may hold a name."""
-    policy = options.wish.policy
-    return {
-        "profile": str(options.profile),
-        "provider": str(options.provider),
-        "precision": str(options.precision),
-        "threads": options.threads,
-        "kidney_threshold": options.kidney_threshold,
-        "lesion_threshold": options.lesion_threshold,
-        "series": options.wish.series,
-        "series_policy": None if policy is None else str(policy),
-        "mask_cutoff": options.measuring.mask_cutoff,
-        "borderline": options.measuring.borderline,
-        "save": [name for name, asked in asdict(saving).items() if asked],
-        "pseudonyms": pseudonyms,
-    }
+    return asked_options(options, saving.names, pseudonyms=pseudonyms).as_json()
 
 
 def _stopped_by(error: BaseException | None) -> str | None:
@@ -205,9 +193,14 @@ def _write_report(run: Run, to: Path) -> None:
     write_report(run.out, [one.case for one in run.results], len(run.names), to)
 
 
+def _write_sums(run: Run, to: Path) -> None:
+    write_sums(run.out, [one.name for one in RUN_OUTPUTS if one.name != SUMS_NAME], to)
+
+
 RUN_OUTPUTS: tuple[RunOutput, ...] = (
     RunOutput("results.csv", _write_csv),
     RunOutput(REPORT_NAME, _write_report),
     RunOutput("results.json", _write_json),
+    RunOutput(SUMS_NAME, _write_sums),
 )
-"""In the order in which they are written; results.json last, so that where it is, all are."""
+"""In the order in which they are written; the hashes of all others last."""

@@ -13,6 +13,8 @@ from rcc_onnx.case_read import _kinds, read_case, read_failed, read_results
 from rcc_onnx.errors import CaseTimeoutError, NetworkError, SeveralSeriesError, SeveralStudiesError
 from rcc_onnx.findings import FailedCase, Fingerprint
 from rcc_onnx.intake_record import Note
+from rcc_onnx.provenance import AskedOptions, WrittenFile
+from rcc_onnx.providers import Agreement
 from rcc_onnx.values import Outcome, Profile
 from tests.results import (
     MEASURES,
@@ -43,6 +45,22 @@ RESULTS = {
         profile=Profile.NOTEBOOK, intake=replace(case_result().intake, chosen=None, others=())
     ),
     "no intake": case_result(intake=None),
+    "provenance": case_result(
+        asked=AskedOptions(
+            "standard", "auto", "float32", None, None, 5.0, "2", None, 0.5, 0.1, ("seg",), True
+        ),
+        environment={"rcc_onnx": "1", "packages": {"numpy": "2", "python-gdcm": None}},
+        files=(WrittenFile("case_r.png", 3, "c" * 64),),
+        study=replace(case_result().study, images_sha256="d" * 64),
+    ),
+    "agreement": case_result(
+        provider=replace(
+            case_result().provider, agreement=Agreement(True, 1.1e-05, 0.0001, 2e-07, None)
+        )
+    ),
+    "no stored answers": case_result(
+        provider=replace(case_result().provider, agreement=Agreement(tested=False))
+    ),
     "fingerprint": case_result(fingerprint=Fingerprint("a" * 64, "b" * 64)),
 }
 

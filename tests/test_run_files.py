@@ -197,5 +197,5 @@ def test_a_run_without_end_is_written_again_and_again(tmp_path: Path) -> None:
 
 
 def test_what_a_run_writes() -> None:
-    assert [output.name for output in RUN_OUTPUTS][-1] == "results.json"
+    assert [output.name for output in RUN_OUTPUTS][-2:] == ["results.json", "SHA256SUMS"]
     assert {"results.csv", "results.json"} <= {output.name for output in RUN_OUTPUTS}
