@@ -37,7 +37,7 @@ def watch(
         from rcc_onnx.batch import exit_code  # noqa: PLC0415  heavy imports only where used
         from rcc_onnx.notice import RESEARCH_ONLY  # noqa: PLC0415
         from rcc_onnx.watching import session  # noqa: PLC0415
-        from rcc_onnx.watching.loop import Rules  # noqa: PLC0415
+        from rcc_onnx.watching.rules import Rules  # noqa: PLC0415
 
         say_settings(context, inbox)
         plan = session.Plan(

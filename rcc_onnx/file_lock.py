@@ -36,7 +36,8 @@ def try_lock(path: Path, *, remove: bool = False) -> Iterator[bool]:
         try:
             yield is_ours
         finally:
-            if remove and is_ours:
+            # Another folder may have been mounted there meanwhile, with somebody else's lock.
+            if remove and is_ours and _is_still(descriptor, path):
                 with suppress(OSError):
                     path.unlink()
     finally:

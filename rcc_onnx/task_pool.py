@@ -6,7 +6,7 @@ from queue import SimpleQueue
 from types import TracebackType
 from typing import Generic, Self
 
-from rcc_onnx.errors import RccOnnxError
+from rcc_onnx.errors import CaseProcessError, RccOnnxError
 from rcc_onnx.isolation import Result, Task, TaskProcess
 
 NEWS_S = 0.1
@@ -22,6 +22,7 @@ class TaskPool(Generic[Task, Result]):
         self._free: SimpleQueue[TaskProcess[Task, Result]] = SimpleQueue()
         self._news: SimpleQueue[tuple[Task, str, float]] = SimpleQueue()
         self._running: set[Future[tuple[Task, Result | RccOnnxError]]] = set()
+        self._is_left = False
         self._threads = ThreadPoolExecutor(len(workers))
         for worker in workers:
             self._free.put(worker)
@@ -35,15 +36,16 @@ class TaskPool(Generic[Task, Result]):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._threads.shutdown(wait=False, cancel_futures=True)
         # What is still being done ends with its process, so that the threads end too; a thread may
         # just be about to start one.
+        self._is_left = True
         for worker in self._workers:
             worker.close()
         while self._running:
             _, self._running = wait(self._running, NEWS_S)
             for worker in self._workers:
                 worker.close()
+        self._threads.shutdown()
 
     @property
     def free(self) -> int:
@@ -74,6 +76,8 @@ class TaskPool(Generic[Task, Result]):
     def _one(self, task: Task) -> tuple[Task, Result | RccOnnxError]:
         worker = self._free.get()
         try:
+            if self._is_left:
+                return task, CaseProcessError("not begun, as the run ends")
             return task, worker.do(task, lambda stage, done: self._news.put((task, stage, done)))
         except RccOnnxError as error:
             return task, error

@@ -18,7 +18,7 @@ from rcc_onnx.errors import (
     SeveralSeriesError,
 )
 from rcc_onnx.isolation import Limits, TaskProcess
-from rcc_onnx.task_pool import done_by_processes
+from rcc_onnx.task_pool import TaskPool, done_by_processes
 from tests.isolated_tasks import make, refuse
 
 linux_only = pytest.mark.skipif(
@@ -138,3 +138,15 @@ def test_a_process_ends_with_its_parent(tmp_path: Path) -> None:
         time.sleep(0.1)
     assert not Path(f"/proc/{child}").exists()
     parent.stdout.close()
+
+
+def test_a_pool_that_is_left_waits_for_nothing(tmp_path: Path) -> None:
+    processes = [TaskProcess(make, Limits()) for _ in range(2)]
+    begun = time.monotonic()
+    for seconds in (0, 0, 0.001, 0.1, 1):
+        with TaskPool(processes) as pool:
+            # More than there are processes: the last ones are not begun.
+            for _ in range(4):
+                pool.submit("sleep")
+            time.sleep(seconds)
+    assert time.monotonic() - begun < 60

@@ -17,7 +17,8 @@ from rcc_onnx.errors import (
     ProviderError,
 )
 from rcc_onnx.watching import output
-from rcc_onnx.watching.loop import REST_S, Rules
+from rcc_onnx.watching.loop import REST_S
+from rcc_onnx.watching.rules import Rules
 from rcc_onnx.watching.state import STATE_NAME
 from tests.watch_bench import Bench
 
@@ -204,7 +205,7 @@ def test_a_process_that_dies_as_the_watcher_is_stopped_is_no_failure(bench: Benc
     bench.study("a")
     bench.start()
     bench.pool.wrong["a"] = CaseCrashedError("by SIGTERM")
-    bench.pool.meanwhile = bench.stop.set
+    bench.pool.meanwhile = lambda: bench.stop.set("SIGTERM")
     bench.run(100)
     assert bench.results() == []
 

@@ -21,6 +21,7 @@ import time
 import zipfile
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -130,26 +131,28 @@ class _Harness:
         arrivals = [self.arrival(number) for number in range(self.options.studies)]
         events = [(self.rng.uniform(0, self.options.spread_s), one) for one in range(len(arrivals))]
         heapq.heapify(events)
-        stops = sorted(
-            self.rng.uniform(0.05, 1.0) * self.options.spread_s
-            for _ in range(self.options.restarts)
-        )
         self.start()
+        # In a thread, so that studies go on arriving meanwhile.
+        restarts = ThreadPoolExecutor(1)
+        restarted = restarts.submit(self.restart_at_random, begun, random.Random(self.options.seed))
         try:
+            until = begun + self.options.spread_s + END_S
             while events:
+                if restarted.done():
+                    restarted.result()
+                assert time.monotonic() < until, "some were never analysed"
                 at, number = heapq.heappop(events)
-                while stops and stops[0] < time.monotonic() - begun:
-                    stops.pop(0)
-                    self.restart()
                 time.sleep(max(begun + at - time.monotonic(), 0))
                 pause = self.step(arrivals[number])
                 if pause is not None:
                     heapq.heappush(events, (time.monotonic() - begun + pause, number))
+            restarted.result()
             self.wait_for(arrivals)
             # A watcher that has nothing to do must do nothing.
-            self.restart()
+            self.restart(signal.SIGKILL)
             time.sleep(2 * self.options.stable_s + 2)
         finally:
+            restarts.shutdown()
             self.stop(signal.SIGTERM)
         return self.outcome(arrivals, time.monotonic() - begun)
 
@@ -183,15 +186,25 @@ class _Harness:
                 env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
             )
 
-    def restart(self) -> None:
-        self.stop(self.rng.choice([signal.SIGTERM, signal.SIGKILL]))
+    def restart_at_random(self, begun: float, rng: random.Random) -> None:
+        spread = self.options.spread_s
+        for at in sorted(rng.uniform(0.05, 1.0) * spread for _ in range(self.options.restarts)):
+            time.sleep(max(begun + at - time.monotonic(), 0))
+            self.restart(rng.choice([signal.SIGTERM, signal.SIGKILL]))
+
+    def restart(self, how: signal.Signals) -> None:
+        self.stop(how)
         self.start()
 
     def stop(self, how: signal.Signals) -> None:
         assert self.process is not None
         self.process.send_signal(how)
         begun = time.monotonic()
-        code = self.process.wait(timeout=30)
+        try:
+            code = self.process.wait(timeout=30)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            raise AssertionError(f"{how.name} does not stop it") from None
         # Killed before it could listen, it ends as any program does.
         assert code in (0, -how), f"exit code {code} after {how.name}:\n{self.said.read_text()}"
         assert how is signal.SIGKILL or time.monotonic() - begun < 10, "it did not stop in time"

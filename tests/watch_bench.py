@@ -1,7 +1,6 @@
 """A watcher whose time, processes and engine are the test's: minutes pass in no time."""
 
-import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from rcc_onnx.case_files import write_case
@@ -17,10 +16,12 @@ from rcc_onnx.values import Profile
 from rcc_onnx.watching.arrivals import Arrivals
 from rcc_onnx.watching.inbox import Inbox, snapshot
 from rcc_onnx.watching.look import Looks
-from rcc_onnx.watching.loop import Rules, Watcher
+from rcc_onnx.watching.loop import Watcher
 from rcc_onnx.watching.names import Names
 from rcc_onnx.watching.output import Output
+from rcc_onnx.watching.rules import Rules
 from rcc_onnx.watching.state import load_state
+from rcc_onnx.watching.stop import Stop
 from rcc_onnx.watching.voice import Voice
 from rcc_onnx.watching.work import Answer, Hash, Task
 from tests.results import case_result
@@ -60,6 +61,9 @@ class FakePool:
         tasks, self.tasks = self.tasks, []
         return [(task, self._do(task)) for task in tasks]
 
+    def news(self) -> Iterator[tuple[Task, str, float]]:
+        return iter(())
+
     def rest(self) -> None:
         self.rested += 1
 
@@ -95,7 +99,7 @@ class Bench:
         self.now = 1000.0
         self.said: list[str] = []
         self.pool = FakePool(self.out, workers)
-        self.stop = threading.Event()
+        self.stop = Stop()
         self.pseudonyms: Path | None = None
         self.watcher: Watcher
 
@@ -116,7 +120,7 @@ class Bench:
         self.output.clock = self.clock
         self.output.begin()
         inbox = Inbox(self.inbox, frozenset(skip))
-        names = Names(inbox, self.pseudonyms)
+        names = Names(inbox, self.pseudonyms, self.out)
         names.refresh()
         voice = Voice(self.said.append)
         looks = Looks(inbox, names, state, Arrivals(rules.stable_s), voice, clock=self.clock)

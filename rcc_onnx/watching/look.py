@@ -64,6 +64,7 @@ class Looks:
     _finished_at: dict[str, float] = field(default_factory=dict)
     _identity: tuple[int, int] | None = None
     _saw_any: bool = False
+    _refused: frozenset[str] = frozenset()
 
     def look(self, busy: Collection[str], stopped: Callable[[], bool]) -> list[Study]:
         """One look at everything; the studies that are as their records say, if it was their turn.
@@ -163,6 +164,9 @@ class Looks:
         return Study(key, entry, Case(name, self.inbox.path(entry), hide_names=hidden))
 
     def _tell(self, named: Named, listing: Listing) -> None:
+        for entry in self._refused - named.refused.keys():
+            self.voice.forget(f"refused {entry}")
+        self._refused = frozenset(named.refused)
         for entry, error in named.refused.items():
             if self.names.hidden:
                 # Numbers, as the names are what must not show.

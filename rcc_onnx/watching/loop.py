@@ -4,20 +4,14 @@ One thread decides everything, step by step; time, the inbox and the processes a
 that tests can be all three.
 """
 
-import logging
-import re
-import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Protocol
 
 from rcc_onnx.case_tasks import CaseWork
 from rcc_onnx.errors import (
     CaseProcessError,
     InboxGoneError,
-    MoveError,
     OutputError,
     OutputGoneError,
     RccOnnxError,
@@ -26,15 +20,16 @@ from rcc_onnx.errors import (
 )
 from rcc_onnx.findings import CaseResult, FailedCase
 from rcc_onnx.watching.inbox import Snapshot
+from rcc_onnx.watching.leaving import Leaving
 from rcc_onnx.watching.look import Looks, Study
-from rcc_onnx.watching.moving import move_study
+from rcc_onnx.watching.naming import result_name, taken_up
 from rcc_onnx.watching.output import Output
+from rcc_onnx.watching.rules import Pool, Rules
 from rcc_onnx.watching.state import Record
+from rcc_onnx.watching.stop import Stop
 from rcc_onnx.watching.trouble import Trouble
 from rcc_onnx.watching.voice import Voice, counted
 from rcc_onnx.watching.work import Analyse, Answer, Hash, Task, fingerprint_of
-
-_log = logging.getLogger(__name__)
 
 WAIT_S = 0.25
 """At most, before it is seen that the watcher is to stop."""
@@ -44,38 +39,6 @@ REST_S = 600.0
 """Without a study, after which processes end and give their memory back."""
 LOOK_SHARE = 4
 """A look that takes long is followed by a pause so many times as long: others use the share too."""
-
-
-@dataclass(frozen=True)
-class Rules:
-    """How to watch.
-
-    Attributes:
-        interval_s: between two looks at the inbox.
-        stable_s: a study that has not changed for so long has arrived.
-        move_done: where studies go that were analysed; None: they stay.
-        move_failed: the same for those that failed.
-        once: do what is there and arrived, then end.
-    """
-
-    interval_s: float = 5.0
-    stable_s: float = 60.0
-    move_done: Path | None = None
-    move_failed: Path | None = None
-    once: bool = False
-
-
-class Pool(Protocol):
-    """What does tasks; `task_pool.TaskPool` is one."""
-
-    @property
-    def free(self) -> int: ...
-
-    def submit(self, task: Task) -> None: ...
-
-    def ended(self, timeout: float) -> list[tuple[Task, Answer | RccOnnxError]]: ...
-
-    def rest(self) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -96,7 +59,7 @@ class Watcher:
         output: Output,
         pool: Pool,
         voice: Voice,
-        stop: threading.Event,
+        stop: Stop,
         tell: Callable[[CaseResult | FailedCase], None],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -112,7 +75,7 @@ class Watcher:
         self._in_hand: dict[str, _InHand] = {}
         self._to_analyse: list[_InHand] = []
         self._hashes: dict[str, tuple[str, str]] = {}
-        self._immovable: dict[str, str] = {}
+        self._leaving = Leaving(rules, looks, voice)
         self._inbox, self._out, self._engine = Trouble(), Trouble(), Trouble()
         self._busy_at = self._next_look = clock()
         self._first_look: float | None = None
@@ -148,6 +111,8 @@ class Watcher:
         if self._in_hand:
             for task, answer in self._pool.ended(wait_s):
                 self._take(task, answer)
+            for _ in self._pool.news():
+                pass  # of stages: a journal wants none
         else:
             self._stop.wait(wait_s)
         if self._stop.is_set():
@@ -178,32 +143,13 @@ class Watcher:
             self._voice.say("the inbox is back")
         for study in unchanged:
             if not self._stop.is_set():
-                self._move(study)
+                self._leaving.move(study)
         self._hashes = {key: one for key, one in self._hashes.items() if key in self._looks.studies}
         ended = self._clock()
         if self._first_look is None:
             self._first_look = ended
         self._looked_at = begun
         self._next_look = ended + max(self._rules.interval_s, LOOK_SHARE * (ended - begun))
-
-    def _move(self, study: Study) -> None:
-        """Move a study away that is as its record says, if that is wished and possible."""
-        record = self._looks.state.records[study.key]
-        to = self._rules.move_failed if record.failed else self._rules.move_done
-        if to is None or self._immovable.get(study.key) == record.snapshot:
-            return
-        found = self._looks.inbox.snapshot(study.entry)
-        if found is None or found.digest != record.snapshot:
-            return
-        try:
-            target = move_study(study.case.folder, to)
-        except MoveError as error:
-            self._immovable[study.key] = record.snapshot
-            self._voice.say(f"{study.case.name}: [{error.code}] {error}")
-            return
-        where = to if study.case.hide_names else target
-        self._voice.say(f"{study.case.name}: moved to {where}")
-        self._looks.forget(study.key)
 
     # --- Starting --------------------------------------------------------------------------------
 
@@ -225,14 +171,11 @@ class Watcher:
         if self._out.must_wait(self._clock()):
             return False
         try:
+            self._output.check()
             if self._out.is_on:
+                self._output.take_back()
                 self._output.probe()
-            else:
-                self._output.check()
-        except OutputError as error:
-            self._in_trouble(self._out, error)
-            return False
-        except OutputGoneError as error:
+        except (OutputError, OutputGoneError) as error:
             self._in_trouble(self._out, error)
             return False
         if self._out.end():
@@ -283,13 +226,8 @@ class Watcher:
     def _analyse(self, one: _InHand) -> None:
         study = one.study
         record = self._looks.state.records.get(study.key)
-        files = counted(one.snapshot.files, "file")
-        more = one.snapshot.files - (record.files if record else 0)
-        doing = f"{files}, analysing"
-        if record is not None:
-            doing = f"again: {counted(more, 'more file')} arrived" if more > 0 else "again: changed"
-        self._voice.say(f"{study.case.name}: {doing}")
-        name = self._result_name(study, record)
+        self._voice.say(f"{study.case.name}: {taken_up(one.snapshot, record)}")
+        name = result_name(study.case.name, record, self._output)
         if name != study.case.name:
             self._voice.say(
                 f"{study.case.name}: its result is called {name}, as OUT holds one of another study"
@@ -299,17 +237,6 @@ class Watcher:
         case = study.case.named(name)
         look, skip = one.snapshot.digest, self._looks.inbox.skip
         self._pool.submit(Analyse(study.key, case, look, one.inputs, skip))
-
-    def _result_name(self, study: Study, record: Record | None) -> str:
-        """The name for a result, which replaces nothing but an earlier one of this entry."""
-        own = study.case.name
-        if record is not None and re.fullmatch(rf"{re.escape(own)}(-\d+)?", record.case):
-            return record.case
-        name, number = own, 1
-        while self._output.is_taken(name):
-            number += 1
-            name = f"{own}-{number}"
-        return name
 
     # --- Ending ----------------------------------------------------------------------------------
 
@@ -334,7 +261,7 @@ class Watcher:
             self._fail(one, task.case.name, answer)
         else:
             self._in_trouble(self._out if isinstance(answer, OutputError) else self._engine, answer)
-            self._to_do_later(one)
+            self._looks.wait(one.study.key)
 
     def _fail(self, one: _InHand, name: str, error: CaseProcessError) -> None:
         """A study that cost its process its life."""
@@ -345,7 +272,7 @@ class Watcher:
             self._output.write_failed(failed)
         except (OutputError, OutputGoneError) as unwritten:
             self._in_trouble(self._out, unwritten)
-            self._to_do_later(one)
+            self._looks.wait(one.study.key)
             return
         self._finish(one, failed)
 
@@ -355,7 +282,7 @@ class Watcher:
             self._output.check()
         except OutputGoneError as error:
             self._in_trouble(self._out, error)
-            self._to_do_later(one)
+            self._looks.wait(one.study.key)
             return
         if self._engine.end():
             self._voice.say("studies can be analysed again")
@@ -370,11 +297,7 @@ class Watcher:
         self._looks.state.keep(study.key, record)
         self._looks.done(study.key)
         self._hashes.pop(study.key, None)
-        self._move(study)
-
-    def _to_do_later(self, one: _InHand) -> None:
-        """Nothing is wrong with the study: take it up again when the trouble is over."""
-        self._looks.wait(one.study.key)
+        self._leaving.move(study)
 
     def _not_yet(self, study: Study, why: str) -> None:
         self._looks.wait(study.key)

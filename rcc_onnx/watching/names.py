@@ -12,7 +12,7 @@ from rcc_onnx.errors import (
     PseudonymUnsafeError,
     RccOnnxError,
 )
-from rcc_onnx.pseudonyms import gives_away, pseudonym_of, read_pseudonyms
+from rcc_onnx.pseudonyms import check_out, gives_away, pseudonym_of, read_pseudonyms
 from rcc_onnx.watching.inbox import Inbox
 
 
@@ -33,11 +33,16 @@ class Named:
 
 @dataclass
 class Names:
-    """Names cases. `file`: of pseudonyms, read again when it changes; None: cases are called as
-    their entries."""
+    """Names cases.
+
+    Attributes:
+        file: of pseudonyms, read again when it changes; None: cases are called as their entries.
+        out: the folder of results, which must hold none under a name that is hidden.
+    """
 
     inbox: Inbox
     file: Path | None = None
+    out: Path | None = None
     _pseudonyms: Mapping[str, str] = field(default_factory=dict)
     _read: object = None
 
@@ -84,7 +89,7 @@ class Names:
                 continue
             try:
                 if holders.get(same_everywhere(case)) != entry:
-                    self._check(case, own.values())
+                    self._check(entry, case, own)
                 if holders.setdefault(same_everywhere(case), entry) != entry:
                     raise NameTakenError(
                         "another entry of the inbox has results of this name; rename one of them"
@@ -95,10 +100,13 @@ class Names:
                 cases[entry] = case
         return Named(cases, refused, tuple(waiting))
 
-    def _check(self, case: str, own: Iterable[str]) -> None:
+    def _check(self, entry: str, case: str, own: Mapping[str, str]) -> None:
         if not self.hidden:
             check_case_name(case, self.inbox.folder)
-        elif gives_away(case, own):
+            return
+        if self.out is not None:
+            check_out([own[entry]], self.out)
+        if gives_away(case, own.values()):
             raise PseudonymUnsafeError(
                 f"{self.file}: a pseudonym is or holds a case's own name; choose one that says "
                 "nothing"

@@ -5,10 +5,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from rcc_onnx.case_files import cannot_write, write_case, write_whole
-from rcc_onnx.errors import OutputGoneError
 from rcc_onnx.findings import CaseResult, FailedCase
 from rcc_onnx.run_files import RunFiles
-from rcc_onnx.watching.state import State, is_there, save_state
+from rcc_onnx.watching.state import State, check_there, save_state
 
 RUN_FILES_S = 60.0
 """Between two writings of report and tables while studies are analysed."""
@@ -22,9 +21,15 @@ take, and little enough to be tried every few minutes."""
 
 
 class Output:
-    """Keeps results, state and the files of the run. Times are those of the watcher's clock."""
+    """Keeps results, state and the files of the run. Times are those of the watcher's clock.
 
-    def __init__(self, out: Path, state: State, files: RunFiles) -> None:
+    `lock` has the folder held anew: a lock does not outlive that its share is mounted again.
+    """
+
+    def __init__(
+        self, out: Path, state: State, files: RunFiles, lock: Callable[[], None] = lambda: None
+    ) -> None:
+        self._lock = lock
         self.out = out
         self.state = state
         self.files = files
@@ -35,10 +40,11 @@ class Output:
 
     def check(self) -> None:
         """Raise OutputGoneError if the folder is not the one that it was."""
-        if not is_there(self.out):
-            raise OutputGoneError(
-                f"{self.out} is not there, or is another folder than before; is the share mounted?"
-            )
+        check_there(self.out)
+
+    def take_back(self) -> None:
+        """The folder is there again: hold it as before. Raises OutputError if another run does."""
+        self._lock()
 
     def probe(self) -> None:
         """Raise OutputError, or OutputGoneError, if no result could be written."""

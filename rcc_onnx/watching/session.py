@@ -4,7 +4,6 @@ import contextlib
 import logging
 import signal
 import sys
-import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,10 +21,12 @@ from rcc_onnx.watching import moving
 from rcc_onnx.watching.arrivals import Arrivals
 from rcc_onnx.watching.inbox import Inbox
 from rcc_onnx.watching.look import Looks
-from rcc_onnx.watching.loop import Rules, Watcher
+from rcc_onnx.watching.loop import Watcher
 from rcc_onnx.watching.names import Names
 from rcc_onnx.watching.output import Output
+from rcc_onnx.watching.rules import Rules
 from rcc_onnx.watching.state import load_state
+from rcc_onnx.watching.stop import Stop
 from rcc_onnx.watching.voice import Voice, counted
 from rcc_onnx.watching.work import Answer, Task, WatchWork
 
@@ -94,17 +95,18 @@ def watch(
     voice = Voice(say)
     inbox = Inbox(plan.inbox.absolute(), plan.skip)
     inbox.listing()
-    names = Names(inbox, plan.pseudonyms)
+    names = Names(inbox, plan.pseudonyms, plan.work.out)
     names.refresh()
-    with stopped_by_signals() as (stop, name_of), output_lock(plan.work.out):
+    with stopped_by_signals() as stop, contextlib.ExitStack() as held:
+        held.enter_context(output_lock(plan.work.out))
         remove_leavings(plan.work.out)
         _clear_moves(plan)
         try:
-            watcher = _run(plan, inbox, names, voice, stop, tell)
+            watcher = _run(plan, inbox, names, voice, stop, tell, held)
         finally:
             # A process that was ended may have been writing.
             remove_leavings(plan.work.out)
-    return Session(tuple(watcher.session), name_of())
+    return Session(tuple(watcher.session), stop.reason)
 
 
 def _run(  # noqa: PLR0913, PLR0917  what `watch` made
@@ -112,10 +114,16 @@ def _run(  # noqa: PLR0913, PLR0917  what `watch` made
     inbox: Inbox,
     names: Names,
     voice: Voice,
-    stop: threading.Event,
+    stop: Stop,
     tell: Callable[[CaseResult | FailedCase], None],
+    held: contextlib.ExitStack,
 ) -> Watcher:
     work, out, rules = plan.work, plan.work.out, plan.rules
+
+    def lock_again() -> None:
+        held.close()
+        held.enter_context(output_lock(out))
+
     # Processes end first: what they were doing is dropped before everything is written.
     with contextlib.ExitStack() as last, contextlib.ExitStack() as processes:
         pool = processes.enter_context(_processes(plan))
@@ -127,7 +135,7 @@ def _run(  # noqa: PLR0913, PLR0917  what `watch` made
         files.start()
         for result in results:
             files.add(result)
-        output = Output(out, state, files)
+        output = Output(out, state, files, lock_again)
         output.begin()
         last.callback(_close, output, voice)
         _say_start(plan, voice, results)
@@ -200,23 +208,22 @@ def _clear_moves(plan: Plan) -> None:
 
 
 @contextlib.contextmanager
-def stopped_by_signals() -> Iterator[tuple[threading.Event, Callable[[], str | None]]]:
-    """An event that is set by the first signal that asks to stop, and the name of that signal.
+def stopped_by_signals() -> Iterator[Stop]:
+    """What the first signal that asks to stop is remembered by.
 
     SIGTERM comes from service managers, SIGINT from Ctrl-C, SIGBREAK from Windows consoles.
     """
-    stop, names = threading.Event(), list[str]()
+    stop = Stop()
 
     def handle(number: int, frame: FrameType | None) -> None:
-        names.append(signal.Signals(number).name)
-        stop.set()
+        stop.set(signal.Signals(number).name)
 
     numbers = [signal.SIGTERM, signal.SIGINT]
     if sys.platform == "win32":
         numbers.append(signal.SIGBREAK)
     before = {number: signal.signal(number, handle) for number in numbers}
     try:
-        yield stop, lambda: names[0] if names else None
+        yield stop
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from rcc_onnx.case_files import json_bytes, write_whole
+from rcc_onnx.errors import OutputGoneError
 from rcc_onnx.findings import CaseResult, FailedCase
 
 STATE_NAME = ".rcc-onnx-watch.json"
@@ -111,9 +112,13 @@ def save_state(state: State, out: Path) -> None:
     state.is_saved = True
 
 
-def is_there(out: Path) -> bool:
-    """Whether a folder is the one in which a watcher keeps its state, and no empty mount point."""
-    return (out / STATE_NAME).is_file()
+def check_there(out: Path) -> None:
+    """Raise OutputGoneError unless the folder is the one in which a watcher keeps its state: it may
+    be gone, or an empty mount point."""
+    if not (out / STATE_NAME).is_file():
+        raise OutputGoneError(
+            f"{out} is not there, or is another folder than before; is the share mounted?"
+        )
 
 
 def _records(out: Path) -> dict[str, Record]:

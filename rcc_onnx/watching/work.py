@@ -15,6 +15,7 @@ from rcc_onnx.findings import CaseResult, FailedCase, Fingerprint
 from rcc_onnx.fingerprint import inputs_sha256
 from rcc_onnx.isolation import Handler, Tell
 from rcc_onnx.watching.inbox import snapshot
+from rcc_onnx.watching.state import check_there
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,7 @@ def _do(engine: Engine, work: CaseWork, task: Task, tell: Tell) -> Answer:
         StudyChangedError: the study is not what it was when it was looked at, and nothing was
             written.
         CaseMemoryError: the process wanted too much memory.
-        ProviderError, OutputError: no other study could be done either.
+        ProviderError, OutputError, OutputGoneError: no other study could be done either.
     """
     if isinstance(task, Hash):
         try:
@@ -85,6 +86,7 @@ def _do(engine: Engine, work: CaseWork, task: Task, tell: Tell) -> Answer:
     now = snapshot(task.case.folder, task.skip)
     if now is None or now.digest != task.look:
         raise StudyChangedError("it changed while it was analysed")
+    check_there(work.out)
     result = replace(result, fingerprint=fingerprint_of(work, task.inputs))
     written = write_result(engine, result, work.out, work.saving)
     if isinstance(written, FailedCase) and isinstance(written.error, CaseMemoryError):
