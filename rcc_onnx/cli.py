@@ -14,6 +14,7 @@ from typing import Annotated
 import typer
 
 from rcc_onnx._version import __version__
+from rcc_onnx.cli_completion import PROGRAM, answer_shells, completion
 from rcc_onnx.cli_doctor import doctor
 from rcc_onnx.cli_evaluate import evaluate
 from rcc_onnx.cli_infer import infer
@@ -24,6 +25,8 @@ from rcc_onnx.cli_run import run
 from rcc_onnx.cli_settings import settings_command
 from rcc_onnx.cli_shared import console as _console
 from rcc_onnx.cli_shared import errors_end_here as _errors_end_here
+from rcc_onnx.cli_verify import verify
+from rcc_onnx.cli_watch import watch
 from rcc_onnx.providers import ProviderName
 from rcc_onnx.schemas import SchemaName, schema_text
 from rcc_onnx.values import InputIs, Precision
@@ -32,7 +35,7 @@ DEMO_SEED = 9
 DEMO_MODELS = "phantom"
 
 app = typer.Typer(
-    name="rcc-onnx",
+    name=PROGRAM,
     help="Find kidneys and suspected renal lesions in contrast-enhanced abdominal CT. "
     "Research software, not for diagnosis.",
     no_args_is_help=True,
@@ -49,7 +52,8 @@ def main() -> None:
         # A name that the terminal or log file has no letters for is no reason to lose a batch.
         sys.stdout.reconfigure(errors="backslashreplace")
     silence_warnings()
-    app()
+    answer_shells()
+    app(prog_name=PROGRAM)
 
 
 def _version(wanted: bool) -> None:
@@ -68,6 +72,7 @@ def _root(
 
 
 app.command()(infer)
+app.command()(watch)
 app.command("settings")(settings_command)
 
 
@@ -233,4 +238,6 @@ def bench(  # noqa: PLR0913, PLR0917  an option each
 
 
 app.command()(evaluate)
+app.command()(verify)
 app.command()(doctor)
+app.command()(completion)
