@@ -15,14 +15,18 @@ import typer
 
 from rcc_onnx._version import __version__
 from rcc_onnx.cli_completion import PROGRAM, answer_shells, completion
+from rcc_onnx.cli_doctor import doctor
 from rcc_onnx.cli_evaluate import evaluate
 from rcc_onnx.cli_infer import infer
 from rcc_onnx.cli_logs import set_up_logging, silence_warnings
 from rcc_onnx.cli_models import models_app
 from rcc_onnx.cli_options import Json, Models, Provider, Threads, Verbose
 from rcc_onnx.cli_run import run
+from rcc_onnx.cli_settings import settings_command
 from rcc_onnx.cli_shared import console as _console
 from rcc_onnx.cli_shared import errors_end_here as _errors_end_here
+from rcc_onnx.cli_verify import verify
+from rcc_onnx.cli_watch import watch
 from rcc_onnx.providers import ProviderName
 from rcc_onnx.schemas import SchemaName, schema_text
 from rcc_onnx.values import InputIs, Precision
@@ -68,6 +72,8 @@ def _root(
 
 
 app.command()(infer)
+app.command()(watch)
+app.command("settings")(settings_command)
 
 
 @app.command("series")
@@ -108,10 +114,11 @@ def series_command(
 @app.command()
 def schema(
     name: Annotated[
-        SchemaName, typer.Argument(help="A case's JSON, or results.json of a whole run.")
+        SchemaName,
+        typer.Argument(help="A case's JSON, results.json of a whole run, or doctor --json."),
     ] = SchemaName.CASE,
 ) -> None:
-    """Print the JSON Schema of what `infer` writes.
+    """Print the JSON Schema of what `infer` writes, or `doctor` prints.
 
     Example: rcc-onnx schema results
     """
@@ -136,12 +143,12 @@ def demo(
         from rcc_onnx.batch import Case  # noqa: PLC0415  heavy imports only where used
         from rcc_onnx.case_tasks import case_work  # noqa: PLC0415
         from rcc_onnx.demo import make_phantom_folder, truth_line  # noqa: PLC0415
-        from rcc_onnx.engine import checked_options  # noqa: PLC0415
+        from rcc_onnx.engine import Options  # noqa: PLC0415
 
         console = _console()
         study = make_phantom_folder(seed, out)
         console.print(f"Digital phantom {seed} written to {study.folder}", markup=False)
-        options = checked_options(provider, threads=threads)
+        options = Options(provider=provider, threads=threads)
         work = case_work(DEMO_MODELS, options, out / "results", overwrite=True)
         code = run(work, (Case(study.folder.name, study.folder),))
         console.print(truth_line(study.anatomy), markup=False)
@@ -231,4 +238,6 @@ def bench(  # noqa: PLR0913, PLR0917  an option each
 
 
 app.command()(evaluate)
+app.command()(verify)
+app.command()(doctor)
 app.command()(completion)

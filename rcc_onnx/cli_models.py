@@ -32,7 +32,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON for scripts inste
 
 @models_app.command("list")
 def models_list(as_json: Json = False) -> None:
-    """List the bundles that are found by name: in RCC_ONNX_MODELS, installed, shipped.
+    """List the bundles that are found by name: in RCC_ONNX_MODELS_FOLDER, installed, shipped.
 
     Example: rcc-onnx models list
     """

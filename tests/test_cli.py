@@ -42,7 +42,7 @@ def phantom(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def shelf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder of bundles with one for phantoms, the only folder that is searched."""
     folder = tmp_path / "shelf"
-    monkeypatch.setenv("RCC_ONNX_MODELS", str(folder))
+    monkeypatch.setenv("RCC_ONNX_MODELS_FOLDER", str(folder))
     monkeypatch.setattr("rcc_onnx.bundles.shipped_models_folder", lambda: None)
     write_bundle(folder / "phantom", name="phantom")
     return folder
