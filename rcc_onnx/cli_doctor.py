@@ -41,6 +41,7 @@ def doctor(
     answers that belong to them. Nothing is changed.
 
     Exit code 0: no problem (warnings may be). 1: a problem. 2: it could not run.
+
     Example: rcc-onnx doctor --out results
     """
     set_up_logging(verbose)
