@@ -30,6 +30,7 @@ def watch(
     """Analyse studies as they arrive in a folder, until told to stop (docs/watch.md).
 
     Writes the same files as infer; report.html and the tables cover everything in OUT.
+
     Example: rcc-onnx watch inbox --out results
     """
     set_up_logging(options.verbose)

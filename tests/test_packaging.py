@@ -145,15 +145,27 @@ class Installed(Distribution):
     ],
 )
 def test_nothing_under_the_gpl_is_handed_on(
-    line: str, refused: bool, monkeypatch: pytest.MonkeyPatch
+    line: str, refused: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     notices = load("pyinstaller/notices.py", monkeypatch)
+    monkeypatch.setattr(notices, "MISSING_TEXTS", tmp_path)
+    (tmp_path / "one.txt").write_text("Do as you like.")
     found = notices.Owners((Installed(f"Name: one\nVersion: 1\n{line}\n"),), ())
     if refused:
         with pytest.raises(notices.LicenceError, match="under the GPL: one"):
             notices.page(found)
     else:
         assert "one 1: " in notices.page(found)
+        assert "Do as you like." in notices.page(found)
+
+
+def test_a_package_without_the_text_of_its_licence_is_noticed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    notices = load("pyinstaller/notices.py", monkeypatch)
+    found = notices.Owners((Installed("Name: two\nVersion: 1\nLicense: MIT\n"),), ())
+    with pytest.raises(notices.LicenceError, match="two brings no text"):
+        notices.page(found)
 
 
 def test_every_file_of_the_folder_has_an_owner(
