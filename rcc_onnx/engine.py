@@ -12,6 +12,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TypeVar
 
+from rcc_onnx.agreed import held_to_answers
 from rcc_onnx.assessable import study_flags
 from rcc_onnx.bundles import Bundle, choose_bundle, find_bundle, search_folders
 from rcc_onnx.errors import OptionError, ThreadsError
@@ -119,7 +120,7 @@ class Engine:
 
         Raises:
             BundleError: the bundle is missing or broken.
-            ProviderError: the provider cannot run here.
+            ProviderError: the provider cannot run here, or does not answer as the bundle's sources.
             PrecisionError: the bundle or the provider has no such precision.
             OptionError: an option has an impossible value.
         """
@@ -266,7 +267,9 @@ def _case_name(path: Path) -> str:
 
 
 def _open(bundle: Bundle, options: Options) -> _Loaded:
-    networks = open_networks(bundle, options.provider, options.threads, options.precision)
+    networks = open_networks(
+        bundle, options.provider, options.threads, options.precision, held_to_answers(bundle)
+    )
     record = networks.record
     forms = ", ".join(f"{name} {form}" for name, form in record.forms.items())
     _log.info("bundle %s %s on %s (%s)", bundle.name, bundle.manifest.version, record.ran, forms)

@@ -254,8 +254,9 @@ class CaseResult:
 
 @dataclass(frozen=True)
 class FailedCase:
-    """One case that could not be analysed, and why."""
+    """One case that could not be analysed, and why. `fingerprint`: as of a `CaseResult`."""
 
     case: str
     profile: Profile
     error: RccOnnxError
+    fingerprint: Fingerprint | None = None

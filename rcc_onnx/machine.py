@@ -47,13 +47,24 @@ def packages() -> dict[str, str | None]:
 @cache
 def processor() -> str:
     """The processor's model, as the system names it."""
+    return _cpuinfo("model name") or platform.processor() or platform.machine()
+
+
+def processor_flags() -> tuple[str, ...]:
+    """What the processor can do, sorted, as Linux names it; empty where nobody says."""
+    return tuple(sorted((_cpuinfo("flags") or _cpuinfo("Features")).split()))
+
+
+def _cpuinfo(field: str) -> str:
+    """A field of the first processor in /proc/cpuinfo; "" where there is none."""
     try:
         for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    except OSError:
+            name, _, value = line.partition(":")
+            if name.strip() == field:
+                return value.strip()
+    except (OSError, ValueError):
         pass
-    return platform.processor() or platform.machine()
+    return ""
 
 
 @cache

@@ -15,3 +15,4 @@ from rcc_onnx.errors.intake import *  # noqa: F403
 from rcc_onnx.errors.networks import *  # noqa: F403
 from rcc_onnx.errors.running import *  # noqa: F403
 from rcc_onnx.errors.settings import *  # noqa: F403
+from rcc_onnx.errors.watching import *  # noqa: F403
