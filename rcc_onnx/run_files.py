@@ -152,6 +152,8 @@ def write_run(run: Run) -> None:
         OutputError: one cannot be written.
     """
     try:
+        # Hashes of files that are being replaced would call what is new changed.
+        (run.out / SUMS_NAME).unlink(missing_ok=True)
         for output in RUN_OUTPUTS:
             write_whole(run.out / output.name, partial(output.write, run))
     except OSError as error:

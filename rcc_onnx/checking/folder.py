@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
+from fnmatch import fnmatch
 from functools import cached_property
 from pathlib import Path
 
@@ -155,7 +156,7 @@ class _Folder:
         run_files = {output.name for output in RUN_OUTPUTS} - {SUMS_NAME}
         for name in sorted(self._there - self._sums.keys()):
             case = _case_of(name)
-            if Path(name).name.startswith(".rcc-onnx-"):
+            if fnmatch(Path(name).name, ".rcc-onnx-*.part*"):
                 yield Finding(Kind.NOT_LISTED, name, "half written, left by a run that was killed")
             elif name in run_files or name in self._documents:
                 yield Finding(Kind.NOT_LISTED, name, "no run lists it")
