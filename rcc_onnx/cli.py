@@ -41,6 +41,7 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,
 )
 app.add_typer(models_app, name="models")
 
@@ -186,7 +187,9 @@ def bench(  # noqa: PLR0913, PLR0917  an option each
     models: Models = None,
     provider: Annotated[
         list[ProviderName] | None,
-        typer.Option(help="May be repeated. Default: those that auto would try."),
+        typer.Option(
+            metavar="PROVIDER", help="May be repeated. Default: those that auto would try."
+        ),
     ] = None,
     precision: Annotated[
         list[Precision] | None, typer.Option(help="May be repeated. Default: all.")

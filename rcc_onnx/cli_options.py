@@ -36,8 +36,10 @@ Models = Annotated[
 Provider = Annotated[
     ProviderName,
     typer.Option(
-        help="What runs the networks. One that is named and cannot run is an error; auto says "
-        "which one it took and why."
+        # Written out by itself, the choice would be wider than a terminal.
+        metavar="PROVIDER",
+        help=f"What runs the networks: {', '.join(ProviderName)}. One that is named and "
+        "cannot run is an error; auto says which one it took and why.",
     ),
 ]
 Threads = Annotated[

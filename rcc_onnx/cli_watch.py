@@ -29,10 +29,14 @@ def watch(
 ) -> None:
     """Analyse studies as they arrive in a folder, until told to stop (docs/watch.md).
 
-    Writes the same files as infer; report.html and the tables cover
-    everything in OUT.
+    <<<<<<< HEAD
+        Writes the same files as infer; report.html and the tables cover
+        everything in OUT.
+    =======
+        Writes the same files as infer; report.html and the tables cover everything in OUT.
+    >>>>>>> main
 
-    Example: rcc-onnx watch inbox --out results
+        Example: rcc-onnx watch inbox --out results
     """
     set_up_logging(options.verbose)
     with errors_end_here():
