@@ -37,17 +37,12 @@ def doctor(
 ) -> None:
     """Look at this machine: software, memory, bundles, whether answers are right, and what to mend.
 
-        Every provider runs the networks on inputs that the bundle holds, and is
-        compared with the answers that belong to them. Nothing is changed.
+    Every provider runs the networks on inputs that the bundle holds, and is compared with the
+    answers that belong to them. Nothing is changed.
 
-        Exit codes: 0 no problem (warnings may be), 1 a problem, 2 it could not run.
+    Exit code 0: no problem (warnings may be). 1: a problem. 2: it could not run.
 
-    <<<<<<< HEAD
-    =======
-        Exit code 0: no problem (warnings may be). 1: a problem. 2: it could not run.
-
-    >>>>>>> main
-        Example: rcc-onnx doctor --out results
+    Example: rcc-onnx doctor --out results
     """
     set_up_logging(verbose)
     with errors_end_here():

@@ -46,16 +46,9 @@ def verify(  # noqa: PLR0913, PLR0917  an option each
 ) -> None:
     """Check that results are as they were written, by SHA256SUMS; or make one again and compare.
 
-    <<<<<<< HEAD
-        Exit codes: 0 all as written, or the same again; 1 something differs;
-        2 it cannot be checked.
+    Exit codes: 0 all as written, or the same again; 1 something differs; 2 it cannot be checked.
 
-        Example: rcc-onnx verify results
-    =======
-        Exit codes: 0 all as written, or the same again; 1 something differs; 2 it cannot be checked.
-    >>>>>>> main
-
-        Example: rcc-onnx verify results --reproduce case01 --input studies/case01
+    Example: rcc-onnx verify results --reproduce case01 --input studies/case01
     """
     set_up_logging(verbose)
     with errors_end_here():

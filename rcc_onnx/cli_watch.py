@@ -29,14 +29,9 @@ def watch(
 ) -> None:
     """Analyse studies as they arrive in a folder, until told to stop (docs/watch.md).
 
-    <<<<<<< HEAD
-        Writes the same files as infer; report.html and the tables cover
-        everything in OUT.
-    =======
-        Writes the same files as infer; report.html and the tables cover everything in OUT.
-    >>>>>>> main
+    Writes the same files as infer; report.html and the tables cover everything in OUT.
 
-        Example: rcc-onnx watch inbox --out results
+    Example: rcc-onnx watch inbox --out results
     """
     set_up_logging(options.verbose)
     with errors_end_here():
