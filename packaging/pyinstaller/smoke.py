@@ -2,7 +2,8 @@
 
 FOLDER is what build.py wrote. It is copied to a path with blanks and letters beyond ASCII, and run
 with an empty environment: no PATH, no PYTHONPATH, a data folder, and a HOME that must stay empty.
-What it finds is compared with what the package finds that is installed for the Python that runs this script.
+What it finds is compared with what the package finds that is installed for the Python that runs
+this script.
 Ends with exit code 0 and one line if all is well.
 """
 
@@ -168,6 +169,8 @@ def check_encodings(smoke: Smoke) -> None:
         smoke.run("infer", "studies", "--out", "results", "--workers", 2, "--save", "all"),
     )
     normal(smoke.work, "infer", "plain", "--out", "expected")
+    # SHA256SUMS of the run.
+    smoke.run("verify", "results")
     for case in cases:
         same(smoke.work / "results", case, smoke.work / "expected", "plain")
         for ending in SAVED:
