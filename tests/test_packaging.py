@@ -9,6 +9,7 @@ import shlex
 import subprocess
 import sys
 import tarfile
+import tomllib
 import zipfile
 from importlib.metadata import Distribution
 from pathlib import Path
@@ -81,6 +82,14 @@ def test_what_a_wheel_must_and_must_not_hold(monkeypatch: pytest.MonkeyPatch) ->
     sdist = [f"rcc_onnx-1{one}" for one in checks.IN_SDIST]
     assert checks.sdist_faults(sdist, []) == []
     assert checks.sdist_faults([*sdist, "rcc_onnx-1/tests/x.py"], []) != []
+
+
+def test_every_part_of_the_package_goes_into_the_wheel() -> None:
+    listed = set(
+        tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
+    )
+    there = {".".join(path.relative_to(ROOT).parts[:-1]) for path in ROOT.glob("rcc_onnx/**/*.py")}
+    assert there <= listed
 
 
 def wheel(folder: Path, name: str, *requires: str) -> None:
