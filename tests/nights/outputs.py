@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 HASH_LISTS = ("SHA256SUMS",)
-"""Files whose lines are a hash and a name; the hash of a file that shows times differs with them."""
+"""Whose lines are a hash and a name; the hash of a file that shows times differs with them."""
 HALF_WRITTEN = ".rcc-onnx-*.part*"
 LOCK = ".rcc-onnx.lock"
 
