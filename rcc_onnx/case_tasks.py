@@ -16,7 +16,7 @@ from rcc_onnx.errors import CaseMemoryError, CaseProcessError
 from rcc_onnx.findings import CaseResult, FailedCase, Fingerprint
 from rcc_onnx.fingerprint import inputs_sha256, settings_sha256
 from rcc_onnx.isolation import Handler, Limits, TaskProcess, Tell, done_by_processes
-from rcc_onnx.out_lock import remove_leavings_of
+from rcc_onnx.out_lock import is_held, remove_leavings_of, vanished
 from rcc_onnx.run_files import options_json
 from rcc_onnx.saving import Saving
 
@@ -100,7 +100,7 @@ def do_case(engine: Engine, work: CaseWork, case: Case, tell: Tell) -> Ended:
     Raises:
         ProviderError, OutputError: no other case could be done either.
     """
-    fingerprint = None
+    fingerprint, is_locked = None, is_held(work.out)
     try:
         fingerprint = Fingerprint(inputs_sha256(case.folder), work.settings_sha256)
     except OSError as error:
@@ -113,6 +113,8 @@ def do_case(engine: Engine, work: CaseWork, case: Case, tell: Tell) -> Ended:
     result = analyse_case(engine, case, tell)
     if isinstance(result, CaseResult):
         result = replace(result, fingerprint=fingerprint)
+    if is_locked and not is_held(work.out):
+        raise vanished(work.out)
     return Ended(write_result(engine, result, work.out, work.saving))
 
 

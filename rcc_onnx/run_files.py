@@ -6,9 +6,10 @@ with RunFiles(engine.options, cases, out) as run:
 """
 
 import logging
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -21,6 +22,7 @@ from rcc_onnx.engine import Options
 from rcc_onnx.errors import OutputError, RccOnnxError
 from rcc_onnx.findings import CaseResult, FailedCase
 from rcc_onnx.html import REPORT_NAME, write_report
+from rcc_onnx.out_lock import is_held, vanished
 from rcc_onnx.results_table import results_csv
 from rcc_onnx.run_json import Run, run_json
 from rcc_onnx.saving import Saving
@@ -66,11 +68,17 @@ class RunFiles:
                 (self._out / output.name).unlink(missing_ok=True)
         except OSError as error:
             raise cannot_write(self._out, error) from error
-        self._started = datetime.now(UTC)
+        self._is_locked = is_held(self._out)
+        self._started, self._start_s = datetime.now(UTC), time.perf_counter()
         return self
 
     def add(self, result: CaseResult | FailedCase) -> None:
-        """A case was reached, and its files are written."""
+        """A case was reached, and its files are written.
+
+        Raises:
+            OutputError: the folder has vanished since, with these files or without.
+        """
+        self._see_that_it_is_there()
         kept = result.without_images() if isinstance(result, CaseResult) else result
         self._results.append(kept)
 
@@ -96,22 +104,29 @@ class RunFiles:
         trace: TracebackType | None,
     ) -> None:
         """Raises OutputError if a file cannot be written, unless the run ended with an error."""
+        spent = timedelta(seconds=time.perf_counter() - self._start_s)
         run = Run(
             out=self._out,
             options=self._options,
             names=[case.name for case in self._cases],
             results=self.results,
             started=self._started,
-            ended=datetime.now(UTC),
+            # Not by the clock, which may have been set meanwhile.
+            ended=self._started + spent,
             stopped_by=_stopped_by(error),
             earlier_cases=self.earlier_cases,
         )
         try:
+            self._see_that_it_is_there()
             write_run(run)
         except OutputError as unwritten:
             if error is None:
                 raise
             _log.error("the files of the run are missing: %s", unwritten)
+
+    def _see_that_it_is_there(self) -> None:
+        if self._is_locked and not is_held(self._out):
+            raise vanished(self._out)
 
 
 def write_run(run: Run) -> None:
