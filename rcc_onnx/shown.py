@@ -3,8 +3,9 @@
 import re
 
 _NOT_SHOWN = re.compile(
-    # Controls, escape sequences and line breaks among them; then what turns the direction of text.
-    "[\x00-\x1f\x7f-\x9f\u2028\u2029\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]"
+    # Controls, escape sequences and line breaks among them; what turns the direction of text; and
+    # what Python has for bytes of names that are no UTF-8.
+    "[\x00-\x1f\x7f-\x9f\u2028\u2029\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
 )
 
 
