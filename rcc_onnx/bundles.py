@@ -10,16 +10,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from rcc_onnx.answers import LARGEST_ANSWERS, Answers
 from rcc_onnx.bundle_files import (
     LARGEST_MANIFEST,
     LARGEST_NETWORK,
+    answers_of_bytes,
     check_network_bytes,
     locate_bundle_file,
     manifest_of_bytes,
     network_entries,
     read_bundle_file,
 )
-from rcc_onnx.data_folder import installed_folders, is_folder
+from rcc_onnx.data_folder import MODELS_VARIABLE, installed_folders, is_folder
 from rcc_onnx.errors import (
     BundleError,
     BundleFolderError,
@@ -32,9 +34,6 @@ from rcc_onnx.manifest import MANIFEST_FILE, NETWORK_NAMES, Manifest, NetworkNam
 from rcc_onnx.variants import Form
 
 _log = logging.getLogger(__name__)
-
-MODELS_VARIABLE = "RCC_ONNX_MODELS"
-"""Environment variable that names a folder of bundles."""
 
 SHIPPED_NAMES = frozenset({"phantom"})
 """Bundles of every rcc-onnx. `demo` uses them by name, so that none is installed over them."""
@@ -76,11 +75,29 @@ class Bundle:
         check_network_bytes(data, entry, str(self.folder / entry.file))
         return data
 
+    def read_answers(self) -> Answers | None:
+        """What the source networks answered to a few inputs; None if the bundle does not say.
+
+        Raises:
+            BundleFileError: the file cannot be read.
+            BundleHashError: its hash is not the manifest's.
+            BundleAnswersError: it holds anything but answers.
+        """
+        entry = self.manifest.answers
+        if entry is None:
+            return None
+        data = read_bundle_file(self.folder, entry.file, LARGEST_ANSWERS)
+        return answers_of_bytes(data, entry, str(self.folder / entry.file))
+
     def check(self) -> None:
-        """Read and check both networks in every form. Raises what `read_network` raises."""
+        """Read and check both networks in every form, and the stored answers.
+
+        Raises what `read_network` and `read_answers` raise.
+        """
         for name in NETWORK_NAMES:
             for form in self.manifest.networks[name].forms:
                 self.read_network(name, form)
+        self.read_answers()
 
 
 @dataclass(frozen=True)
@@ -104,11 +121,13 @@ def load_bundle(folder: Path) -> Bundle:
     Raises:
         BundleFolderError: there is no manifest.json.
         BundleManifestError: it breaks the schema.
-        BundleFileError: a network is missing, no regular file, or outside the folder.
+        BundleFileError: a file is missing, no regular file, or outside the folder.
     """
     bundle = Bundle(folder, _read_manifest(folder))
     for entry in network_entries(bundle.manifest):
         locate_bundle_file(folder, entry.file, LARGEST_NETWORK)
+    if bundle.manifest.answers is not None:
+        locate_bundle_file(folder, bundle.manifest.answers.file, LARGEST_ANSWERS)
     return bundle
 
 
@@ -125,10 +144,10 @@ def shipped_models_folder() -> Path | None:
 
 
 def search_folders(environ: Mapping[str, str] = os.environ) -> tuple[Path, ...]:
-    """Where bundles are looked for: RCC_ONNX_MODELS, then installed ones, then those shipped.
+    """Where bundles are looked for: RCC_ONNX_MODELS_FOLDER, then those installed and shipped.
 
     Raises:
-        BundleFolderError: RCC_ONNX_MODELS is set, but names no folder of bundles.
+        BundleFolderError: RCC_ONNX_MODELS_FOLDER is set, but names no folder of bundles.
         DataFolderError: RCC_ONNX_HOME is set, but is no absolute path or cannot be listed.
     """
     folders = []
@@ -218,7 +237,8 @@ def find_bundle(name_or_folder: str, installed: Sequence[Installed] | None = Non
         known = ", ".join(sorted({one.name for one in bundles})) or "none"
         raise UnknownBundleError(
             f"no bundle named {name_or_folder!r} is installed. Installed: {known}. A bundle "
-            f"elsewhere can be given as a folder: --models ./{name_or_folder}"
+            f"elsewhere can be given as a folder: --models ./{name_or_folder}."
+            f"{_if_folder_of_bundles(folder)}"
         )
     if len(named) > 1:
         folders = ", ".join(str(one.folder) for one in named)
@@ -290,11 +310,25 @@ def _has_manifest(folder: Path) -> bool:
     return os.path.lexists(folder / MANIFEST_FILE)
 
 
+def _if_folder_of_bundles(folder: Path) -> str:
+    """A sentence for those who named a folder of bundles as a bundle; "" for others."""
+    try:
+        names = sorted(one.name for one in folder.iterdir() if _has_manifest(one))
+    except (OSError, ValueError):
+        return ""
+    if not names:
+        return ""
+    return (
+        f" Bundles lie in it ({', '.join(names)}): name one of them, or let {MODELS_VARIABLE} "
+        "name the folder."
+    )
+
+
 def _read_manifest(folder: Path) -> Manifest:
     if not _has_manifest(folder):
         what = "has no manifest.json" if is_folder(folder) else "is no folder"
         raise BundleFolderError(
             f"{folder} {what}. A bundle is a folder with manifest.json, two .onnx files and "
-            "MODEL_CARD.md, as `python -m convert` writes it."
+            f"MODEL_CARD.md, as `python -m convert` writes it.{_if_folder_of_bundles(folder)}"
         )
     return manifest_of_bytes(read_bundle_file(folder, MANIFEST_FILE, LARGEST_MANIFEST))

@@ -14,14 +14,19 @@ from typing import Annotated
 import typer
 
 from rcc_onnx._version import __version__
+from rcc_onnx.cli_completion import PROGRAM, answer_shells, completion
+from rcc_onnx.cli_doctor import doctor
 from rcc_onnx.cli_evaluate import evaluate
 from rcc_onnx.cli_infer import infer
 from rcc_onnx.cli_logs import set_up_logging, silence_warnings
 from rcc_onnx.cli_models import models_app
 from rcc_onnx.cli_options import Json, Models, Provider, Threads, Verbose
 from rcc_onnx.cli_run import run
+from rcc_onnx.cli_settings import settings_command
 from rcc_onnx.cli_shared import console as _console
 from rcc_onnx.cli_shared import errors_end_here as _errors_end_here
+from rcc_onnx.cli_verify import verify
+from rcc_onnx.cli_watch import watch
 from rcc_onnx.providers import ProviderName
 from rcc_onnx.schemas import SchemaName, schema_text
 from rcc_onnx.values import InputIs, Precision
@@ -30,12 +35,13 @@ DEMO_SEED = 9
 DEMO_MODELS = "phantom"
 
 app = typer.Typer(
-    name="rcc-onnx",
+    name=PROGRAM,
     help="Find kidneys and suspected renal lesions in contrast-enhanced abdominal CT. "
     "Research software, not for diagnosis.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,
 )
 app.add_typer(models_app, name="models")
 
@@ -47,7 +53,8 @@ def main() -> None:
         # A name that the terminal or log file has no letters for is no reason to lose a batch.
         sys.stdout.reconfigure(errors="backslashreplace")
     silence_warnings()
-    app()
+    answer_shells()
+    app(prog_name=PROGRAM)
 
 
 def _version(wanted: bool) -> None:
@@ -66,6 +73,8 @@ def _root(
 
 
 app.command()(infer)
+app.command()(watch)
+app.command("settings")(settings_command)
 
 
 @app.command("series")
@@ -106,10 +115,11 @@ def series_command(
 @app.command()
 def schema(
     name: Annotated[
-        SchemaName, typer.Argument(help="A case's JSON, or results.json of a whole run.")
+        SchemaName,
+        typer.Argument(help="A case's JSON, results.json of a whole run, or doctor --json."),
     ] = SchemaName.CASE,
 ) -> None:
-    """Print the JSON Schema of what `infer` writes.
+    """Print the JSON Schema of what `infer` writes, or `doctor` prints.
 
     Example: rcc-onnx schema results
     """
@@ -134,12 +144,12 @@ def demo(
         from rcc_onnx.batch import Case  # noqa: PLC0415  heavy imports only where used
         from rcc_onnx.case_tasks import case_work  # noqa: PLC0415
         from rcc_onnx.demo import make_phantom_folder, truth_line  # noqa: PLC0415
-        from rcc_onnx.engine import checked_options  # noqa: PLC0415
+        from rcc_onnx.engine import Options  # noqa: PLC0415
 
         console = _console()
         study = make_phantom_folder(seed, out)
         console.print(f"Digital phantom {seed} written to {study.folder}", markup=False)
-        options = checked_options(provider, threads=threads)
+        options = Options(provider=provider, threads=threads)
         work = case_work(DEMO_MODELS, options, out / "results", overwrite=True)
         code = run(work, (Case(study.folder.name, study.folder),))
         console.print(truth_line(study.anatomy), markup=False)
@@ -177,7 +187,9 @@ def bench(  # noqa: PLR0913, PLR0917  an option each
     models: Models = None,
     provider: Annotated[
         list[ProviderName] | None,
-        typer.Option(help="May be repeated. Default: those that auto would try."),
+        typer.Option(
+            metavar="PROVIDER", help="May be repeated. Default: those that auto would try."
+        ),
     ] = None,
     precision: Annotated[
         list[Precision] | None, typer.Option(help="May be repeated. Default: all.")
@@ -229,3 +241,6 @@ def bench(  # noqa: PLR0913, PLR0917  an option each
 
 
 app.command()(evaluate)
+app.command()(verify)
+app.command()(doctor)
+app.command()(completion)

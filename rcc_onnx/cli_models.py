@@ -32,7 +32,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON for scripts inste
 
 @models_app.command("list")
 def models_list(as_json: Json = False) -> None:
-    """List the bundles that are found by name: in RCC_ONNX_MODELS, installed, shipped.
+    """List the bundles that are found by name: in RCC_ONNX_MODELS_FOLDER, installed, shipped.
 
     Example: rcc-onnx models list
     """
@@ -81,8 +81,11 @@ def models_verify(
 ) -> None:
     """Check a bundle's hashes, its networks' shapes and operators, and run both once on the CPU.
 
-    Prints the SHA-256 that `models install --sha256` takes. Exit codes: 0 whole, 1 some of all are
-    not, 2 the named one is not. Example: rcc-onnx models verify models/published
+    Prints the SHA-256 that `models install --sha256` takes.
+
+    Exit codes: 0 whole, 1 some of all are not, 2 the named one is not.
+
+    Example: rcc-onnx models verify models/published
     """
     with errors_end_here():
         from rcc_onnx.bundles import BrokenBundle, find_bundle, installed_bundles  # noqa: PLC0415

@@ -2,17 +2,48 @@
 
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
+from rcc_onnx.cli_logs import set_up_logging
 from rcc_onnx.cli_shared import EXIT_SOME_FAILED, console, print_error
 from rcc_onnx.errors import RccOnnxError
 
 if TYPE_CHECKING:
     from rcc_onnx.batch import Case
     from rcc_onnx.case_tasks import CaseWork, Ended
+    from rcc_onnx.cli_options import RunOptions
     from rcc_onnx.findings import CaseResult, FailedCase
     from rcc_onnx.isolation import Limits
     from rcc_onnx.progress import CaseProgress
+
+
+MB = 1 << 20
+
+
+def work_of(asked: "RunOptions", overwrite: bool = False) -> "CaseWork":
+    """What every case of a run has in common.
+
+    Raises:
+        OptionError, MissingExtraError: an option has an impossible value, or cannot be had here.
+    """
+    from rcc_onnx.case_tasks import case_work, threads_of  # noqa: PLC0415  heavy imports
+    from rcc_onnx.exports import check_saving  # noqa: PLC0415
+    from rcc_onnx.saving import Saving  # noqa: PLC0415
+
+    saving = Saving.of(asked.save or ())
+    check_saving(saving, asked.profile)
+    options = asked.checked(threads_of(asked.threads, asked.workers))
+    work = case_work(asked.models, options, asked.out, saving, overwrite)
+    return replace(work, prepare=partial(set_up_logging, asked.verbose))
+
+
+def limits_of(asked: "RunOptions") -> "Limits":
+    """What one case may take; 0 seconds are no limit."""
+    from rcc_onnx.isolation import Limits  # noqa: PLC0415  heavy imports only where used
+
+    return Limits(asked.case_timeout or None, asked.case_memory and asked.case_memory * MB)
 
 
 def run(

@@ -13,6 +13,8 @@ from rcc_onnx.errors import DataFolderError
 
 HOME_VARIABLE = "RCC_ONNX_HOME"
 """Environment variable that names another data folder."""
+MODELS_VARIABLE = "RCC_ONNX_MODELS_FOLDER"
+"""Environment variable that names a folder in which bundles are looked for first."""
 APP_FOLDER = "rcc-onnx"
 
 INSTALLED, REPLACED = "models", "replaced"

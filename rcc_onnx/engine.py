@@ -8,13 +8,17 @@ print(result.sides["right"].outcome)
 import logging
 import math
 from dataclasses import dataclass, field
+from enum import StrEnum
 from pathlib import Path
+from typing import TypeVar
 
+from rcc_onnx.agreed import held_to_answers
 from rcc_onnx.assessable import study_flags
 from rcc_onnx.bundles import Bundle, choose_bundle, find_bundle, search_folders
 from rcc_onnx.errors import OptionError, ThreadsError
 from rcc_onnx.findings import CaseResult, ModelsUsed, StudyFacts
 from rcc_onnx.intake import SeriesPolicy, SeriesWish, Study, check_wish, read_study
+from rcc_onnx.machine import environment
 from rcc_onnx.manifest import NETWORK_NAMES, StudyKind
 from rcc_onnx.measures import MeasuringOptions
 from rcc_onnx.measuring import mean_kidney_hu
@@ -22,6 +26,7 @@ from rcc_onnx.memory import Steady
 from rcc_onnx.networks import Networks
 from rcc_onnx.patient import measure_sides, place_in_patient
 from rcc_onnx.pipeline import analyse_study
+from rcc_onnx.provenance import AskedOptions, CertifiedBy
 from rcc_onnx.providers import ProviderName, ProviderRecord
 from rcc_onnx.sessions import open_networks
 from rcc_onnx.stopwatch import StageListener, Stopwatch
@@ -115,28 +120,29 @@ class Engine:
 
         Raises:
             BundleError: the bundle is missing or broken.
-            ProviderError: the provider cannot run here.
+            ProviderError: the provider cannot run here, or does not answer as the bundle's sources.
             PrecisionError: the bundle or the provider has no such precision.
             OptionError: an option has an impossible value.
         """
-        options = checked_options(
-            provider,
-            profile=profile,
+        policy = series_policy
+        options = Options(
+            profile=_named(Profile, profile, "profile"),
+            provider=_named(ProviderName, provider, "provider"),
             threads=threads,
             kidney_threshold=kidney_threshold,
             lesion_threshold=lesion_threshold,
-            series=series,
-            series_policy=series_policy,
-            precision=precision,
-            mask_cutoff=mask_cutoff,
-            borderline=borderline,
+            wish=SeriesWish(
+                series, None if policy is None else _named(SeriesPolicy, policy, "series policy")
+            ),
+            precision=_named(Precision, precision, "precision"),
+            measuring=MeasuringOptions(mask_cutoff, borderline),
         )
         return cls.of(options, models)
 
     @classmethod
     def of(cls, options: Options, models: str | Path | None = None) -> "Engine":
-        """An engine with options that were checked already; otherwise as `load`."""
-        search_folders()  # a wrong RCC_ONNX_MODELS is told now, not with every study
+        """As `load`, with options that are values already."""
+        search_folders()  # a wrong RCC_ONNX_MODELS_FOLDER is told now, not with every study
         named = None if models is None else _open(find_bundle(str(models)), options)
         return cls(options, named)
 
@@ -197,7 +203,7 @@ class Engine:
             profile=self.options.profile,
             thresholds=thresholds,
             sides=analysis.sides,
-            study=_study_facts(study, kind),
+            study=_study_facts(study, kind, analysis.images_sha256),
             models=models,
             provider=loaded.provider,
             timings_s=watch.seconds(),
@@ -205,6 +211,8 @@ class Engine:
             flags=study_flags(len(study.needed_slices), study.has_contrast, kidney_hu),
             intake=study.record,
             options=self.options.measuring,
+            asked=asked_options(self.options, pseudonyms=hide_names),
+            environment=environment(),
             measures=measures,
             network_images=analysis.images,
             patient_images=patient,
@@ -221,66 +229,37 @@ class Engine:
         return self._chosen[kind]
 
 
-def checked_options(  # noqa: PLR0913  keyword options, one for each field of Options
-    provider: ProviderName | str = ProviderName.AUTO,
-    *,
-    profile: Profile | str = Profile.STANDARD,
-    threads: int | None = None,
-    kidney_threshold: float | None = None,
-    lesion_threshold: float | None = None,
-    series: str | None = None,
-    series_policy: SeriesPolicy | str | None = None,
-    precision: Precision | str = Precision.FLOAT32,
-    mask_cutoff: float = MeasuringOptions.mask_cutoff,
-    borderline: float = MeasuringOptions.borderline,
-) -> Options:
-    """Options from plain values; what each means is told by `Engine.load`.
+Name = TypeVar("Name", bound=StrEnum)
 
-    Raises:
-        OptionError: an option has an impossible value.
-    """
-    return Options(
-        _profile(profile),
-        _provider_name(provider),
-        threads,
-        kidney_threshold,
-        lesion_threshold,
-        SeriesWish(series, _policy(series_policy)),
-        _precision(precision),
-        MeasuringOptions(mask_cutoff, borderline),
+
+def asked_options(
+    options: Options, save: tuple[str, ...] = (), *, pseudonyms: bool = False
+) -> AskedOptions:
+    """Options as results name them."""
+    policy = options.wish.policy
+    return AskedOptions(
+        profile=str(options.profile),
+        provider=str(options.provider),
+        precision=str(options.precision),
+        threads=options.threads,
+        kidney_threshold=options.kidney_threshold,
+        lesion_threshold=options.lesion_threshold,
+        series=options.wish.series,
+        series_policy=None if policy is None else str(policy),
+        mask_cutoff=options.measuring.mask_cutoff,
+        borderline=options.measuring.borderline,
+        save=save,
+        pseudonyms=pseudonyms,
     )
 
 
-def _profile(name: Profile | str) -> Profile:
+def _named(kind: type[Name], name: str, called: str) -> Name:
+    """The value that a name stands for; raises OptionError."""
     try:
-        return Profile(name)
+        return kind(name)
     except ValueError:
-        known = ", ".join(Profile)
-        raise OptionError(f"there is no profile {name!r}; known: {known}") from None
-
-
-def _provider_name(name: ProviderName | str) -> ProviderName:
-    try:
-        return ProviderName(name)
-    except ValueError:
-        known = ", ".join(ProviderName)
-        raise OptionError(f"there is no provider {name!r}; known: {known}") from None
-
-
-def _policy(name: SeriesPolicy | str | None) -> SeriesPolicy | None:
-    try:
-        return None if name is None else SeriesPolicy(name)
-    except ValueError:
-        known = ", ".join(SeriesPolicy)
-        raise OptionError(f"there is no series policy {name!r}; known: {known}") from None
-
-
-def _precision(name: Precision | str) -> Precision:
-    try:
-        return Precision(name)
-    except ValueError:
-        known = ", ".join(Precision)
-        raise OptionError(f"there is no precision {name!r}; known: {known}") from None
+        known = ", ".join(kind)
+        raise OptionError(f"there is no {called} {name!r}; known: {known}") from None
 
 
 def _case_name(path: Path) -> str:
@@ -288,7 +267,9 @@ def _case_name(path: Path) -> str:
 
 
 def _open(bundle: Bundle, options: Options) -> _Loaded:
-    networks = open_networks(bundle, options.provider, options.threads, options.precision)
+    networks = open_networks(
+        bundle, options.provider, options.threads, options.precision, held_to_answers(bundle)
+    )
     record = networks.record
     forms = ", ".join(f"{name} {form}" for name, form in record.forms.items())
     _log.info("bundle %s %s on %s (%s)", bundle.name, bundle.manifest.version, record.ran, forms)
@@ -316,6 +297,7 @@ def _models_used(loaded: _Loaded, kind: StudyKind) -> ModelsUsed:
         network_sha256=hashes,
         meant_for=tuple(manifest.use_on),
         suitable=kind in manifest.use_on,
+        certified=CertifiedBy.of(manifest),
     )
 
 
@@ -328,7 +310,7 @@ def _warnings(models: ModelsUsed, kind: StudyKind) -> tuple[str, ...]:
     )
 
 
-def _study_facts(study: Study, kind: StudyKind) -> StudyFacts:
+def _study_facts(study: Study, kind: StudyKind, images_sha256: str | None) -> StudyFacts:
     return StudyFacts(
         kind=kind,
         files_found=study.files_found,
@@ -337,4 +319,5 @@ def _study_facts(study: Study, kind: StudyKind) -> StudyFacts:
         stride=study.stride,
         spacing_zyx_mm=study.spacing_zyx_mm,
         left_out=tuple((one.file_name, one.reason) for one in study.left_out),
+        images_sha256=images_sha256,
     )

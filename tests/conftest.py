@@ -1,5 +1,6 @@
 """Fixtures that several test modules share."""
 
+import os
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,10 +15,11 @@ REFERENCE = Path(__file__).parent / "data" / "reference"
 
 @pytest.fixture(scope="session", autouse=True)
 def nothing_installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Bundles that the developer has installed change no test."""
+    """Bundles and settings of the developer change no test."""
     with pytest.MonkeyPatch.context() as patch:
+        for name in [name for name in os.environ if name.startswith("RCC_ONNX_")]:
+            patch.delenv(name)
         patch.setenv("RCC_ONNX_HOME", str(tmp_path_factory.mktemp("data_folder") / "none"))
-        patch.delenv("RCC_ONNX_MODELS", raising=False)
         yield
 
 

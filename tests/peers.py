@@ -9,9 +9,9 @@ import pytest
 
 
 def missing(name):
-    """Skip and say so; with RCC_ONNX_PEERS=required, as in .ci/run, fail."""
+    """Skip and say so; with TEST_PEERS=required, as in .ci/run, fail."""
     text = f"{name} is not installed, so nothing was compared with it"
-    if os.environ.get("RCC_ONNX_PEERS") == "required":
+    if os.environ.get("TEST_PEERS") == "required":
         pytest.fail(text)
     pytest.skip(text)
 

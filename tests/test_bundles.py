@@ -377,9 +377,9 @@ def test_variable_comes_before_what_is_shipped(
 ) -> None:
     monkeypatch.setattr(bundles, "shipped_models_folder", lambda: Path("shipped"))
     none = {"RCC_ONNX_HOME": str(tmp_path / "none")}
-    named = none | {"RCC_ONNX_MODELS": str(tmp_path)}
+    named = none | {"RCC_ONNX_MODELS_FOLDER": str(tmp_path)}
     assert search_folders(named) == (tmp_path, Path("shipped"))
-    assert search_folders(none | {"RCC_ONNX_MODELS": ""}) == (Path("shipped"),)
+    assert search_folders(none | {"RCC_ONNX_MODELS_FOLDER": ""}) == (Path("shipped"),)
     assert search_folders(none) == (Path("shipped"),)
 
 
@@ -390,22 +390,22 @@ def test_installed_bundles_come_between_the_variable_and_what_is_shipped(
     monkeypatch.setattr(bundles, "shipped_models_folder", lambda: shipped)
     for folder in (home / "models", home / "replaced", mine):
         folder.mkdir(parents=True)
-    environ = {"RCC_ONNX_HOME": str(home), "RCC_ONNX_MODELS": str(mine)}
+    environ = {"RCC_ONNX_HOME": str(home), "RCC_ONNX_MODELS_FOLDER": str(mine)}
     assert search_folders(environ) == (mine, home / "models", home / "replaced", shipped)
 
 
 def test_variable_is_read_at_the_call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_bundle(tmp_path / "x", name="from-the-environment")
-    monkeypatch.setenv("RCC_ONNX_MODELS", str(tmp_path))
+    monkeypatch.setenv("RCC_ONNX_MODELS_FOLDER", str(tmp_path))
     assert find_bundle("from-the-environment").folder == tmp_path / "x"
 
 
 def test_variable_that_names_no_folder_of_bundles(tmp_path: Path) -> None:
     with pytest.raises(BundleFolderError, match="which is no folder"):
-        search_folders({"RCC_ONNX_MODELS": str(tmp_path / "nothing")})
+        search_folders({"RCC_ONNX_MODELS_FOLDER": str(tmp_path / "nothing")})
     folder = write_bundle(tmp_path / "x")
     with pytest.raises(BundleFolderError, match="which is a bundle"):
-        search_folders({"RCC_ONNX_MODELS": str(folder)})
+        search_folders({"RCC_ONNX_MODELS_FOLDER": str(folder)})
 
 
 def test_shipped_folder_in_the_package_or_beside_it(

@@ -42,7 +42,7 @@ def phantom(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def shelf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder of bundles with one for phantoms, the only folder that is searched."""
     folder = tmp_path / "shelf"
-    monkeypatch.setenv("RCC_ONNX_MODELS", str(folder))
+    monkeypatch.setenv("RCC_ONNX_MODELS_FOLDER", str(folder))
     monkeypatch.setattr("rcc_onnx.bundles.shipped_models_folder", lambda: None)
     write_bundle(folder / "phantom", name="phantom")
     return folder
@@ -372,7 +372,7 @@ def test_ctrl_c_ends_with_130(
     assert result.exit_code == 130
     assert "interrupted" in result.output
     out = tmp_path / "out"
-    names = {"report.html", "results.csv", "results.json"}
+    names = {"report.html", "results.csv", "results.json", "SHA256SUMS"}
     assert {one.name for one in out.iterdir()} == names
     document = json.loads((out / "results.json").read_text())
     assert document["stopped_by"] == "interrupted"

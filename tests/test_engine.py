@@ -33,7 +33,7 @@ def shelf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty folder of bundles, the only one that is searched."""
     folder = tmp_path / "shelf"
     folder.mkdir()
-    monkeypatch.setenv("RCC_ONNX_MODELS", str(folder))
+    monkeypatch.setenv("RCC_ONNX_MODELS_FOLDER", str(folder))
     monkeypatch.setattr("rcc_onnx.bundles.shipped_models_folder", lambda: None)
     return folder
 
@@ -85,8 +85,8 @@ def test_options_that_cannot_be_are_refused_at_once(
 
 
 def test_a_wrong_folder_of_bundles_is_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("RCC_ONNX_MODELS", "/no/such/folder")
-    with pytest.raises(BundleFolderError, match="RCC_ONNX_MODELS"):
+    monkeypatch.setenv("RCC_ONNX_MODELS_FOLDER", "/no/such/folder")
+    with pytest.raises(BundleFolderError, match="RCC_ONNX_MODELS_FOLDER"):
         Engine.load()
 
 

@@ -3,7 +3,7 @@
 Both are asked for the same generated series. A voxel of ours is taken to the patient by our affine,
 and from there to the peer's array by the peer's: it must hit a voxel centre, and find the same HU.
 
-Where a peer is not installed the test is skipped, and says so; with RCC_ONNX_PEERS=required, as in
+Where a peer is not installed the test is skipped, and says so; with TEST_PEERS=required, as in
 .ci/run, it fails.
 """
 

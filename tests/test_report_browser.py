@@ -1,7 +1,7 @@
 """The report in a real browser, headless Chromium: it works, and nothing leaves the file.
 
 Where Chromium, its driver or selenium is missing the tests are skipped, and say so; with
-RCC_ONNX_PEERS=required, as in .ci/run, they fail.
+TEST_PEERS=required, as in .ci/run, they fail.
 """
 
 import json
@@ -34,7 +34,7 @@ def browser():
         webdriver = None
     if not (chromium and driver and webdriver):
         text = "Chromium, chromedriver or selenium is missing, so the report was not opened"
-        if os.environ.get("RCC_ONNX_PEERS") == "required":
+        if os.environ.get("TEST_PEERS") == "required":
             pytest.fail(text)
         pytest.skip(text)
     options = webdriver.ChromeOptions()

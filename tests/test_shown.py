@@ -2,6 +2,8 @@ import pytest
 
 from rcc_onnx.shown import shown
 
+ALL_LETTERS = "caf\u00e9 \u8a9e \U0001f468\u200d\U0001f469"
+
 
 @pytest.mark.parametrize(
     ("text", "line"),

@@ -175,7 +175,7 @@ def test_clashes_of_names_are_told(
 ) -> None:
     shelf = tmp_path / "shelf"
     write_bundle(shelf / "mine", version="3.0.0")
-    monkeypatch.setenv("RCC_ONNX_MODELS", str(shelf))
+    monkeypatch.setenv("RCC_ONNX_MODELS_FOLDER", str(shelf))
     said = run("install", one).output
     assert f"note: {shelf / 'mine'} is used for the name tiny" in said
     assert "it hides" in run("list").output

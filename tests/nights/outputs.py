@@ -12,8 +12,8 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-HASH_LISTS = ("SHA256SUMS",)
-"""Whose lines are a hash and a name; the hash of a file that shows times differs with them."""
+from rcc_onnx.sums import SUMS_NAME, read_sums
+
 HALF_WRITTEN = ".rcc-onnx-*.part*"
 LOCK = ".rcc-onnx.lock"
 
@@ -36,7 +36,7 @@ MASKS: dict[str, tuple[str, ...]] = {
 def without_times(path: Path) -> bytes:
     """The bytes of a file, with `TIME` for every time, and for the hash of what shows times."""
     data = path.read_bytes()
-    if path.name in HASH_LISTS:
+    if path.name == SUMS_NAME:
         return _hashes_checked(path.parent, data)
     if path.suffix == ".csv":
         return _without_column(data, "seconds")
@@ -119,14 +119,13 @@ def check_readable(path: Path) -> None:
 
 
 def _hashes_checked(folder: Path, data: bytes) -> bytes:
-    """The list, with the word for a file that shows times instead of its right hash."""
+    """The list, with the hashes of what files would be without times."""
     lines = []
-    for line in data.decode().splitlines():
-        digest, name = line.split(maxsplit=1)
-        path = folder / name.removeprefix("*")
-        assert hashlib.sha256(path.read_bytes()).hexdigest() == digest, f"{name}: another hash"
-        lines.append(f"{hashlib.sha256(without_times(path)).hexdigest()}  {name}")
-    return "\n".join(lines).encode()
+    for name, sha256 in read_sums(data).items():
+        path = folder / name
+        assert hashlib.sha256(path.read_bytes()).hexdigest() == sha256, f"{name}: another hash"
+        lines.append(f"{name} {hashlib.sha256(without_times(path)).hexdigest()}")
+    return "\n".join(lines).encode("utf-8", "surrogateescape")
 
 
 def _without_column(data: bytes, name: str) -> bytes:

@@ -27,7 +27,7 @@ COMMANDS: Mapping[str, Sequence[str]] = {
     "doctor": ("doctor",),
 }
 """Everything that runs where there is no network."""
-NOT_YET = frozenset({"doctor"})
+NOT_YET: frozenset[str] = frozenset()
 """Those of them that may not be there yet. To be empty in the end."""
 
 DATA_FOLDER = ".local/share/rcc-onnx"
