@@ -65,7 +65,7 @@ def test_every_kind_of_file_was_one_too_many(steps: Steps) -> None:
     skipped = ("case0", "case1_l")
     written = {name for name in steps.expected if not Path(name).name.startswith(skipped)}
     assert set(steps.names) == written
-    assert {Path(name).suffix for name in steps.names} == {".png", ".json", ".csv", ".html"}
+    assert {Path(name).suffix for name in steps.names} >= {".png", ".json", ".csv", ".html"}
     # The report's part lies in a folder of its own.
     assert any("/" in name for name in steps.names)
 

@@ -57,6 +57,8 @@ class Place:
         environment = {
             "PATH": os.environ["PATH"],
             "HOME": str(self.home),
+            # As every session has it; without, `doctor` would ask the system for the name.
+            "USER": "somebody",
             "TMPDIR": str(self.temporary),
             "PYTHONPATH": f"{self.folder / 'site'}{os.pathsep}{ROOT}",
             # Where it is installed, pip has compiled it.
