@@ -13,8 +13,8 @@ from rcc_onnx.checking.documents import Document, document_findings, run_state
 from rcc_onnx.checking.findings import Finding, Kind
 from rcc_onnx.checking.under_way import UnderWay, run_under_way
 from rcc_onnx.errors import CheckFolderError, SumsMissingError
+from rcc_onnx.file_lock import LOCK_NAME
 from rcc_onnx.html import fragment_name
-from rcc_onnx.out_lock import LOCK_NAME
 from rcc_onnx.run_files import RUN_OUTPUTS
 from rcc_onnx.run_sums import as_case_document
 from rcc_onnx.sums import SUMS_NAME, read_sums, size_and_sha256
