@@ -22,11 +22,12 @@ def print_error(error: RccOnnxError) -> None:
     print(f"error [{error.code}]: {error}", file=sys.stderr)
 
 
-def console(*, soft_wrap: bool = True) -> "Console":
-    """The terminal. `soft_wrap` leaves long lines to it, as sentences want; tables do not."""
+def console(*, soft_wrap: bool = True, quiet: bool = False) -> "Console":
+    """The terminal. `soft_wrap` leaves long lines to it, as sentences want; tables do not. A quiet
+    one shows nothing."""
     from rich.console import Console  # noqa: PLC0415  `--version` does without
 
-    return Console(highlight=False, soft_wrap=soft_wrap)
+    return Console(highlight=False, soft_wrap=soft_wrap, quiet=quiet)
 
 
 @contextmanager

@@ -244,7 +244,24 @@ def _open(bundle: Bundle, options: Options) -> _Loaded:
     networks = open_networks(bundle, options.provider, options.threads, options.precision)
     record = networks.record
     forms = ", ".join(f"{name} {form}" for name, form in record.forms.items())
-    _log.info("bundle %s %s on %s (%s)", bundle.name, bundle.manifest.version, record.ran, forms)
+    _log.info(
+        "bundle %s %s on %s (%s)",
+        bundle.name,
+        bundle.manifest.version,
+        record.ran,
+        forms,
+        extra={
+            "data": {
+                "event": "networks",
+                "bundle": bundle.name,
+                "version": bundle.manifest.version,
+                "provider": str(record.ran),
+                "threads": record.threads,
+                "precision": str(record.precision),
+                "onnxruntime": record.runtime,
+            }
+        },
+    )
     return _Loaded(bundle, networks, record)
 
 

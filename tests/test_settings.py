@@ -42,6 +42,7 @@ VALUES: dict[str, tuple[Any, Any, Any, Any]] = {
     "input_is": ("study", "studies", "study", "studies"),
     "save": (["seg", "sr"], ["nifti"], ["sr", "nifti"], ["all"]),
     "case_memory": (1001, 1002, 1003, 1004),
+    "quiet": (False, True, False, True),
     "overwrite": (False, True, False, True),
     "verbose": (2, 1, 2, 1),
 }
