@@ -23,6 +23,7 @@ from rcc_onnx.cli_run import run
 from rcc_onnx.cli_settings import settings_command
 from rcc_onnx.cli_shared import console as _console
 from rcc_onnx.cli_shared import errors_end_here as _errors_end_here
+from rcc_onnx.cli_support import support_bundle
 from rcc_onnx.providers import ProviderName
 from rcc_onnx.schemas import SchemaName, schema_text
 from rcc_onnx.values import InputIs, Precision
@@ -68,6 +69,7 @@ def _root(
 
 app.command()(infer)
 app.command("settings")(settings_command)
+app.command("support-bundle")(support_bundle)
 
 
 @app.command("series")

@@ -23,7 +23,7 @@ from queue import SimpleQueue
 from typing import Any, Generic, TypeVar
 
 from rcc_onnx.errors import CaseCrashedError, CaseMemoryError, CaseTimeoutError, RccOnnxError
-from rcc_onnx.log_records import Heard, log_received, our_lines, to_send
+from rcc_onnx.log_records import Heard, log_received, to_send, where_raised
 
 _log = logging.getLogger(__name__)
 
@@ -261,8 +261,7 @@ def _as_ours(error: Exception) -> RccOnnxError:
         with contextlib.suppress(Exception):
             pickle.loads(pickle.dumps(error))
             return error
-    where = ", ".join(our_lines(error.__traceback__))
-    _log.error("unexpected error %s at %s", type(error).__name__, where)
+    _log.error("unexpected error %s at %s", *where_raised(error))
     return CaseCrashedError(
         f"{type(error).__name__} in the process that analysed this case; this is a defect, please "
         "report it with the output of the same command and -v"

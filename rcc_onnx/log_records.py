@@ -10,13 +10,21 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime
+from enum import Enum
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, cast
 
 QUOTING = ("pydicom", "highdicom")
 """Libraries whose messages may hold a header's values."""
 PACKAGE = "rcc_onnx"
+
+
+class Ours(str):
+    """Text that this software made of its own words; no name of anything is in it."""
+
+    __slots__ = ()
+
 
 _case: ContextVar[str | None] = ContextVar("case", default=None)
 _FOLDER = Path(__file__).resolve().parent
@@ -77,6 +85,7 @@ class JsonFormatter(logging.Formatter):
             "pid": record.process,
             "case": getattr(record, "case", None),
             "message": message_of(record),
+            "sentence": sentence_of(record),
         }
         for extra in ("data", "raised"):
             if getattr(record, extra, None) is not None:
@@ -92,6 +101,22 @@ def message_of(record: logging.LogRecord) -> str:
         return str(record.msg)
 
 
+def sentence_of(record: logging.LogRecord) -> str | None:
+    """The message with numbers and words of ours in it, and <...> for all other values, which may
+    be names; None where others than we wrote it."""
+    if hasattr(record, "sentence"):
+        return cast("str | None", record.sentence)
+    if record.name.split(".")[0] != PACKAGE or not isinstance(record.msg, str):
+        return None
+    values = record.args if isinstance(record.args, tuple) else ()
+    told = (int, float, Ours, Enum)
+    shown = tuple(one if isinstance(one, told) else "<...>" for one in values)
+    try:
+        return record.msg % shown if shown else record.msg
+    except (TypeError, ValueError):
+        return record.msg
+
+
 def to_send(record: logging.LogRecord) -> dict[str, Any]:
     """A record that was heard, as plain values that can travel; `received` makes one of them."""
     return {
@@ -99,6 +124,7 @@ def to_send(record: logging.LogRecord) -> dict[str, Any]:
         "levelno": record.levelno,
         "levelname": record.levelname,
         "msg": message_of(record),
+        "sentence": sentence_of(record),
         "created": record.created,
         "process": record.process,
         **{
@@ -113,6 +139,11 @@ def log_received(sent: dict[str, Any]) -> None:
     """Log here what another process logged."""
     record = logging.makeLogRecord(sent)
     logging.getLogger(record.name).handle(record)
+
+
+def where_raised(error: BaseException) -> tuple[Ours, Ours]:
+    """An exception's type, and our lines that it came along, for a message."""
+    return Ours(type(error).__name__), Ours(", ".join(our_lines(error.__traceback__)))
 
 
 def our_lines(trace: TracebackType | None) -> list[str]:

@@ -6,6 +6,7 @@ import pickle
 import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,14 +16,16 @@ from rcc_onnx.errors import OptionError
 from rcc_onnx.log_records import (
     Heard,
     JsonFormatter,
+    Ours,
     PlainFormatter,
     is_heard,
     log_received,
     message_of,
     of_case,
+    sentence_of,
     to_send,
 )
-from rcc_onnx.values import Thresholds
+from rcc_onnx.values import Outcome, Thresholds
 
 
 def record(message: str, *values: object, **extra: Any) -> logging.LogRecord:
@@ -81,6 +84,7 @@ def test_a_line_of_json() -> None:
         "pid": made.process,
         "case": "case01",
         "message": "3 files of x\ny\udce9",
+        "sentence": "3 files of <...>",
         "data": {"event": "read", "files": 3},
     }
 
@@ -92,6 +96,16 @@ def test_the_case_is_that_of_the_block() -> None:
             assert record("a").case == "inner"  # type: ignore[attr-defined]
         assert record("a").case == "outer"  # type: ignore[attr-defined]
     assert record("a", case="given").case == "given"  # type: ignore[attr-defined]
+
+
+def test_the_sentence_has_no_values_but_numbers_and_words_of_ours() -> None:
+    values = ("doe.dcm", 3, 2.5, Outcome.LESION, Ours("engine.py"), Path("/doe"))
+    made = record("%s: %d, %.1f, %s at %s in %s", *values)
+    assert sentence_of(made) == "<...>: 3, 2.5, lesion at engine.py in <...>"
+    assert sentence_of(record("100 %")) == "100 %"
+    assert sentence_of(record("%d files", "doe")) == "%d files"
+    assert sentence_of(record("%(a)s files", {"a": "doe"})) == "%(a)s files"
+    assert sentence_of(logging.LogRecord("PIL", 30, "", 0, "of doe", (), None)) is None
 
 
 def test_values_that_do_not_fit_lose_no_line() -> None:
