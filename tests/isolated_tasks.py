@@ -42,6 +42,20 @@ def _log_from_threads(number: str) -> None:
         _log.exception("it broke")
 
 
+def _talk_and_log(number: int, tell: Tell) -> None:
+    """Messages so long that the system takes them in parts."""
+
+    def log() -> None:
+        for _ in range(number):
+            _log.info("%s", "x" * 50_000)
+
+    thread = threading.Thread(target=log)
+    thread.start()
+    for _ in range(number):
+        tell("y" * 50_000, 0.5)
+    thread.join()
+
+
 def make() -> Handler[str, str]:
     """A handler that does what the task says."""
     return handle
@@ -75,6 +89,8 @@ def handle(task: str, tell: Tell) -> str:
         Path(rest).touch()
     elif word == "log":
         _log_from_threads(rest)
+    elif word == "talk":
+        _talk_and_log(int(rest), tell)
     elif word == "pid":
         return str(os.getpid())
     tell("stage", 0.5)

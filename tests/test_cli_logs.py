@@ -199,7 +199,18 @@ def test_lines_of_other_processes_reach_the_file(tmp_path: Path) -> None:
     assert len({line["pid"] for line in found}) == 1
     assert "line 49: a value" in messages(tmp_path / "log.jsonl")
     assert messages(tmp_path / "log.jsonl").count("it broke") == 2
+    assert [line["raised"]["type"] for line in found if "raised" in line] == ["KeyError"] * 2
     assert "DOE" not in (tmp_path / "log.jsonl").read_text(encoding="utf-8")
+
+
+def test_lines_and_stages_do_not_mix_in_the_pipe(tmp_path: Path) -> None:
+    process: TaskProcess[str, str] = TaskProcess(isolated_tasks.make, Limits(seconds=60))
+    told: list[str] = []
+    with run_logs(file=tmp_path / "log.jsonl", quiet=True):
+        process.do("talk 100", lambda stage, done: told.append(stage))
+    process.close()
+    assert told.count("y" * 50_000) == 100
+    assert messages(tmp_path / "log.jsonl") == ["x" * 50_000] * 100
 
 
 # --- As a user runs it ---------------------------------------------------------------------------

@@ -222,6 +222,16 @@ def test_texts_that_are_no_words_of_ours_do_not_pass(here: Path, text: str) -> N
             assert leaks(path.name, json.dumps(made).encode(), (WORD, "77777")) == []
 
 
+def test_a_series_is_no_option_to_tell() -> None:
+    asked = {"options": {"series": f"{UID}.1", "threads": 2, "save": ["seg"], "provider": "cpu"}}
+    assert run_facts(asked)["options"] == {
+        "threads": 2,
+        "save": ["seg"],
+        "provider": "cpu",
+        "series_given": True,
+    }
+
+
 @given(st.text())
 def test_words_hold_no_path_and_no_name_of_dicom(text: str) -> None:
     for let in (word, phrase):
