@@ -3,20 +3,20 @@
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 from convert.errors import ConvertError, OutputError, OutputExistsError
 from rcc_onnx.bundles import load_bundle
-from rcc_onnx.manifest import MANIFEST_FILE
+from rcc_onnx.manifest import ANSWERS_FILE, MANIFEST_FILE
 from rcc_onnx.variants import VARIANT_NAMES
 
 KIDNEY_FILE = "kidney.onnx"
 LESION_FILE = "lesion.onnx"
 CARD_FILE = "MODEL_CARD.md"
 BUNDLE_FILES = frozenset(
-    {KIDNEY_FILE, LESION_FILE, CARD_FILE, MANIFEST_FILE}
+    {KIDNEY_FILE, LESION_FILE, CARD_FILE, MANIFEST_FILE, ANSWERS_FILE}
     | {
         file.replace(".onnx", f".{variant}.onnx")
         for file in (KIDNEY_FILE, LESION_FILE)
@@ -25,11 +25,11 @@ BUNDLE_FILES = frozenset(
 )
 
 
-def check_target(out: Path, overwrite: bool) -> None:
+def check_target(out: Path, overwrite: bool, written: Iterable[str] = ()) -> None:
     """Check, before any work is done, that a bundle may be written at `out`.
 
     An existing folder is only ever replaced if asked for and if it holds nothing but a bundle, so a
-    mistyped path cannot cost anything else.
+    mistyped path cannot cost anything else; `written` names what is put back under its own name.
 
     Raises OutputExistsError, or OutputError where no folder can be made.
     """
@@ -42,7 +42,8 @@ def check_target(out: Path, overwrite: bool) -> None:
         raise OutputExistsError(f"{out} exists; give another --out, or --overwrite to replace it")
     if out.is_symlink() or not out.is_dir():
         raise OutputExistsError(f"{out} is no folder of its own, so it is not replaced")
-    foreign = sorted(path.name for path in out.iterdir() if path.name not in BUNDLE_FILES)
+    ours = BUNDLE_FILES.union(written)
+    foreign = sorted(path.name for path in out.iterdir() if path.name not in ours)
     if foreign:
         raise OutputExistsError(
             f"{out} holds {foreign[0]!r}, which no bundle has, so it is not replaced; "
@@ -66,7 +67,7 @@ def write_folder(out: Path, files: Mapping[str, bytes], overwrite: bool) -> None
             for name, content in files.items():
                 (fresh / name).write_bytes(content)
             load_bundle(fresh).check()
-            check_target(out, overwrite)
+            check_target(out, overwrite, files)
             _put_in_place(fresh, out, scratch / "old")
     except OSError as problem:
         if isinstance(problem, ConvertError):

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from convert.add_answers import add_answers
 from convert.errors import ConvertOptionError
 from convert.job import Conversion, Request, convert_files
 from convert.quantize import LEAST_STUDIES, quantize_bundle
@@ -158,6 +159,37 @@ def quantize(
             "elsewhere"
         )
     typer.echo(f"Next: rcc-onnx infer STUDY_FOLDER --models {bundle} --precision {precision}")
+
+
+@app.command("answers")
+def answers(
+    bundle: Annotated[
+        Path, typer.Argument(metavar="BUNDLE", help="Folder of the bundle; it gets the answers.")
+    ],
+    kidney: Annotated[
+        Path, typer.Argument(metavar="KIDNEY.h5", help="The file its 2D network was made from.")
+    ],
+    lesion: Annotated[
+        Path, typer.Argument(metavar="RCC.h5", help="The file its 3D network was made from.")
+    ],
+) -> None:
+    """Store in a bundle what its Keras networks answer to a few phantoms.
+
+    Machines are compared with these answers before they analyse anything. A conversion writes them
+    by itself; this is for bundles that were converted before there were any.
+
+    Exit code 0: written. 2: refused, and the bundle is as it was; the reason is printed.
+    """
+    try:
+        found = add_answers(bundle, ByNetwork(kidney, lesion), _tell)
+    except KeyboardInterrupt:
+        typer.echo("stopped; nothing was written", err=True)
+        raise typer.Exit(INTERRUPTED) from None
+    typer.echo(
+        f"Answers written to {bundle}; on the CPU of this machine the largest difference is "
+        f"{found.largest_difference:.1e} (accepted: {found.tolerance:.0e})"
+    )
+    typer.echo("Next: rcc-onnx doctor")
 
 
 def _tell(text: str) -> None:

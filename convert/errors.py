@@ -179,6 +179,12 @@ class ParityError(ConvertError, RuntimeError):
     code = "convert-parity"
 
 
+class AnswersSourceError(ConvertError, ValueError):
+    """The files given are not those that the bundle was converted from."""
+
+    code = "convert-answers-source"
+
+
 # --- Integers ------------------------------------------------------------------------------------
 
 

@@ -33,10 +33,13 @@ from convert.onnx_network import open_converted
 from convert.probe import check_readable
 from convert.samples import sample_groups
 from convert.source import identify
+from convert.stored import Stored, answers_entry, ask, joined
 from convert.verify import TOLERANCE, Comparison, compare
 from rcc_onnx._version import __version__
+from rcc_onnx.answers import write_answers
 from rcc_onnx.errors import BundleManifestError
 from rcc_onnx.manifest import (
+    ANSWERS_FILE,
     BATCH,
     MANIFEST_FILE,
     NETWORK_NAMES,
@@ -93,7 +96,9 @@ class Conversion:
 
 
 @dataclass(frozen=True)
-class _Inspected:
+class Inspected:
+    """A source file that can be converted, as far as that is known without TensorFlow."""
+
     source: SourceFile
     keras: KerasFile
     architecture: Architecture
@@ -107,7 +112,7 @@ def convert_files(request: Request, progress: Progress) -> Conversion:
     _check_options(request)
     check_target(request.out, request.overwrite)
     progress("Reading the files")
-    inspected = _inspect(request.sources)
+    inspected = inspect_files(request.sources)
     progress("Loading TensorFlow")
     frameworks = import_frameworks()
     kidney = _convert_one("kidney", inspected.kidney, request.thresholds, frameworks, progress)
@@ -122,7 +127,10 @@ def convert_files(request: Request, progress: Progress) -> Conversion:
     )
     progress("Writing the bundle")
     manifest = _manifest(request, ByNetwork(kidney.entry, lesion.entry), provenance)
+    answers = write_answers(joined(kidney.stored, lesion.stored))
+    manifest = replace(manifest, answers=answers_entry(answers))
     files = {
+        ANSWERS_FILE: answers,
         MANIFEST_FILE: manifest.to_json().encode(),
         CARD_FILE: model_card(manifest).encode(),
         **kidney.files,
@@ -138,15 +146,21 @@ def convert_files(request: Request, progress: Progress) -> Conversion:
 
 @dataclass(frozen=True)
 class _Converted:
-    """One network. `files`: the content of each of its files, by name."""
+    """One network.
+
+    Attributes:
+        files: the content of each of its files, by name.
+        stored: what the bundle keeps of its source's answers.
+    """
 
     entry: NetworkEntry
     files: dict[str, bytes]
     comparison: Comparison
+    stored: Stored
 
 
-def _inspect(paths: ByNetwork[Path]) -> ByNetwork[_Inspected]:
-    """All that can be known without TensorFlow."""
+def inspect_files(paths: ByNetwork[Path]) -> ByNetwork[Inspected]:
+    """All that can be known of both sources without TensorFlow. Raises a leaf of ConvertError."""
     parts = {}
     for network in NETWORK_NAMES:
         source = identify(paths[network], network)
@@ -154,7 +168,7 @@ def _inspect(paths: ByNetwork[Path]) -> ByNetwork[_Inspected]:
         keras = read_keras_file(paths[network])
         architecture = read_architecture(keras.config, keras.keras_version, source.file)
         check_declared_sizes(architecture, keras.weights, source.file)
-        parts[network] = _Inspected(source, keras, architecture)
+        parts[network] = Inspected(source, keras, architecture)
     inspected = ByNetwork(parts["kidney"], parts["lesion"])
     check_roles(
         ByNetwork(inspected.kidney.architecture, inspected.lesion.architecture),
@@ -165,7 +179,7 @@ def _inspect(paths: ByNetwork[Path]) -> ByNetwork[_Inspected]:
 
 def _convert_one(
     network: NetworkName,
-    inspected: _Inspected,
+    inspected: Inspected,
     thresholds: Thresholds,
     frameworks: Frameworks,
     progress: Progress,
@@ -181,6 +195,7 @@ def _convert_one(
         plain = _to_bytes(model)
         converted = Remembered(open_converted(network, plain, _network_entry(network, plain)))
         comparison = compare(reference, converted, network, thresholds, sample_groups(network))
+        stored = ask(network, reference, converted)
     except (KerasLoadError, ExportError) as problem:
         if not inspected.architecture.channels_first:
             raise
@@ -197,7 +212,7 @@ def _convert_one(
         files[form.variant.file] = form.content
     else:
         entry = replace(entry, left_out={"cpu": form.note})
-    return _Converted(entry, files, comparison)
+    return _Converted(entry, files, comparison, stored)
 
 
 def _add_metadata(

@@ -19,9 +19,13 @@ from convert.int8_agreement import Tally, compare_precisions
 from convert.onnx_network import open_converted
 from convert.ranges import observed_ranges
 from convert.study_samples import StudySample, phantom_studies, user_studies
+from rcc_onnx.agreement import agreement_of
+from rcc_onnx.answers import LARGEST_ANSWERS
+from rcc_onnx.bundle_files import read_bundle_file
 from rcc_onnx.bundles import Bundle, load_bundle
-from rcc_onnx.errors import NetworkOutputError
+from rcc_onnx.errors import NetworkOutputError, ProviderDisagreesError
 from rcc_onnx.manifest import (
+    ANSWERS_FILE,
     MANIFEST_FILE,
     NETWORK_NAMES,
     ByNetwork,
@@ -30,10 +34,10 @@ from rcc_onnx.manifest import (
     NetworkName,
 )
 from rcc_onnx.phantom.seeds import TRAINING, TUNING
-from rcc_onnx.providers import ProviderName
+from rcc_onnx.providers import ProviderName, ProviderRecord
 from rcc_onnx.sessions import OnnxNetworks, open_networks
 from rcc_onnx.values import Precision
-from rcc_onnx.variants import Variant, VariantName
+from rcc_onnx.variants import Form, Variant, VariantName
 
 CALIBRATION_PHANTOMS = 12
 SLICE_STEP = 4
@@ -107,6 +111,7 @@ def quantize_bundle(
     tallies = _compared(bundle, plain, made, compared, kind)
     progress("Writing the bundle")
     manifest = _with_variants(bundle.manifest, made, tallies, kind, how)
+    _hold_to_answers(bundle, manifest, made, plain.record, kind)
     write_folder(folder, _files(bundle, manifest, made, kind), overwrite=True)
     return Quantized(manifest, tallies)
 
@@ -185,6 +190,32 @@ def _compared(
     return tallies
 
 
+def _hold_to_answers(
+    bundle: Bundle,
+    manifest: Manifest,
+    made: dict[NetworkName, _Made],
+    record: ProviderRecord,
+    kind: VariantName,
+) -> None:
+    """That networks which are written will not be refused later, when they are tested on a machine.
+
+    Raises QuantizedDecisionsError.
+    """
+    kidney, lesion = (
+        open_converted(name, made[name].compared, _entry(bundle, name)).network
+        for name in NETWORK_NAMES
+    )
+    forms: dict[str, Form] = dict.fromkeys(NETWORK_NAMES, kind)
+    record = replace(record, precision=Precision(kind), forms=forms)
+    try:
+        small = OnnxNetworks(kidney, lesion, record)
+        agreement_of(small, record, manifest, bundle.read_answers())
+    except ProviderDisagreesError as problem:
+        raise QuantizedDecisionsError(
+            f"in {_IN_WORDS[kind]}, {problem.problem}; nothing was written. Stay with float32."
+        ) from problem
+
+
 def _with_variants(
     manifest: Manifest,
     made: dict[NetworkName, _Made],
@@ -219,6 +250,8 @@ def _files(
             if form != kind:
                 files[entry.form(form).file] = bundle.read_network(name, form)
         files[f"{name}.{kind}.onnx"] = made[name].content
+    if manifest.answers is not None:
+        files[ANSWERS_FILE] = read_bundle_file(bundle.folder, ANSWERS_FILE, LARGEST_ANSWERS)
     card = bundle.folder / CARD_FILE
     if manifest.provenance is not None:
         files[CARD_FILE] = model_card(manifest).encode()

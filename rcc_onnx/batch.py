@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rcc_onnx.case_files import prepare_output, write_case
@@ -39,6 +39,10 @@ class Case:
     name: str
     folder: Path
     hide_names: bool = False
+
+    def named(self, name: str) -> "Case":
+        """The same study with another name for its results."""
+        return replace(self, name=name)
 
 
 def find_cases(
@@ -149,7 +153,10 @@ def write_result(
     except OutputError:
         raise
     except Exception as error:
-        failed = _failed(engine, result.case, error, "writing the files of this case")
+        failed = replace(
+            _failed(engine, result.case, error, "writing the files of this case"),
+            fingerprint=result.fingerprint,
+        )
         write_case(failed, out)
         return failed
 

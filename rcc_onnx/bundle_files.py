@@ -7,8 +7,17 @@ import hashlib
 import stat
 from pathlib import Path
 
+from rcc_onnx.answers import LARGEST_ANSWERS, Answers, read_answers
 from rcc_onnx.errors import BundleFileError, BundleHashError, BundleManifestError, OnnxFormatError
-from rcc_onnx.manifest import DOCUMENTS, MANIFEST_FILE, NETWORK_NAMES, Manifest, NetworkEntry
+from rcc_onnx.manifest import (
+    ANSWERS_FILE,
+    DOCUMENTS,
+    MANIFEST_FILE,
+    NETWORK_NAMES,
+    AnswersEntry,
+    Manifest,
+    NetworkEntry,
+)
 from rcc_onnx.onnx_check import check_network
 from rcc_onnx.onnx_file import read_onnx
 
@@ -30,6 +39,8 @@ def largest_file(file: str) -> int:
     """How many bytes a file of a bundle may have."""
     if file == MANIFEST_FILE:
         return LARGEST_MANIFEST
+    if file == ANSWERS_FILE:
+        return LARGEST_ANSWERS
     return LARGEST_DOCUMENT if file in DOCUMENTS else LARGEST_NETWORK
 
 
@@ -49,17 +60,32 @@ def check_network_bytes(data: bytes, entry: NetworkEntry, where: str) -> None:
         BundleHashError: their hash is not the entry's.
         BundleError: other leaves, see `onnx_file.read_onnx` and `onnx_check.check_network`.
     """
-    digest = hashlib.sha256(data).hexdigest()
-    if digest != entry.sha256:
-        raise BundleHashError(
-            f"{where}: has SHA-256 {digest}, manifest.json says {entry.sha256}. The file was "
-            "changed or damaged: get the bundle again, or convert it again."
-        )
+    _check_hash(data, entry.sha256, where)
     try:
         summary = read_onnx(data)
     except OnnxFormatError as error:
         raise OnnxFormatError(f"{where}: is no well-formed ONNX file: it {error}") from None
     check_network(summary, entry)
+
+
+def answers_of_bytes(data: bytes, entry: AnswersEntry, where: str) -> Answers:
+    """The stored answers in these bytes, once they have the entry's hash.
+
+    Raises:
+        BundleHashError: their hash is another.
+        BundleAnswersError: they hold anything but answers.
+    """
+    _check_hash(data, entry.sha256, where)
+    return read_answers(data, where)
+
+
+def _check_hash(data: bytes, sha256: str, where: str) -> None:
+    digest = hashlib.sha256(data).hexdigest()
+    if digest != sha256:
+        raise BundleHashError(
+            f"{where}: has SHA-256 {digest}, manifest.json says {sha256}. The file was "
+            "changed or damaged: get the bundle again, or convert it again."
+        )
 
 
 def locate_bundle_file(folder: Path, file: str, largest: int) -> Path:

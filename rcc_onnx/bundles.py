@@ -10,9 +10,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from rcc_onnx.answers import LARGEST_ANSWERS, Answers
 from rcc_onnx.bundle_files import (
     LARGEST_MANIFEST,
     LARGEST_NETWORK,
+    answers_of_bytes,
     check_network_bytes,
     locate_bundle_file,
     manifest_of_bytes,
@@ -73,11 +75,29 @@ class Bundle:
         check_network_bytes(data, entry, str(self.folder / entry.file))
         return data
 
+    def read_answers(self) -> Answers | None:
+        """What the source networks answered to a few inputs; None if the bundle does not say.
+
+        Raises:
+            BundleFileError: the file cannot be read.
+            BundleHashError: its hash is not the manifest's.
+            BundleAnswersError: it holds anything but answers.
+        """
+        entry = self.manifest.answers
+        if entry is None:
+            return None
+        data = read_bundle_file(self.folder, entry.file, LARGEST_ANSWERS)
+        return answers_of_bytes(data, entry, str(self.folder / entry.file))
+
     def check(self) -> None:
-        """Read and check both networks in every form. Raises what `read_network` raises."""
+        """Read and check both networks in every form, and the stored answers.
+
+        Raises what `read_network` and `read_answers` raise.
+        """
         for name in NETWORK_NAMES:
             for form in self.manifest.networks[name].forms:
                 self.read_network(name, form)
+        self.read_answers()
 
 
 @dataclass(frozen=True)
@@ -101,11 +121,13 @@ def load_bundle(folder: Path) -> Bundle:
     Raises:
         BundleFolderError: there is no manifest.json.
         BundleManifestError: it breaks the schema.
-        BundleFileError: a network is missing, no regular file, or outside the folder.
+        BundleFileError: a file is missing, no regular file, or outside the folder.
     """
     bundle = Bundle(folder, _read_manifest(folder))
     for entry in network_entries(bundle.manifest):
         locate_bundle_file(folder, entry.file, LARGEST_NETWORK)
+    if bundle.manifest.answers is not None:
+        locate_bundle_file(folder, bundle.manifest.answers.file, LARGEST_ANSWERS)
     return bundle
 
 

@@ -19,7 +19,9 @@ from rcc_onnx.html import fragment_name, write_fragment
 from rcc_onnx.notice import RESEARCH_ONLY
 from rcc_onnx.overview import indexed, overview
 from rcc_onnx.pictures import lesion_picture, picture_notes
+from rcc_onnx.provenance import WrittenFile
 from rcc_onnx.saving import Saving
+from rcc_onnx.sums import size_and_sha256
 from rcc_onnx.values import SIDES, Outcome, Side
 
 OVERVIEW_COMPRESSION = 3
@@ -72,22 +74,40 @@ def write_case(result: CaseResult | FailedCase, out: Path, saving: Saving | None
         path = out / f"{result.case}.json"
         # That it is there means that all are: it goes first and comes last.
         path.unlink(missing_ok=True)
+        files: list[WrittenFile] = []
         started = time.perf_counter()
         for output in CASE_OUTPUTS:
             file = out / output.name(result.case)
             if isinstance(result, CaseResult) and output.wanted(result, saving):
                 file.parent.mkdir(exist_ok=True)
-                write_whole(file, partial(output.write, result, saving))
+                files.append(_write_hashed(output, result, saving, file))
             else:
                 file.unlink(missing_ok=True)
         if isinstance(result, CaseResult):
+            asked = result.asked and replace(result.asked, save=saving.names)
             spent = {"saving": time.perf_counter() - started}
-            result = replace(result, timings_s={**result.timings_s, **spent})
+            result = replace(
+                result, asked=asked, files=tuple(files), timings_s={**result.timings_s, **spent}
+            )
         data = json_bytes(case_json(result))
         write_whole(path, lambda to: to.write_bytes(data))
     except OSError as error:
         raise cannot_write(out, error) from error
     return path
+
+
+def _write_hashed(
+    output: CaseOutput, result: CaseResult, saving: Saving, file: Path
+) -> WrittenFile:
+    """Write one file, and take its hash before anything else can happen to it."""
+    found: list[WrittenFile] = []
+
+    def write(to: Path) -> None:
+        output.write(result, saving, to)
+        found.append(WrittenFile(output.name(result.case), *size_and_sha256(to)))
+
+    write_whole(file, write)
+    return found[0]
 
 
 def is_complete(result: CaseResult, out: Path, saving: Saving) -> bool:
@@ -97,9 +117,14 @@ def is_complete(result: CaseResult, out: Path, saving: Saving) -> bool:
     return all((out / name).is_file() for name in names)
 
 
+def case_output_names(case: str) -> tuple[str, ...]:
+    """The names that files of a case may have beside the JSON's, from the folder of results."""
+    return tuple(output.name(case) for output in CASE_OUTPUTS)
+
+
 def files_of_case(case: str, out: Path) -> tuple[str, ...]:
     """The names of the files that `write_case` left for a case, the JSON first."""
-    names = [f"{case}.json", *(output.name(case) for output in CASE_OUTPUTS)]
+    names = [f"{case}.json", *case_output_names(case)]
     return tuple(name for name in names if (out / name).exists())
 
 

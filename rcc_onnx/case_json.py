@@ -2,15 +2,24 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 from rcc_onnx._version import __version__
 from rcc_onnx.errors import SeveralSeriesError
-from rcc_onnx.findings import CaseResult, FailedCase, LesionFinding, SideFinding, StudyFacts
+from rcc_onnx.findings import (
+    CaseResult,
+    FailedCase,
+    Fingerprint,
+    LesionFinding,
+    SideFinding,
+    StudyFacts,
+)
 from rcc_onnx.intake_record import IntakeRecord, Note, SeriesRow
 from rcc_onnx.measures import SideMeasures
 from rcc_onnx.measures_json import kidney_json, lesion_json, margin_json, sensitivity_json
 from rcc_onnx.notice import RESEARCH_ONLY
+from rcc_onnx.provenance import CertifiedBy
 from rcc_onnx.values import SIDES, Side
 
 SCHEMA_VERSION = 1
@@ -40,7 +49,7 @@ def case_json(result: CaseResult | FailedCase) -> Json:
         document["error"] = {"code": result.error.code, "message": str(result.error)}
         if isinstance(result.error, SeveralSeriesError):
             document["error"]["series"] = [series_json(row) for row in result.error.series]
-        return document
+        return document | {"fingerprint": _fingerprint_json(result.fingerprint)}
     study, models, provider = result.study, result.models, result.provider
     return document | {
         "warnings": list(result.warnings),
@@ -54,6 +63,7 @@ def case_json(result: CaseResult | FailedCase) -> Json:
             "stride": study.stride,
             "spacing_zyx_mm": list(study.spacing_zyx_mm),
             "left_out": [{"file": name, "reason": reason} for name, reason in study.left_out],
+            "images_sha256": study.images_sha256,
         },
         "models": {
             "name": models.name,
@@ -61,6 +71,7 @@ def case_json(result: CaseResult | FailedCase) -> Json:
             "sha256": dict(models.network_sha256),
             "meant_for": list(models.meant_for),
             "suitable": models.suitable,
+            **CertifiedBy.as_json(models.certified),
         },
         "provider": {
             "requested": str(provider.requested),
@@ -70,21 +81,29 @@ def case_json(result: CaseResult | FailedCase) -> Json:
             "onnxruntime": provider.runtime,
             "precision": str(provider.precision),
             "forms": dict(provider.forms),
+            "agreement": None if provider.agreement is None else asdict(provider.agreement),
         },
+        "options": None if result.asked is None else result.asked.as_json(),
+        "environment": None if result.environment is None else dict(result.environment),
         "thresholds": {"kidney": result.thresholds.kidney, "lesion": result.thresholds.lesion},
         "measuring": {
             "mask_cutoff": result.options.mask_cutoff,
             "borderline": result.options.borderline,
             "placed": result.measures is not None,
         },
-        "fingerprint": None
-        if result.fingerprint is None
-        else {
-            "inputs_sha256": result.fingerprint.inputs_sha256,
-            "settings_sha256": result.fingerprint.settings_sha256,
-        },
+        "fingerprint": _fingerprint_json(result.fingerprint),
+        "files": [one.as_json() for one in result.files],
         "timings_s": {stage: round(spent, 4) for stage, spent in result.timings_s.items()},
         "sides": {side: _side_json(result, side) for side in SIDES},
+    }
+
+
+def _fingerprint_json(fingerprint: Fingerprint | None) -> Json | None:
+    if fingerprint is None:
+        return None
+    return {
+        "inputs_sha256": fingerprint.inputs_sha256,
+        "settings_sha256": fingerprint.settings_sha256,
     }
 
 

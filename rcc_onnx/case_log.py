@@ -15,33 +15,34 @@ from rcc_onnx.values import SIDES
 _log = logging.getLogger(__name__)
 
 
-def log_run(options: Mapping[str, Any], cases: int, processes: int) -> None:
-    """A run starts: software, machine and what was asked for."""
+def log_run(options: Mapping[str, Any], cases: int | None, processes: int) -> None:
+    """A run starts: software, machine and what was asked for. None: nobody knows how many cases."""
     facts = {
         "cases": cases,
         "processes": processes,
         "options": dict(options),
         "environment": {**machine(), "packages": packages()},
     }
-    _log.info("run over %d cases starts", cases, extra=_data("run-start", facts))
+    _log.info("run starts", extra=_data("run-start", facts))
 
 
-def log_run_end(results: Sequence[CaseResult | FailedCase], cases: int, seconds: float) -> None:
+def log_run_end(
+    results: Sequence[CaseResult | FailedCase], cases: int | None, seconds: float
+) -> None:
     """A run ends, as far as it came."""
     errors = Counter(one.error.code for one in results if isinstance(one, FailedCase))
     facts = {
         "cases": cases,
         "analysed": len(results) - errors.total(),
         "failed": errors.total(),
-        "not_reached": cases - len(results),
+        "not_reached": None if cases is None else cases - len(results),
         "errors": dict(errors),
         "seconds": round(seconds, 3),
     }
     _log.info(
-        "run ends: %d analysed, %d failed, %d not reached",
+        "run ends: %d analysed, %d failed",
         facts["analysed"],
         facts["failed"],
-        facts["not_reached"],
         extra=_data("run-end", facts),
     )
 

@@ -1,15 +1,19 @@
 """A result read back from its JSON document, so that work that is done need not be done again.
 
-The inverse of `case_json` for analysed cases, without arrays: `case_json(read_case(document))` is
-the document.
+The inverse of `case_json`, without arrays: `case_json(read_case(document))` is the document.
 """
 
+import json
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, TypeVar
 
 from rcc_onnx.case_json import SCHEMA_VERSION, Json
+from rcc_onnx.case_names import same_everywhere
+from rcc_onnx.errors import RccOnnxError, SeveralSeriesError
 from rcc_onnx.findings import (
     CaseResult,
+    FailedCase,
     Fingerprint,
     KidneyFinding,
     LesionFinding,
@@ -28,7 +32,8 @@ from rcc_onnx.measures import (
     SideMeasures,
     SourceBox,
 )
-from rcc_onnx.providers import ProviderName, ProviderRecord
+from rcc_onnx.provenance import AskedOptions, CertifiedBy, WrittenFile
+from rcc_onnx.providers import Agreement, ProviderName, ProviderRecord
 from rcc_onnx.values import (
     SIDES,
     Centre,
@@ -54,6 +59,63 @@ def read_case(document: Json) -> CaseResult | None:
         return None
 
 
+def read_failed(document: Json) -> FailedCase | None:
+    """The same of a case that failed."""
+    if document.get("schema_version") != SCHEMA_VERSION or document.get("status") != "failed":
+        return None
+    try:
+        return FailedCase(
+            document["case"],
+            Profile(document["profile"]),
+            _error(document["error"]),
+            _maybe(lambda one: Fingerprint(**one), document.get("fingerprint")),
+        )
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError):
+        return None
+
+
+def read_results(out: Path) -> list[CaseResult | FailedCase]:
+    """Every result in a folder that this version reads, by name. Other files are passed over."""
+    found = [_read(path) for path in sorted(out.glob("*.json"))]
+    return [one for one in found if one is not None]
+
+
+def _read(path: Path) -> CaseResult | FailedCase | None:
+    try:
+        document = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return None
+    if not isinstance(document, dict):
+        return None
+    found = read_case(document) or read_failed(document)
+    # A file that was copied under another name is nobody's result.
+    same = found is not None and same_everywhere(path.name) == same_everywhere(f"{found.case}.json")
+    return found if same else None
+
+
+def _error(document: Json) -> RccOnnxError:
+    """An error of the same code and message, and of the same kind where one can be made of the
+    message alone."""
+    code, message = document["code"], document["message"]
+    error = _kinds().get(code, RccOnnxError)(message)
+    if isinstance(error, SeveralSeriesError):
+        error.series = tuple(_series(one) for one in document["series"])
+    if (error.code, str(error)) != (code, message):
+        error = RccOnnxError(message)
+        vars(error)["code"] = code
+    return error
+
+
+def _kinds() -> dict[str, type[RccOnnxError]]:
+    """Every kind of error by its code."""
+    found, waiting = {}, [RccOnnxError]
+    while waiting:
+        kind = waiting.pop()
+        found[kind.code] = kind
+        waiting += kind.__subclasses__()
+    return found
+
+
 def _case(document: Json) -> CaseResult:
     study, models, provider = document["study"], document["models"], document["provider"]
     measuring, sides = document["measuring"], document["sides"]
@@ -71,6 +133,7 @@ def _case(document: Json) -> CaseResult:
             stride=study["stride"],
             spacing_zyx_mm=_three(study["spacing_zyx_mm"]),
             left_out=tuple((one["file"], one["reason"]) for one in study["left_out"]),
+            images_sha256=study["images_sha256"],
         ),
         models=ModelsUsed(
             name=models["name"],
@@ -78,6 +141,7 @@ def _case(document: Json) -> CaseResult:
             network_sha256=models["sha256"],
             meant_for=tuple(models["meant_for"]),
             suitable=models["suitable"],
+            certified=CertifiedBy.from_json(models),
         ),
         provider=ProviderRecord(
             requested=ProviderName(provider["requested"]),
@@ -87,12 +151,16 @@ def _case(document: Json) -> CaseResult:
             runtime=provider["onnxruntime"],
             precision=Precision(provider["precision"]),
             forms=provider["forms"],
+            agreement=_maybe(lambda one: Agreement(**one), provider["agreement"]),
         ),
         timings_s=document["timings_s"],
         warnings=tuple(document["warnings"]),
         flags=_notes(document["flags"]),
         intake=None if intake is None else _intake(intake),
         options=MeasuringOptions(measuring["mask_cutoff"], measuring["borderline"]),
+        asked=_maybe(AskedOptions.from_json, document["options"]),
+        environment=document["environment"],
+        files=tuple(WrittenFile.from_json(one) for one in document["files"]),
         fingerprint=_maybe(lambda one: Fingerprint(**one), document["fingerprint"]),
         measures=_measures(sides) if measuring["placed"] else None,
     )

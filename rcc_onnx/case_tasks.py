@@ -17,11 +17,12 @@ from rcc_onnx.engine import Engine, Options
 from rcc_onnx.errors import CaseMemoryError, CaseProcessError
 from rcc_onnx.findings import CaseResult, FailedCase, Fingerprint
 from rcc_onnx.fingerprint import inputs_sha256, settings_sha256
-from rcc_onnx.isolation import Handler, Limits, TaskProcess, Tell, done_by_processes
+from rcc_onnx.isolation import Handler, Limits, TaskProcess, Tell
 from rcc_onnx.log_records import of_case
 from rcc_onnx.out_lock import remove_leavings_of
 from rcc_onnx.run_files import options_json
 from rcc_onnx.saving import Saving
+from rcc_onnx.task_pool import done_by_processes
 
 _log = logging.getLogger(__name__)
 
@@ -113,9 +114,7 @@ def do_case(engine: Engine, work: CaseWork, case: Case, tell: Tell) -> Ended:
         before = result_of_before(engine, case.name, fingerprint, work.out, work.saving)
         if before is not None:
             return Ended(before, kept=True)
-    result = analyse_case(engine, case, tell)
-    if isinstance(result, CaseResult):
-        result = replace(result, fingerprint=fingerprint)
+    result = replace(analyse_case(engine, case, tell), fingerprint=fingerprint)
     return Ended(write_result(engine, result, work.out, work.saving))
 
 

@@ -14,6 +14,8 @@ from typing import Annotated
 import typer
 
 from rcc_onnx._version import __version__
+from rcc_onnx.cli_completion import PROGRAM, answer_shells, completion
+from rcc_onnx.cli_doctor import doctor
 from rcc_onnx.cli_evaluate import evaluate
 from rcc_onnx.cli_infer import infer
 from rcc_onnx.cli_logs import set_up_logging, silence_warnings
@@ -24,6 +26,8 @@ from rcc_onnx.cli_settings import settings_command
 from rcc_onnx.cli_shared import console as _console
 from rcc_onnx.cli_shared import errors_end_here as _errors_end_here
 from rcc_onnx.cli_support import support_bundle
+from rcc_onnx.cli_verify import verify
+from rcc_onnx.cli_watch import watch
 from rcc_onnx.providers import ProviderName
 from rcc_onnx.schemas import SchemaName, schema_text
 from rcc_onnx.values import InputIs, Precision
@@ -32,12 +36,13 @@ DEMO_SEED = 9
 DEMO_MODELS = "phantom"
 
 app = typer.Typer(
-    name="rcc-onnx",
+    name=PROGRAM,
     help="Find kidneys and suspected renal lesions in contrast-enhanced abdominal CT. "
     "Research software, not for diagnosis.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,
 )
 app.add_typer(models_app, name="models")
 
@@ -49,7 +54,8 @@ def main() -> None:
         # A name that the terminal or log file has no letters for is no reason to lose a batch.
         sys.stdout.reconfigure(errors="backslashreplace")
     silence_warnings()
-    app()
+    answer_shells()
+    app(prog_name=PROGRAM)
 
 
 def _version(wanted: bool) -> None:
@@ -68,6 +74,7 @@ def _root(
 
 
 app.command()(infer)
+app.command()(watch)
 app.command("settings")(settings_command)
 app.command("support-bundle")(support_bundle)
 
@@ -110,10 +117,11 @@ def series_command(
 @app.command()
 def schema(
     name: Annotated[
-        SchemaName, typer.Argument(help="A case's JSON, or results.json of a whole run.")
+        SchemaName,
+        typer.Argument(help="A case's JSON, results.json of a whole run, or doctor --json."),
     ] = SchemaName.CASE,
 ) -> None:
-    """Print the JSON Schema of what `infer` writes.
+    """Print the JSON Schema of what `infer` writes, or `doctor` prints.
 
     Example: rcc-onnx schema results
     """
@@ -181,7 +189,9 @@ def bench(  # noqa: PLR0913, PLR0917  an option each
     models: Models = None,
     provider: Annotated[
         list[ProviderName] | None,
-        typer.Option(help="May be repeated. Default: those that auto would try."),
+        typer.Option(
+            metavar="PROVIDER", help="May be repeated. Default: those that auto would try."
+        ),
     ] = None,
     precision: Annotated[
         list[Precision] | None, typer.Option(help="May be repeated. Default: all.")
@@ -233,3 +243,6 @@ def bench(  # noqa: PLR0913, PLR0917  an option each
 
 
 app.command()(evaluate)
+app.command()(verify)
+app.command()(doctor)
+app.command()(completion)

@@ -71,8 +71,13 @@ def evaluate(  # noqa: PLR0913, PLR0917  an option each
 ) -> None:
     """Count how well results fit what is known of each kidney.
 
-    AUC, sensitivity, specificity and accuracy with 95 % intervals, by lesion size and over all
-    thresholds. Example: rcc-onnx evaluate results labels.csv
+    AUC, sensitivity, specificity and accuracy with 95 % intervals, by lesion
+    size and over all thresholds. Writes kidneys.csv, other tables, plots and
+    evaluation.json to OUT/evaluation.
+
+    Exit codes: 0 done, 1 some masks could not be compared, 2 not started.
+
+    Example: rcc-onnx evaluate results labels.csv
     """
     with errors_end_here():
         from rcc_onnx.evaluate.cohort import build_cohort  # noqa: PLC0415  heavy imports

@@ -25,9 +25,15 @@ def infer(
 ) -> None:
     """Analyse one study or a folder of studies.
 
-    Writes OUT/<case>.json and OUT/<case>_overview.png for every case, OUT/<case>_r.png / _l.png for
-    each side with a suspected lesion, and OUT/report.html, results.csv and results.json for all.
+    Writes OUT/<case>.json and OUT/<case>_overview.png for every case,
+    OUT/<case>_r.png and _l.png for each side with a suspected lesion, and
+    OUT/report.html, results.csv and results.json for all.
+
+    Exit codes: 0 all analysed, 1 at least one failed, 2 nothing was started.
+
     Example: rcc-onnx infer studies --out results
+
+    Example: rcc-onnx infer study.zip --save seg --save sr
     """
     with errors_end_here(), run_begins(context, options, study) as quiet:
         from rcc_onnx.batch import find_cases  # noqa: PLC0415  heavy imports only where used

@@ -81,8 +81,11 @@ def models_verify(
 ) -> None:
     """Check a bundle's hashes, its networks' shapes and operators, and run both once on the CPU.
 
-    Prints the SHA-256 that `models install --sha256` takes. Exit codes: 0 whole, 1 some of all are
-    not, 2 the named one is not. Example: rcc-onnx models verify models/published
+    Prints the SHA-256 that `models install --sha256` takes.
+
+    Exit codes: 0 whole, 1 some of all are not, 2 the named one is not.
+
+    Example: rcc-onnx models verify models/published
     """
     with errors_end_here():
         from rcc_onnx.bundles import BrokenBundle, find_bundle, installed_bundles  # noqa: PLC0415

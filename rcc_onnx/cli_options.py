@@ -36,8 +36,10 @@ Models = Annotated[
 Provider = Annotated[
     ProviderName,
     typer.Option(
-        help="What runs the networks. One that is named and cannot run is an error; auto says "
-        "which one it took and why."
+        # Written out by itself, the choice would be wider than a terminal.
+        metavar="PROVIDER",
+        help=f"What runs the networks: {', '.join(ProviderName)}. One that is named and "
+        "cannot run is an error; auto says which one it took and why.",
     ),
 ]
 Threads = Annotated[
@@ -52,6 +54,17 @@ Verbose = Annotated[
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for scripts instead of a table.")]
+
+
+Pseudonyms = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="CSV with the columns case,pseudonym: the names that results and messages use. "
+        "No name of a folder or file is told then.",
+    ),
+    InSettings("pseudonyms.csv"),
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -206,15 +219,48 @@ class InferOptions(RunOptions):
             help="Analyse again what is done already, unchanged, in OUT.",
         ),
     ] = False
-    pseudonyms: Annotated[
+    pseudonyms: Pseudonyms = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class WatchOptions(RunOptions):
+    """What only a watched folder can be told."""
+
+    workers: Annotated[
+        int, typer.Option(min=1, help="Processes that analyse studies side by side.")
+    ] = 1
+    interval: Annotated[
+        float, typer.Option(min=0.1, metavar="SECONDS", help="Between two looks at INBOX.")
+    ] = 5.0
+    stable_time: Annotated[
+        float,
+        typer.Option(
+            min=0,
+            metavar="SECONDS",
+            help="A study in which nothing has changed for so long has arrived.",
+        ),
+    ] = 60.0
+    once: Annotated[
+        bool,
+        typer.Option("--once/--no-once", help="Do what is there and has arrived, then end."),
+    ] = False
+    retry_failed: Annotated[
+        bool,
+        typer.Option("--retry-failed/--no-retry-failed", help="Try what failed before again."),
+    ] = False
+    move_done: Annotated[
         Path | None,
         typer.Option(
-            metavar="FILE",
-            help="CSV with the columns case,pseudonym: the names that results and messages use. "
-            "No name of a folder or file is told then.",
+            metavar="DIR", help="Where studies go that were analysed. Default: they stay in INBOX."
         ),
-        InSettings("pseudonyms.csv"),
+        InSettings("done"),
     ] = None
+    move_failed: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Where studies go that failed. Default: they stay."),
+        InSettings("failed"),
+    ] = None
+    pseudonyms: Pseudonyms = None
 
 
 def with_options(command: Callable[..., None]) -> Callable[..., None]:

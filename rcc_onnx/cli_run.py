@@ -97,12 +97,17 @@ def run(
 
     broken_off: RccOnnxError | None = None
     files = RunFiles(work.options, cases, work.out, work.saving)
-    with output_lock(work.out), _logged(work, cases, processes, files):
+    hidden = any(case.hide_names for case in cases)
+    with (
+        output_lock(work.out),
+        run_logged(work, len(cases), processes, hidden=hidden) as results,
+    ):
         remove_leavings(work.out)
         try:
             with CaseProgress(console(quiet=quiet), len(cases)) as progress, files:
                 for ended in _ended(work, cases, processes, limits, progress.listener):
                     files.add(ended.result)
+                    results.append(ended.result)
                     _say(progress, ended, files.results, len(cases), quiet)
         except RccOnnxError as error:
             if not files.results:
@@ -120,22 +125,28 @@ def run(
 
 
 @contextmanager
-def _logged(
-    work: "CaseWork", cases: "Sequence[Case]", processes: int, files: "RunFiles"
-) -> "Iterator[None]":
-    """The run's first and last line in the log."""
+def run_logged(
+    work: "CaseWork", cases: int | None, processes: int, *, hidden: bool
+) -> "Iterator[list[CaseResult | FailedCase]]":
+    """The first and the last line of a run in the log. Gives a list to put the results in.
+
+    Args:
+        work: what the cases have in common.
+        cases: how many there are; None: nobody knows.
+        processes: how many there are for them.
+        hidden: cases have pseudonyms.
+    """
     from rcc_onnx.case_log import log_run, log_run_end  # noqa: PLC0415  as above
     from rcc_onnx.run_files import options_json  # noqa: PLC0415
 
-    pseudonyms = any(case.hide_names for case in cases)
-    options = options_json(work.options, work.saving, pseudonyms=pseudonyms)
-    models = work.models and Path(work.models).name
-    log_run({"models": models, **options}, len(cases), processes)
+    options = options_json(work.options, work.saving, pseudonyms=hidden)
+    log_run({"models": work.models and Path(work.models).name, **options}, cases, processes)
     started = time.perf_counter()
+    results: list[CaseResult | FailedCase] = []
     try:
-        yield
+        yield results
     finally:
-        log_run_end(files.results, len(cases), time.perf_counter() - started)
+        log_run_end(results, cases, time.perf_counter() - started)
 
 
 def _ended(

@@ -23,7 +23,7 @@ def support_bundle(
 ) -> None:
     """Pack what helps to find a fault, without images and without anybody's name.
 
-    Example: rcc-onnx support-bundle results --to support.zip --log-file night.jsonl
+    Example: rcc-onnx support-bundle results --to support.zip
     """
     with errors_end_here():
         from rcc_onnx.support import write_bundle  # noqa: PLC0415  heavy imports only where used

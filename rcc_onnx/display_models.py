@@ -62,6 +62,7 @@ def bundle_table(bundle: Bundle) -> Table:
         ("purpose", manifest.purpose),
         ("may be used on", ", ".join(manifest.use_on)),
         ("licence", manifest.licence),
+        ("stored answers", "none" if manifest.answers is None else manifest.answers.sha256),
         ("kidney threshold", f"{manifest.thresholds.kidney:g}"),
         ("lesion threshold", f"{manifest.thresholds.lesion:g}"),
     ]
@@ -94,6 +95,7 @@ def verified_lines(
         f"{manifest.name} {manifest.version}: hashes, shapes, operators as the manifest says",
         f"both networks ran on {provider.ran} with onnxruntime {provider.runtime} ({forms})",
         parity,
+        _agreement_words(provider),
         f"SHA-256 as a zip file of `models export`: {sha256}",
         *_others_lines(others),
     )
@@ -132,6 +134,16 @@ def searched_line(folders: Sequence[Path]) -> str:
     # What is being replaced is looked for too, but is nothing that a user puts there.
     shown = [str(folder) for folder in folders if folder.name != REPLACED]
     return "looked for in: " + (", ".join(shown) or "no folder")
+
+
+def _agreement_words(provider: ProviderRecord) -> str:
+    found = provider.agreement
+    if found is None or not found.tested or found.largest_difference is None:
+        return "no stored answers: no machine can be compared with them"
+    return (
+        f"answers on this machine as the stored ones, within {found.largest_difference:.1e} "
+        f"(tolerance {found.tolerance or 0:g})"
+    )
 
 
 def _others_lines(names: Sequence[str]) -> tuple[str, ...]:

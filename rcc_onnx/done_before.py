@@ -9,7 +9,6 @@ from rcc_onnx.case_read import read_case
 from rcc_onnx.engine import Engine
 from rcc_onnx.errors import BundleError
 from rcc_onnx.findings import CaseResult, Fingerprint
-from rcc_onnx.manifest import NETWORK_NAMES
 from rcc_onnx.saving import Saving
 
 
@@ -38,11 +37,4 @@ def _models_are_the_same(engine: Engine, found: CaseResult) -> bool:
         manifest = engine.bundle_for(found.study.kind).manifest
     except BundleError:
         return False
-    used = found.models
-    if (used.name, used.version) != (manifest.name, manifest.version):
-        return False
-    for name in NETWORK_NAMES:
-        entry = manifest.networks[name]
-        if used.network_sha256.get(name) not in {entry.form(form).sha256 for form in entry.forms}:
-            return False
-    return True
+    return found.models.came_from(manifest)

@@ -12,11 +12,13 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TypeVar
 
+from rcc_onnx.agreed import held_to_answers
 from rcc_onnx.assessable import study_flags
 from rcc_onnx.bundles import Bundle, choose_bundle, find_bundle, search_folders
 from rcc_onnx.errors import OptionError, ThreadsError
 from rcc_onnx.findings import CaseResult, ModelsUsed, StudyFacts
 from rcc_onnx.intake import SeriesPolicy, SeriesWish, Study, check_wish, read_study
+from rcc_onnx.machine import environment
 from rcc_onnx.manifest import NETWORK_NAMES, StudyKind
 from rcc_onnx.measures import MeasuringOptions
 from rcc_onnx.measuring import mean_kidney_hu
@@ -24,6 +26,7 @@ from rcc_onnx.memory import Steady
 from rcc_onnx.networks import Networks
 from rcc_onnx.patient import measure_sides, place_in_patient
 from rcc_onnx.pipeline import analyse_study
+from rcc_onnx.provenance import AskedOptions, CertifiedBy
 from rcc_onnx.providers import ProviderName, ProviderRecord
 from rcc_onnx.sessions import open_networks
 from rcc_onnx.stopwatch import StageListener, Stopwatch
@@ -117,7 +120,7 @@ class Engine:
 
         Raises:
             BundleError: the bundle is missing or broken.
-            ProviderError: the provider cannot run here.
+            ProviderError: the provider cannot run here, or does not answer as the bundle's sources.
             PrecisionError: the bundle or the provider has no such precision.
             OptionError: an option has an impossible value.
         """
@@ -200,7 +203,7 @@ class Engine:
             profile=self.options.profile,
             thresholds=thresholds,
             sides=analysis.sides,
-            study=_study_facts(study, kind),
+            study=_study_facts(study, kind, analysis.images_sha256),
             models=models,
             provider=loaded.provider,
             timings_s=watch.seconds(),
@@ -208,6 +211,8 @@ class Engine:
             flags=study_flags(len(study.needed_slices), study.has_contrast, kidney_hu),
             intake=study.record,
             options=self.options.measuring,
+            asked=asked_options(self.options, pseudonyms=hide_names),
+            environment=environment(),
             measures=measures,
             network_images=analysis.images,
             patient_images=patient,
@@ -227,6 +232,27 @@ class Engine:
 Name = TypeVar("Name", bound=StrEnum)
 
 
+def asked_options(
+    options: Options, save: tuple[str, ...] = (), *, pseudonyms: bool = False
+) -> AskedOptions:
+    """Options as results name them."""
+    policy = options.wish.policy
+    return AskedOptions(
+        profile=str(options.profile),
+        provider=str(options.provider),
+        precision=str(options.precision),
+        threads=options.threads,
+        kidney_threshold=options.kidney_threshold,
+        lesion_threshold=options.lesion_threshold,
+        series=options.wish.series,
+        series_policy=None if policy is None else str(policy),
+        mask_cutoff=options.measuring.mask_cutoff,
+        borderline=options.measuring.borderline,
+        save=save,
+        pseudonyms=pseudonyms,
+    )
+
+
 def _named(kind: type[Name], name: str, called: str) -> Name:
     """The value that a name stands for; raises OptionError."""
     try:
@@ -241,7 +267,9 @@ def _case_name(path: Path) -> str:
 
 
 def _open(bundle: Bundle, options: Options) -> _Loaded:
-    networks = open_networks(bundle, options.provider, options.threads, options.precision)
+    networks = open_networks(
+        bundle, options.provider, options.threads, options.precision, held_to_answers(bundle)
+    )
     record = networks.record
     forms = ", ".join(f"{name} {form}" for name, form in record.forms.items())
     _log.info(
@@ -286,6 +314,7 @@ def _models_used(loaded: _Loaded, kind: StudyKind) -> ModelsUsed:
         network_sha256=hashes,
         meant_for=tuple(manifest.use_on),
         suitable=kind in manifest.use_on,
+        certified=CertifiedBy.of(manifest),
     )
 
 
@@ -298,7 +327,7 @@ def _warnings(models: ModelsUsed, kind: StudyKind) -> tuple[str, ...]:
     )
 
 
-def _study_facts(study: Study, kind: StudyKind) -> StudyFacts:
+def _study_facts(study: Study, kind: StudyKind, images_sha256: str | None) -> StudyFacts:
     return StudyFacts(
         kind=kind,
         files_found=study.files_found,
@@ -307,4 +336,5 @@ def _study_facts(study: Study, kind: StudyKind) -> StudyFacts:
         stride=study.stride,
         spacing_zyx_mm=study.spacing_zyx_mm,
         left_out=tuple((one.file_name, one.reason) for one in study.left_out),
+        images_sha256=images_sha256,
     )

@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 
 from rcc_onnx.errors import RccOnnxError
 from rcc_onnx.intake_record import IntakeRecord, Note
-from rcc_onnx.manifest import StudyKind
+from rcc_onnx.manifest import NETWORK_NAMES, Manifest, StudyKind
 from rcc_onnx.measures import MeasuringOptions, SideMeasures
 from rcc_onnx.placement import Placement
+from rcc_onnx.provenance import AskedOptions, CertifiedBy, WrittenFile
 from rcc_onnx.providers import ProviderRecord
 from rcc_onnx.source_masks import SourceMask
 from rcc_onnx.values import Centre, LesionBox, Outcome, Profile, Side, Thresholds
@@ -147,6 +148,7 @@ class ModelsUsed:
         network_sha256: hash of each network's file, by its name in the manifest.
         meant_for: kinds of study that the bundle may be used on.
         suitable: whether this study is of such a kind.
+        certified: None of a bundle that was made by hand.
     """
 
     name: str
@@ -154,6 +156,17 @@ class ModelsUsed:
     network_sha256: Mapping[str, str]
     meant_for: tuple[StudyKind, ...]
     suitable: bool
+    certified: CertifiedBy | None = None
+
+    def came_from(self, manifest: Manifest) -> bool:
+        """Whether a bundle with this manifest gave the answer, in whichever form ran."""
+        if (self.name, self.version) != (manifest.name, manifest.version):
+            return False
+        return all(
+            self.network_sha256.get(name) in {entry.form(form).sha256 for form in entry.forms}
+            for name in NETWORK_NAMES
+            for entry in (manifest.networks[name],)
+        )
 
 
 @dataclass(frozen=True)
@@ -163,6 +176,7 @@ class StudyFacts:
     Attributes:
         kind: patient, or one of this project's digital phantoms.
         left_out: file name and reason of each file that is not a slice of the study.
+        images_sha256: hash over the images that were analysed; None where nobody took it.
     """
 
     kind: StudyKind
@@ -172,6 +186,7 @@ class StudyFacts:
     stride: int
     spacing_zyx_mm: tuple[float, float, float]
     left_out: tuple[tuple[str, str], ...]
+    images_sha256: str | None = None
 
 
 @dataclass(frozen=True)
@@ -198,6 +213,10 @@ class CaseResult:
         intake: how the analysed slices were chosen.
         options: what the masks and measurements hang on.
         fingerprint: None where nobody asked for it, as when one study is analysed by hand.
+        asked: the options, as they were asked for; None of a result that no engine made.
+        environment: software and machine, as `machine.environment` gives it; None likewise.
+        files: of the case, in the order in which they were written, without the JSON; empty until
+            they are.
         measures: of each side, in the patient. None in the notebook profile, which knows no
             positions.
         network_images: arrays behind the findings. None once the case was written.
@@ -217,6 +236,9 @@ class CaseResult:
     intake: IntakeRecord | None = None
     options: MeasuringOptions = field(default_factory=MeasuringOptions)
     fingerprint: Fingerprint | None = None
+    asked: AskedOptions | None = None
+    environment: Mapping[str, Any] | None = None
+    files: tuple[WrittenFile, ...] = ()
     measures: Mapping[Side, SideMeasures] | None = None
     network_images: NetworkImages | None = field(default=None, repr=False, compare=False)
     patient_images: PatientImages | None = field(default=None, repr=False, compare=False)
@@ -232,8 +254,9 @@ class CaseResult:
 
 @dataclass(frozen=True)
 class FailedCase:
-    """One case that could not be analysed, and why."""
+    """One case that could not be analysed, and why. `fingerprint`: as of a `CaseResult`."""
 
     case: str
     profile: Profile
     error: RccOnnxError
+    fingerprint: Fingerprint | None = None

@@ -13,13 +13,11 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from collections.abc import Callable
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from multiprocessing.connection import wait as wait_for_any
 from multiprocessing.process import BaseProcess
-from queue import SimpleQueue
 from typing import Any, Generic, TypeVar
 
 from rcc_onnx.errors import CaseCrashedError, CaseMemoryError, CaseTimeoutError, RccOnnxError
@@ -37,8 +35,6 @@ START_S = 120.0
 """For a process to start and load what it needs, on a slow disk with a virus scanner."""
 STOP_S = 5.0
 """For an idle process to end by itself."""
-NEWS_S = 0.1
-"""How often stages are told."""
 _OUT_OF_MEMORY_SIGNAL = -9
 """Linux ends a process that takes the last memory by SIGKILL."""
 
@@ -87,14 +83,16 @@ class TaskProcess(Generic[Task, Result]):
             return
         # A forked process would share locks and threads that ONNX Runtime holds.
         context = multiprocessing.get_context("spawn")
-        self._pipe, theirs = context.Pipe()
-        self._process = context.Process(
+        pipe, theirs = context.Pipe()
+        process = context.Process(
             target=_serve,
             args=(theirs, self._make, self._limits, logging.getLogger().level),
             daemon=True,
         )
-        self._process.start()
+        process.start()
         theirs.close()
+        # From here on `close`, called by another thread, finds it.
+        self._process, self._pipe = process, pipe
         self._receive(time.monotonic() + START_S, lambda *_: None)
 
     def do(self, task: Task, tell: Tell) -> Result:
@@ -116,14 +114,16 @@ class TaskProcess(Generic[Task, Result]):
         return result
 
     def close(self) -> None:
-        """End the process, at once if a task is being done."""
-        if self._pipe is not None:
+        """End the process, at once if a task is being done. Any thread may call it; who waits for
+        the task is told that its process died."""
+        process, pipe, idle = self._process, self._pipe, self._idle
+        if pipe is not None and idle:
             # An idle one ends when its input does.
-            self._pipe.close()
             self._pipe = None
-        if self._process is not None:
-            self._process.join(STOP_S if self._idle else 0)
-            self._kill()
+            pipe.close()
+        if process is not None:
+            process.join(STOP_S if idle else 0)
+        self._kill()
 
     _idle = True
 
@@ -179,16 +179,16 @@ class TaskProcess(Generic[Task, Result]):
         )
 
     def _kill(self) -> None:
-        if self._process is not None:
-            self._process.kill()
-            self._process.join()
-            if self._process.exitcode != 0 and self._process.pid is not None:
-                self._tell_died(self._process.pid)
-            self._process = None
-        if self._pipe is not None:
-            self._pipe.close()
-            self._pipe = None
+        process, pipe = self._process, self._pipe
+        self._process = self._pipe = None
         self._idle = True
+        if process is not None:
+            process.kill()
+            process.join()
+            if process.exitcode != 0 and process.pid is not None:
+                self._tell_died(process.pid)
+        if pipe is not None:
+            pipe.close()
 
 
 def _serve(
@@ -282,44 +282,3 @@ def _limit_memory(limit: int | None) -> None:
     import resource  # noqa: PLC0415  there is none on Windows
 
     resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
-
-
-def done_by_processes(
-    tasks: Sequence[Task],
-    workers: Sequence[TaskProcess[Task, Result]],
-    tell: Callable[[Task, str, float], None],
-) -> Iterator[tuple[Task, Result | RccOnnxError]]:
-    """Each task with its result or what became of it, in the order in which they end.
-
-    `tell` is called in this thread. Where the caller stops early, tasks being done are dropped.
-    """
-    free: SimpleQueue[TaskProcess[Task, Result]] = SimpleQueue()
-    news: SimpleQueue[tuple[Task, str, float]] = SimpleQueue()
-    for worker in workers:
-        free.put(worker)
-
-    def one(task: Task) -> tuple[Task, Result | RccOnnxError]:
-        worker = free.get()
-        try:
-            return task, worker.do(task, lambda stage, done: news.put((task, stage, done)))
-        except RccOnnxError as error:
-            return task, error
-        finally:
-            free.put(worker)
-
-    waiting = list(reversed(tasks))
-    running: set[Future[tuple[Task, Result | RccOnnxError]]] = set()
-    with ThreadPoolExecutor(len(workers)) as threads:
-        try:
-            while waiting or running:
-                while waiting and len(running) < len(workers):
-                    running.add(threads.submit(one, waiting.pop()))
-                ended, running = wait(running, timeout=NEWS_S, return_when=FIRST_COMPLETED)
-                while not news.empty():
-                    tell(*news.get())
-                for future in ended:
-                    yield future.result()
-        finally:
-            # What is still being done ends with its process, so that the threads end too.
-            for worker in workers:
-                worker.close()

@@ -33,6 +33,10 @@ SCHEMA_VERSION = 1
 MANIFEST_FILE = "manifest.json"
 DOCUMENTS = ("MODEL_CARD.md", "LICENSE", "NOTICE")
 """Files for people that a bundle may have; nothing that runs depends on them."""
+ANSWERS_FILE = "answers.npz"
+"""What the source networks answered to a few inputs, in bundles that hold it."""
+NO_NETWORKS = (MANIFEST_FILE, ANSWERS_FILE, *DOCUMENTS)
+"""Names that no network's file can have."""
 
 NetworkName = Literal["kidney", "lesion"]
 NETWORK_NAMES: tuple[NetworkName, NetworkName] = ("kidney", "lesion")
@@ -192,8 +196,24 @@ class Provenance:
 
 
 @dataclass(frozen=True)
+class AnswersEntry:
+    """The file of stored answers (`rcc_onnx.answers`); `file` is always `ANSWERS_FILE`."""
+
+    file: str
+    sha256: str
+
+    def __post_init__(self) -> None:
+        if self.file != ANSWERS_FILE:
+            raise BundleManifestError(f"must be {ANSWERS_FILE!r}, not {show(self.file)}", "file")
+        check_hex(self.sha256, 64, "sha256")
+
+
+@dataclass(frozen=True)
 class Manifest:
-    """A valid manifest. `provenance` is None for a bundle made by hand: nothing is certified."""
+    """A valid manifest. `provenance` is None for a bundle made by hand: nothing is certified.
+
+    `answers` is None for a bundle that cannot be asked whether a machine answers rightly.
+    """
 
     name: str
     version: str
@@ -203,6 +223,7 @@ class Manifest:
     thresholds: Thresholds
     networks: ByNetwork[NetworkEntry]
     provenance: Provenance | None
+    answers: AnswersEntry | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not _NAME.fullmatch(self.name):
@@ -231,7 +252,7 @@ class Manifest:
         ]
         if len(set(files)) != len(files):
             raise BundleManifestError("two networks name the same file", "networks")
-        if taken := set(files) & {file.lower() for file in (MANIFEST_FILE, *DOCUMENTS)}:
+        if taken := set(files) & {file.lower() for file in NO_NETWORKS}:
             problem = f"{show(min(taken))} cannot be the name of a network"
             raise BundleManifestError(problem, "networks")
 
@@ -241,6 +262,7 @@ class Manifest:
         raw = any_object(load_json(text))
         # First of all: another version has other keys, and it is the version that is the matter.
         _check_schema_version(raw.get("schema_version", SCHEMA_VERSION))
+        raw = {"answers": None} | raw
         raw = object_with(raw, {"schema_version"} | {field.name for field in fields(Manifest)})
         with at("use_on"):
             use_on = any_list(raw["use_on"])
@@ -252,6 +274,10 @@ class Manifest:
         if raw["provenance"] is not None:
             with at("provenance"):
                 provenance = _provenance(raw["provenance"])
+        answers = None
+        if raw["answers"] is not None:
+            with at("answers"):
+                answers = AnswersEntry(**object_with(raw["answers"], {"file", "sha256"}))
         plain = {key: raw[key] for key in ("name", "version", "purpose", "licence")}
         return Manifest(
             **plain,
@@ -259,11 +285,14 @@ class Manifest:
             thresholds=thresholds,
             networks=networks,
             provenance=provenance,
+            answers=answers,
         )
 
     def to_json(self) -> str:
         """The file's text: keys in the schema's order, two spaces, a newline at the end."""
         raw = {"schema_version": SCHEMA_VERSION, **asdict(self)}
+        if self.answers is None:
+            del raw["answers"]
         for name in NETWORK_NAMES:
             entry = raw["networks"][name]
             raw["networks"][name] = {

@@ -33,12 +33,14 @@ class Analysis:
 
     Attributes:
         hu: float32 (depth, 160, 160), see `VolumeReading`; None of a volume given as such.
+        images_sha256: hash over the images that were read; None likewise.
     """
 
     sides: Mapping[Side, SideFinding]
     images: NetworkImages
     volume: NetworkVolume
     hu: NDArray[np.float32] | None = None
+    images_sha256: str | None = None
 
 
 def analyse_study(
@@ -54,7 +56,7 @@ def analyse_study(
     parts = _read_ahead(reading.parts(SLICES_A_CALL), watch)
     kidneys = _kidney_probability(reading.values, parts, networks, watch)
     analysis = _analyse_sides(reading.volume(), kidneys, networks, thresholds, watch)
-    return replace(analysis, hu=reading.hu)
+    return replace(analysis, hu=reading.hu, images_sha256=reading.images_sha256)
 
 
 def analyse_volume(

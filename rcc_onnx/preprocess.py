@@ -10,7 +10,7 @@ from rcc_onnx.errors import NotebookStopsError, SpacingRangeError
 from rcc_onnx.grid import AxisMap, axis_map, resized_length
 from rcc_onnx.hu_check import HuEvidence
 from rcc_onnx.hu_image import gathered
-from rcc_onnx.intake import Study, StudySlice
+from rcc_onnx.intake import ImagesHash, Seen, Study, StudySlice
 from rcc_onnx.values import GRID_SIZE, MIN_SLICES, Edge, NetworkVolume, Profile
 
 WINDOW_LOW_HU = -160
@@ -51,7 +51,7 @@ class VolumeReading:
         self._needed = study.needed_slices
         self._padding_before = max(MIN_SLICES - len(self._needed), 0) // 2
         self._evidence, self._beyond = HuEvidence(), set[Edge]()
-        self._is_read = False
+        self._images, self._is_read = ImagesHash(), False
         depth = max(len(self._needed), MIN_SLICES)
         self.values = np.zeros((depth, GRID_SIZE, GRID_SIZE), dtype=np.uint8)
         self.hu = np.full(self.values.shape, np.nan, dtype=np.float32)
@@ -82,16 +82,23 @@ class VolumeReading:
             self.values, self._padding_before, len(self._needed), frozenset(self._beyond)
         )
 
+    @property
+    def images_sha256(self) -> str:
+        """Hash over the images that were read, once `parts` has come to its end."""
+        if not self._is_read:
+            raise AssertionError("a volume that is not read to its end")
+        return self._images.hexdigest()
+
     def _read(self, place: int, one: StudySlice) -> None:
-        notebook = self._study.profile is Profile.NOTEBOOK
+        notebook, seen = self._study.profile is Profile.NOTEBOOK, self._images.add
         rows, columns = axis_maps(one, self._study.profile)
         shown = (place, rows.places, columns.places)
         body: Mask | None
         if notebook:
-            self.values[shown], body = _notebook_slice(one, rows, columns)
+            self.values[shown], body = _notebook_slice(one, rows, columns, seen)
         else:
             self.hu[shown], self.values[shown], body = _standard_slice(
-                one, rows, columns, self._evidence
+                one, rows, columns, self._evidence, seen
             )
         # Where the notebook's mask is made of values that are no HU, it shows no body.
         if body is not None and not (notebook and (one.slope, one.intercept) != (1, 0)):
@@ -132,11 +139,11 @@ def axis_maps(one: StudySlice, profile: Profile) -> tuple[AxisMap, AxisMap]:
 
 
 def _standard_slice(
-    one: StudySlice, rows: AxisMap, columns: AxisMap, evidence: HuEvidence
+    one: StudySlice, rows: AxisMap, columns: AxisMap, evidence: HuEvidence, seen: Seen
 ) -> tuple[NDArray[np.float64], NDArray[np.uint8], Mask | None]:
     """HU, and grey values with the body masked in HU. A slice without a body is blank, which is 0,
     whatever its HU."""
-    image = one.hounsfield()
+    image = one.hounsfield(seen)
     body = body_mask(image.above(FOREGROUND_ABOVE))
     evidence.add(image, body)
     # The few pixels that the grid shows are gathered first: same numbers, a tenth of the work.
@@ -149,10 +156,10 @@ def _standard_slice(
 
 
 def _notebook_slice(
-    one: StudySlice, rows: AxisMap, columns: AxisMap
+    one: StudySlice, rows: AxisMap, columns: AxisMap, seen: Seen
 ) -> tuple[NDArray[np.uint8], Mask]:
     """Body masked in stored values, whatever they mean in HU, as the notebook does."""
-    stored = one.stored_values()
+    stored = one.stored_values(seen)
     body = body_mask(stored > FOREGROUND_ABOVE)
     if body is None:
         raise NotebookStopsError(

@@ -32,6 +32,27 @@ class ProviderName(StrEnum):
 
 
 @dataclass(frozen=True)
+class Agreement:
+    """How networks answered the inputs that their bundle holds, beside the stored answers.
+
+    The differences are the larger ones of the two networks, rounded up to two digits.
+
+    Attributes:
+        tested: False: the bundle has no stored answers.
+        largest_difference: in probability; stored answers are rounded, by up to 8e-6 of it.
+        tolerance: of that; None where neither network is held to its probabilities.
+        largest_sum_difference: of a sum, relative to it or to the threshold, the larger of both.
+        sum_tolerance: of that; None where no network computes in fewer bits than float32.
+    """
+
+    tested: bool
+    largest_difference: float | None = None
+    tolerance: float | None = None
+    largest_sum_difference: float | None = None
+    sum_tolerance: float | None = None
+
+
+@dataclass(frozen=True)
 class ProviderRecord:
     """Which provider was asked for, which one ran, and why.
 
@@ -41,6 +62,7 @@ class ProviderRecord:
         runtime: version of onnxruntime.
         precision: what was asked for.
         forms: of each network, by its name, the form that ran: plain, or a variant of the bundle.
+        agreement: whether its answers are the right ones here; None where nobody looked.
     """
 
     requested: ProviderName
@@ -50,6 +72,7 @@ class ProviderRecord:
     runtime: str
     precision: Precision = Precision.FLOAT32
     forms: Mapping[str, Form] = field(default_factory=dict)
+    agreement: Agreement | None = None
 
 
 @dataclass(frozen=True)
@@ -63,6 +86,7 @@ class ProviderSpec:
         needs: what else must be on the machine, for messages.
         options: provider options; {threads} stands for the number of threads.
         half_options: what differs in them for networks in float16; None if it runs none.
+        always_half: computes in float16, or may, also where networks are in float32.
         before: providers that take the nodes this one cannot run, before the CPU does.
     """
 
@@ -72,6 +96,7 @@ class ProviderSpec:
     needs: str
     options: tuple[tuple[str, str], ...] = ()
     half_options: tuple[tuple[str, str], ...] | None = None
+    always_half: bool = False
     before: tuple[ProviderName, ...] = ()
 
     def options_for(self, threads: int, precision: Precision = Precision.FLOAT32) -> dict[str, str]:
@@ -127,6 +152,7 @@ SPECS: dict[ProviderName, ProviderSpec] = {
         # An NPU knows nothing wider.
         options=(("device_type", "NPU"), ("precision", "FP16")),
         half_options=(),
+        always_half=True,
     ),
     ProviderName.TENSORRT: ProviderSpec(
         "TensorrtExecutionProvider",
@@ -138,7 +164,7 @@ SPECS: dict[ProviderName, ProviderSpec] = {
         before=(ProviderName.CUDA,),
     ),
     ProviderName.COREML: ProviderSpec(
-        "CoreMLExecutionProvider", "onnxruntime", None, "macOS 12 or newer"
+        "CoreMLExecutionProvider", "onnxruntime", None, "macOS 12 or newer", always_half=True
     ),
 }
 

@@ -6,7 +6,7 @@ Messages count lines and cases and name neither: a case's own name is what must 
 import csv
 import re
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from rcc_onnx.case_names import MAX_NAME_BYTES, RUN_NAMES, same_everywhere
@@ -76,15 +76,25 @@ def pseudonyms_of(
             "archives without .zip"
         )
     chosen = tuple(pseudonyms[_own(name)] for name in names)
-    own = {same_everywhere(name) for name in names}
     for place, pseudonym in enumerate(chosen, start=1):
-        key = same_everywhere(pseudonym)
-        if key in own or any(len(one) >= GIVES_AWAY_FROM and one in key for one in own):
+        if gives_away(pseudonym, names):
             raise PseudonymUnsafeError(
                 f"{path}: the pseudonym of case number {place}, in the order of their folders' "
                 "names, is or holds a case's own name; choose one that says nothing"
             )
     return chosen
+
+
+def pseudonym_of(name: str, pseudonyms: Mapping[str, str]) -> str | None:
+    """The pseudonym of one case; None if it has none."""
+    return pseudonyms.get(_own(name))
+
+
+def gives_away(pseudonym: str, names: Iterable[str]) -> bool:
+    """Whether a pseudonym is, or holds, the own name of one of the cases."""
+    key = same_everywhere(pseudonym)
+    own = map(same_everywhere, names)
+    return any(one == key or (len(one) >= GIVES_AWAY_FROM and one in key) for one in own)
 
 
 def check_out(names: Sequence[str], out: Path) -> None:

@@ -7,7 +7,7 @@ with RunFiles(engine.options, cases, out) as run:
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -17,13 +17,15 @@ from typing import Any, Self
 from rcc_onnx.batch import Case
 from rcc_onnx.case_files import cannot_write, json_bytes, prepare_output, write_whole
 from rcc_onnx.case_json import case_json
-from rcc_onnx.engine import Options
+from rcc_onnx.engine import Options, asked_options
 from rcc_onnx.errors import OutputError, RccOnnxError
 from rcc_onnx.findings import CaseResult, FailedCase
 from rcc_onnx.html import REPORT_NAME, write_report
 from rcc_onnx.results_table import results_csv
 from rcc_onnx.run_json import Run, run_json
+from rcc_onnx.run_sums import write_sums
 from rcc_onnx.saving import Saving
+from rcc_onnx.sums import SUMS_NAME
 
 _log = logging.getLogger(__name__)
 
@@ -42,24 +44,43 @@ class RunOutput:
 
 
 class RunFiles:
-    """Takes the results of a run as they come and writes its files when it ends, however it ends.
+    """Takes the results of a run as they come and writes its files when it ends, however it ends,
+    and whenever asked.
 
     Those of an earlier run in the same folder are removed at the start, so that a run that is
     killed leaves no table that its cases do not fit.
+
+    Args:
+        options: of the engine.
+        cases: all of the run, in order. None: not known before, and in order of their names.
+        out: the folder of results.
+        saving: which files there are beside the JSON and the pictures.
+        pseudonyms: whether cases have other names than their folders; None: as the cases say.
     """
 
     def __init__(
-        self, options: Options, cases: Sequence[Case], out: Path, saving: Saving | None = None
+        self,
+        options: Options,
+        cases: Sequence[Case] | None,
+        out: Path,
+        saving: Saving | None = None,
+        *,
+        pseudonyms: bool | None = None,
     ) -> None:
-        self._cases = tuple(cases)
+        self._names = None if cases is None else [case.name for case in cases]
         self._out = out
-        self._options = options_json(
-            options, saving or Saving(), pseudonyms=any(one.hide_names for one in cases)
-        )
-        self._results: list[CaseResult | FailedCase] = []
+        if pseudonyms is None:
+            pseudonyms = any(case.hide_names for case in cases or ())
+        self._options = options_json(options, saving or Saving(), pseudonyms=pseudonyms)
+        self._results: dict[str, CaseResult | FailedCase] = {}
 
     def __enter__(self) -> Self:
         """Raises OutputError if files cannot be written there."""
+        self.start()
+        return self
+
+    def start(self) -> None:
+        """The run begins. Raises OutputError if files cannot be written there."""
         prepare_output(self._out)
         try:
             for output in RUN_OUTPUTS:
@@ -67,27 +88,47 @@ class RunFiles:
         except OSError as error:
             raise cannot_write(self._out, error) from error
         self._started = datetime.now(UTC)
-        return self
 
     def add(self, result: CaseResult | FailedCase) -> None:
-        """A case was reached, and its files are written."""
+        """A case was reached, and its files are written; its last result counts."""
         kept = result.without_images() if isinstance(result, CaseResult) else result
-        self._results.append(kept)
+        self._results[result.case] = kept
 
     @property
     def results(self) -> tuple[CaseResult | FailedCase, ...]:
-        """Of the cases that were reached, without arrays, in the order in which they were given:
-        several at once end in any order."""
-        places = {case.name: place for place, case in enumerate(self._cases)}
-        return tuple(sorted(self._results, key=lambda one: places[one.case]))
+        """Of the cases that were reached, without arrays, in order: several at once end in any."""
+        if self._names is None:
+            return tuple(self._results[name] for name in sorted(self._results))
+        return tuple(self._results[name] for name in self._names if name in self._results)
 
     @property
     def earlier_cases(self) -> int:
         """Results of earlier runs that lie in the folder, and that the run's files do not count."""
-        own = {f"{one.case}.json" for one in self._results}
+        own = {f"{name}.json" for name in self._results}
         own |= {output.name for output in RUN_OUTPUTS}
         others = (path for path in self._out.glob("*.json") if path.name not in own)
         return sum(_is_ours(path) for path in others)
+
+    def write(self, stopped_by: str | None = None) -> None:
+        """Write the files of the run as far as it has come.
+
+        Args:
+            stopped_by: None: by nothing; else `interrupted`, or the code of an error.
+
+        Raises:
+            OutputError: one cannot be written.
+        """
+        run = Run(
+            out=self._out,
+            options=self._options,
+            names=sorted(self._results) if self._names is None else self._names,
+            results=self.results,
+            started=self._started,
+            ended=datetime.now(UTC),
+            stopped_by=stopped_by,
+            earlier_cases=self.earlier_cases,
+        )
+        write_run(run)
 
     def __exit__(
         self,
@@ -96,18 +137,8 @@ class RunFiles:
         trace: TracebackType | None,
     ) -> None:
         """Raises OutputError if a file cannot be written, unless the run ended with an error."""
-        run = Run(
-            out=self._out,
-            options=self._options,
-            names=[case.name for case in self._cases],
-            results=self.results,
-            started=self._started,
-            ended=datetime.now(UTC),
-            stopped_by=_stopped_by(error),
-            earlier_cases=self.earlier_cases,
-        )
         try:
-            write_run(run)
+            self.write(_stopped_by(error))
         except OutputError as unwritten:
             if error is None:
                 raise
@@ -129,21 +160,7 @@ def write_run(run: Run) -> None:
 
 def options_json(options: Options, saving: Saving, *, pseudonyms: bool = False) -> dict[str, Any]:
     """What was asked for, as it stands in results.json; no path, which may hold a name."""
-    policy = options.wish.policy
-    return {
-        "profile": str(options.profile),
-        "provider": str(options.provider),
-        "precision": str(options.precision),
-        "threads": options.threads,
-        "kidney_threshold": options.kidney_threshold,
-        "lesion_threshold": options.lesion_threshold,
-        "series": options.wish.series,
-        "series_policy": None if policy is None else str(policy),
-        "mask_cutoff": options.measuring.mask_cutoff,
-        "borderline": options.measuring.borderline,
-        "save": [name for name, asked in asdict(saving).items() if asked],
-        "pseudonyms": pseudonyms,
-    }
+    return asked_options(options, saving.names, pseudonyms=pseudonyms).as_json()
 
 
 def _stopped_by(error: BaseException | None) -> str | None:
@@ -176,9 +193,14 @@ def _write_report(run: Run, to: Path) -> None:
     write_report(run.out, [one.case for one in run.results], len(run.names), to)
 
 
+def _write_sums(run: Run, to: Path) -> None:
+    write_sums(run.out, [one.name for one in RUN_OUTPUTS if one.name != SUMS_NAME], to)
+
+
 RUN_OUTPUTS: tuple[RunOutput, ...] = (
     RunOutput("results.csv", _write_csv),
     RunOutput(REPORT_NAME, _write_report),
     RunOutput("results.json", _write_json),
+    RunOutput(SUMS_NAME, _write_sums),
 )
-"""In the order in which they are written; results.json last, so that where it is, all are."""
+"""In the order in which they are written; the hashes of all others last."""

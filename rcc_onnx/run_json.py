@@ -11,7 +11,7 @@ from rcc_onnx._version import __version__
 from rcc_onnx.case_files import files_of_case
 from rcc_onnx.case_json import SCHEMA_VERSION, Json
 from rcc_onnx.findings import CaseResult, FailedCase
-from rcc_onnx.machine import machine, packages
+from rcc_onnx.machine import environment
 from rcc_onnx.measures import margin
 from rcc_onnx.notice import RESEARCH_ONLY
 from rcc_onnx.values import SIDES, Outcome, Side
@@ -58,7 +58,7 @@ def run_json(run: Run) -> Json:
         "seconds": round((run.ended - run.started).total_seconds(), 3),
         "stopped_by": run.stopped_by,
         "options": dict(run.options),
-        "environment": {**machine(), "packages": packages()},
+        "environment": environment(),
         "models": _distinct(_models(one) for one in analysed),
         "providers": _distinct(_provider(one) for one in analysed),
         "counts": _counts(run, analysed),

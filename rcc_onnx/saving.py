@@ -1,7 +1,7 @@
 """Which files of a case are written beside the JSON and the pictures."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from enum import StrEnum
 
 
@@ -36,6 +36,11 @@ class Saving:
         """What several `--save` come to."""
         asked = set(wishes)
         return cls(*(Save.ALL in asked or one in asked for one in Save if one is not Save.ALL))
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What was asked for, as `--save` names it."""
+        return tuple(name for name, asked in asdict(self).items() if asked)
 
     @property
     def anything(self) -> bool:

@@ -10,7 +10,7 @@ import io
 import logging
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from types import ModuleType
 from typing import Any
@@ -25,6 +25,7 @@ from rcc_onnx.errors import (
     NetworkOutputError,
     NetworkRunError,
     PrecisionError,
+    ProviderDisagreesError,
     ProviderError,
     ProviderNotLoadedError,
     RuntimeNotUsableError,
@@ -176,11 +177,16 @@ class OnnxNetworks:
         return lesion
 
 
+Test = Callable[[OnnxNetworks], OnnxNetworks]
+"""Gives back networks that it finds fit to be used; raises ProviderError for others."""
+
+
 def open_networks(
     bundle: Bundle,
     provider: ProviderName = ProviderName.AUTO,
     threads: int | None = None,
     precision: Precision = Precision.FLOAT32,
+    test: Test = lambda networks: networks,
 ) -> OnnxNetworks:
     """Read, check and load a bundle's networks, each in the form that suits the provider.
 
@@ -190,6 +196,7 @@ def open_networks(
             loads both networks.
         threads: of one network on the CPU; None means `default_threads()`.
         precision: int8 runs on the CPU only, where `auto` takes it; float16 on GPUs only.
+        test: a provider whose networks fail it is one that does not run: `auto` takes the next.
 
     Raises:
         BundleError: the bundle is broken.
@@ -217,16 +224,20 @@ def open_networks(
                 )
                 for name in NETWORK_NAMES
             )
+            said = why_passed_over(passed_over, runtime_version())
+            record = _record(provider, (kidney, lesion), said, threads)
+            record = replace(record, precision=precision, forms=forms)
+            networks = test(OnnxNetworks(kidney, lesion, record))
         except ProviderError as error:
             if provider is not ProviderName.AUTO or isinstance(error, RuntimeNotUsableError):
                 raise
             passed_over[candidate] = error
             continue
-        said = why_passed_over(passed_over, runtime_version())
-        record = _record(provider, (kidney, lesion), said, threads)
-        record = replace(record, precision=precision, forms=forms)
-        return OnnxNetworks(kidney, lesion, record)
+        _log.info("provider %s: %s", networks.record.ran, networks.record.reason)
+        return networks
     reasons = "; ".join(why_passed_over(passed_over, runtime_version()))
+    if any(isinstance(one, ProviderDisagreesError) for one in passed_over.values()):
+        raise ProviderDisagreesError(f"no provider gives the right answers here: {reasons}")
     if precision is Precision.FLOAT16:
         raise PrecisionError(
             f"float16 runs on GPUs only, and none loads here: {reasons}. Leave out --precision."
@@ -371,11 +382,9 @@ def _record(
         raise ProviderNotLoadedError(f"the networks run on different providers: {sorted(ran)}")
     (only,) = ran
     reason = f"{only} was asked for" if only is requested else f"took {only}"
-    record = ProviderRecord(
+    return ProviderRecord(
         requested, only, "; ".join((*passed_over, reason)), threads, runtime_version()
     )
-    _log.info("provider %s: %s", record.ran, record.reason)
-    return record
 
 
 def _checked_provider(provider: str) -> ProviderName:

@@ -1,7 +1,10 @@
 """Check that a bundle is whole and that its networks run."""
 
+from dataclasses import replace
+
 import numpy as np
 
+from rcc_onnx.agreement import agreement_of
 from rcc_onnx.bundles import Bundle
 from rcc_onnx.manifest import NETWORK_NAMES
 from rcc_onnx.networks import SLICE_SHAPE
@@ -13,11 +16,13 @@ from rcc_onnx.values import CROP_SHAPE_ZYX
 def verify_bundle(bundle: Bundle) -> ProviderRecord:
     """Check hashes, shapes and operators, and run both networks once on zeros, on the CPU.
 
-    So does every variant. Returns what ran the forms that the CPU takes by itself.
+    So does every variant. The forms that the CPU takes by itself are compared with the stored
+    answers. Returns what ran them.
 
     Raises:
         BundleError: a file is missing, changed, or not what the manifest says.
         NetworkError: a network cannot be loaded or answers nonsense.
+        ProviderDisagreesError: the answers are not the stored ones.
     """
     bundle.check()
     for name in NETWORK_NAMES:
@@ -26,4 +31,6 @@ def verify_bundle(bundle: Bundle) -> ProviderRecord:
         for form in entry.forms:
             network = open_network(name, bundle.read_network(name, form), entry.form(form))
             network.probability(np.zeros((1, *shape), np.float32))
-    return open_networks(bundle, ProviderName.CPU).record
+    networks = open_networks(bundle, ProviderName.CPU)
+    agreement = agreement_of(networks, networks.record, bundle.manifest, bundle.read_answers())
+    return replace(networks.record, agreement=agreement)

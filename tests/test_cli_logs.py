@@ -274,6 +274,28 @@ def test_the_log_of_a_night(infer: Infer, tmp_path: Path, workers: int) -> None:
     assert "done-before" in [line["data"].get("status") for line in lines(file) if "data" in line]
 
 
+def test_the_log_of_a_watcher(studies: Path, tiny_bundle: Path, tmp_path: Path) -> None:
+    file = tmp_path / "log.jsonl"
+    arguments = [studies, "--once", "--stable-time", 0, "--interval", 0.1, "-q"]
+    arguments += ["--out", tmp_path / "out", "--models", tiny_bundle, "--log-file", file]
+    result = CliRunner().invoke(app, ["watch", *map(str, arguments)])
+    assert result.exit_code == 1, result.output
+    events = [(one["data"]["event"], one["case"]) for one in lines(file) if "data" in one]
+    assert events[0] == ("run-start", None)
+    assert events[-1] == ("run-end", None)
+    assert sorted(one for one in events if one[1]) == [
+        ("case-end", "a"),
+        ("case-end", "b"),
+        ("case-start", "a"),
+        ("case-start", "b"),
+    ]
+    end = lines(file)[-1]["data"]
+    assert (end["analysed"], end["failed"], end["not_reached"]) == (1, 1, None)
+    assert any("watching" in one for one in messages(file))
+    assert "b: FAILED [no-dicom]" in result.output
+    assert "a: right" not in result.output
+
+
 def test_quiet_tells_errors_and_the_end(infer: Infer, tmp_path: Path) -> None:
     result = infer("-q")
     assert result.exit_code == 1

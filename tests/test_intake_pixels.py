@@ -88,7 +88,7 @@ def test_only_needed_slices_are_decoded(tmp_path, series, monkeypatch):
     read = pixels.read_hu
     monkeypatch.setattr(
         "rcc_onnx.intake.study.read_hu",
-        lambda header: decoded.append(header.file_name) or read(header),
+        lambda header, seen: decoded.append(header.file_name) or read(header, seen),
     )
     folder = write_series(tmp_path, series)
     study = read_study(folder, Profile.STANDARD)

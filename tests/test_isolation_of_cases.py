@@ -17,7 +17,8 @@ from rcc_onnx.errors import (
     RccOnnxError,
     SeveralSeriesError,
 )
-from rcc_onnx.isolation import Limits, TaskProcess, done_by_processes
+from rcc_onnx.isolation import Limits, TaskProcess
+from rcc_onnx.task_pool import done_by_processes
 from tests.isolated_tasks import make, refuse
 
 linux_only = pytest.mark.skipif(

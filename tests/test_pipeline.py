@@ -207,7 +207,9 @@ def test_slices_are_read_while_the_network_runs(tmp_path) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(
             "rcc_onnx.intake.study.read_hu",
-            lambda header: (header.file_name == "025.dcm" and decoded.set()) or read(header),
+            lambda header, seen: (
+                (header.file_name == "025.dcm" and decoded.set()) or read(header, seen)
+            ),
         )
         analyse_study(study, Waiting(), Thresholds(), Stopwatch())
 

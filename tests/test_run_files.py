@@ -180,6 +180,22 @@ def test_names_that_are_no_utf_8_are_written_all_the_same(tmp_path: Path) -> Non
     assert table[0]["case"] == "M\\udcfcller"
 
 
+def test_a_run_without_end_is_written_again_and_again(tmp_path: Path) -> None:
+    with RunFiles(OPTIONS, None, tmp_path, pseudonyms=True) as run:
+        do(run, tmp_path, case_result("b"), failed_case("c"))
+        run.write()
+        document, _ = read(tmp_path)
+        assert [one["case"] for one in document["cases"]] == ["b", "c"]
+        assert document["stopped_by"] is None
+        assert document["options"]["pseudonyms"] is True
+        # One that was done again counts once, with its last answer; names give the order.
+        do(run, tmp_path, case_result("c"), case_result("a"))
+    document, table = read(tmp_path)
+    assert [one["case"] for one in document["cases"]] == ["a", "b", "c"]
+    assert document["counts"]["cases"] == document["counts"]["analysed"] == 3
+    assert [row["case"] for row in table] == ["a", "a", "b", "b", "c", "c"]
+
+
 def test_what_a_run_writes() -> None:
-    assert [output.name for output in RUN_OUTPUTS][-1] == "results.json"
+    assert [output.name for output in RUN_OUTPUTS][-2:] == ["results.json", "SHA256SUMS"]
     assert {"results.csv", "results.json"} <= {output.name for output in RUN_OUTPUTS}

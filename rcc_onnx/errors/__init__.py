@@ -9,9 +9,11 @@ A room each for what is refused where; all are imported from here.
 
 from rcc_onnx.errors.base import *  # noqa: F403
 from rcc_onnx.errors.bundles import *  # noqa: F403
+from rcc_onnx.errors.checking import *  # noqa: F403
 from rcc_onnx.errors.evaluating import *  # noqa: F403
 from rcc_onnx.errors.intake import *  # noqa: F403
 from rcc_onnx.errors.logs import *  # noqa: F403
 from rcc_onnx.errors.networks import *  # noqa: F403
 from rcc_onnx.errors.running import *  # noqa: F403
 from rcc_onnx.errors.settings import *  # noqa: F403
+from rcc_onnx.errors.watching import *  # noqa: F403

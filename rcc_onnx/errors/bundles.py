@@ -44,6 +44,12 @@ class BundleHashError(BundleError):
     code = "bundle-hash"
 
 
+class BundleAnswersError(BundleError):
+    """The file of stored answers holds anything but a few inputs and what networks answered."""
+
+    code = "bundle-answers"
+
+
 class BundleNetworkError(BundleError):
     """A network's inputs, outputs or opset are not what the manifest says."""
 

@@ -41,6 +41,12 @@ class ProviderConflictError(ProviderError):
     code = "provider-conflict"
 
 
+class ProviderDisagreesError(ProviderError):
+    """The provider runs, but its answers are not the stored ones: nothing is analysed on it."""
+
+    code = "provider-disagrees"
+
+
 class ThreadsError(RccOnnxError, ValueError):
     """The number of threads is not a whole number of at least 1."""
 

@@ -18,6 +18,7 @@ from rcc_onnx.exports.nifti import (
     write_mask,
 )
 from rcc_onnx.exports.packages import check_saving
+from rcc_onnx.exports.sameness import same_but_for_times
 from rcc_onnx.exports.seg import write_seg
 from rcc_onnx.exports.sr import write_sr
 
@@ -28,6 +29,7 @@ __all__ = [
     "kidney_probability_name",
     "lesion_probability_name",
     "mask_name",
+    "same_but_for_times",
     "seg_name",
     "sr_name",
     "write_kidney_probability",

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rcc_onnx.bundle_files import (
+    answers_of_bytes,
     check_network_bytes,
     largest_file,
     manifest_of_bytes,
@@ -24,7 +25,8 @@ class Content:
     """A bundle whose networks are what its manifest says.
 
     Attributes:
-        files: name to bytes: the manifest, the networks, and those documents that are there.
+        files: name to bytes: the manifest, the networks, the stored answers if it has some, and
+            those documents that are there.
         others: names of what else the source holds.
     """
 
@@ -74,6 +76,10 @@ def read_content(source: Source) -> Content:
     for entry in network_entries(manifest):
         files[entry.file] = source.read(entry.file)
         check_network_bytes(files[entry.file], entry, source.label(entry.file))
+    if manifest.answers is not None:
+        file = manifest.answers.file
+        files[file] = source.read(file)
+        answers_of_bytes(files[file], manifest.answers, source.label(file))
     there = source.files()
     files |= {file: source.read(file) for file in DOCUMENTS if file in there}
     return Content(manifest, files, tuple(sorted(there - set(files))))

@@ -12,7 +12,9 @@ from rcc_onnx.intake.candidates import as_recorded, read_contents
 from rcc_onnx.intake.cases import StudyPlace, find_studies
 from rcc_onnx.intake.choosing import SeriesWish
 from rcc_onnx.intake.headers import SliceHeader
+from rcc_onnx.intake.images_hash import ImagesHash
 from rcc_onnx.intake.notebook import read_notebook_study
+from rcc_onnx.intake.pixels import Seen
 from rcc_onnx.intake.sources import LeftOut
 from rcc_onnx.intake.standard import read_standard_study
 from rcc_onnx.intake.study import Study, StudySlice
@@ -20,8 +22,10 @@ from rcc_onnx.intake_record import SeriesRow
 from rcc_onnx.values import InputIs, Profile, SeriesPolicy
 
 __all__ = [
+    "ImagesHash",
     "InputIs",
     "LeftOut",
+    "Seen",
     "SeriesPolicy",
     "SeriesWish",
     "SliceHeader",

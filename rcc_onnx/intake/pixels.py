@@ -1,6 +1,7 @@
 """The pixel values of one image: stored ones, and Hounsfield units."""
 
 import warnings
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, BinaryIO
 
@@ -30,6 +31,9 @@ from rcc_onnx.intake.headers import SliceHeader
 from rcc_onnx.intake.native import read_native
 from rcc_onnx.regions import fill_holes
 
+Seen = Callable[[SliceHeader, NDArray[Any]], object]
+"""Told the stored values of an image, as the file has them, when they are decoded."""
+
 LUT_NEGATIVE_FROM = 0x8000
 UNSUPPORTED = "does not support"
 """In the words of pydicom's decoders: as JPEG with 12 bits is not supported."""
@@ -37,8 +41,10 @@ TISSUE_ABOVE_HU = -300
 """Padding below this is air already. Above, the same value may also occur inside the patient."""
 
 
-def read_stored_values(header: SliceHeader) -> NDArray[Any]:
+def read_stored_values(header: SliceHeader, seen: Seen | None = None) -> NDArray[Any]:
     """Stored values before slope and intercept: integers, shape (rows, columns) of the file.
+
+    `seen` is told them too.
 
     Raises:
         TransferSyntaxError: nothing decodes this transfer syntax.
@@ -46,18 +52,24 @@ def read_stored_values(header: SliceHeader) -> NDArray[Any]:
         StoredBitsError: they do not fit the bits that the header names.
         PixelsError: no pixels, cut short, damaged, or another shape than the header says.
     """
-    return _read(header)[0]
+    stored = _read(header)[0]
+    if seen is not None:
+        seen(header, stored)
+    return stored
 
 
-def read_hu(header: SliceHeader) -> HuImage:
+def read_hu(header: SliceHeader, seen: Seen | None = None) -> HuImage:
     """HU of a header that passed the intake, as the file has them (not turned).
 
-    Slope and intercept, or the Modality LUT in their place; padding becomes air.
+    Slope and intercept, or the Modality LUT in their place; padding becomes air. `seen` is told the
+    stored values.
 
     Raises:
         PixelsError: as `read_stored_values` does.
     """
     stored, dataset = _read(header)
+    if seen is not None:
+        seen(header, stored)
     padded = _is_padding(header, stored)
     if header.modality_lut:
         try:

@@ -10,7 +10,7 @@ from pydicom.dataset import Dataset
 
 from rcc_onnx.hu_image import HuImage
 from rcc_onnx.intake.headers import SliceHeader
-from rcc_onnx.intake.pixels import read_dataset, read_hu, read_stored_values
+from rcc_onnx.intake.pixels import Seen, read_dataset, read_hu, read_stored_values
 from rcc_onnx.intake.sources import LeftOut
 from rcc_onnx.intake_record import IntakeRecord, Note
 from rcc_onnx.placement import AxisTurn
@@ -40,21 +40,21 @@ class StudySlice:
     slope: float
     intercept: float
 
-    def stored_values(self) -> NDArray[Any]:
-        """Stored values, turned; decoded anew at every call.
+    def stored_values(self, seen: Seen | None = None) -> NDArray[Any]:
+        """Stored values, turned; decoded anew at every call. `seen` is told them before that.
 
         Raises:
             PixelsError: they cannot be decoded.
         """
-        return np.ascontiguousarray(self.turn.apply(read_stored_values(self.header)))
+        return np.ascontiguousarray(self.turn.apply(read_stored_values(self.header, seen)))
 
-    def hounsfield(self) -> HuImage:
-        """HU, turned, with padding as air; decoded anew at every call.
+    def hounsfield(self, seen: Seen | None = None) -> HuImage:
+        """HU, turned, with padding as air; decoded anew at every call. `seen` as above.
 
         Raises:
             PixelsError: they cannot be decoded.
         """
-        image = read_hu(self.header)
+        image = read_hu(self.header, seen)
         return replace(
             image,
             stored=np.ascontiguousarray(self.turn.apply(image.stored)),

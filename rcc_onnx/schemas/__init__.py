@@ -1,14 +1,15 @@
-"""JSON Schemas (draft 2020-12) of what rcc-onnx writes: `case.json` and `results.json`."""
+"""JSON Schemas (draft 2020-12) of what rcc-onnx writes: cases, whole runs, reports of doctor."""
 
 from enum import StrEnum
 from importlib.resources import files
 
 
 class SchemaName(StrEnum):
-    """Which document: a case's, or a whole run's."""
+    """Which document: a case's, a whole run's, or doctor's."""
 
     CASE = "case"
     RESULTS = "results"
+    DOCTOR = "doctor"
 
 
 def schema_text(name: SchemaName | str) -> str:

@@ -5,13 +5,12 @@ import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from rcc_onnx._version import __version__
 from rcc_onnx.case_files import write_whole
+from rcc_onnx.doctor import doctor_report, report_json
 from rcc_onnx.errors import SupportBundleError, SupportBundleExistsError, SupportInputError
 from rcc_onnx.log_records import our_lines
 from rcc_onnx.machine import machine, packages
@@ -118,10 +117,7 @@ def _machine() -> Json:
 
 def _doctor_json() -> Any:
     """The doctor's report as it is."""
-    if find_spec("rcc_onnx.doctor") is None:
-        return {"missing": "this release has no `rcc-onnx doctor`"}
-    doctor = import_module("rcc_onnx.doctor")
-    return doctor.report_json(doctor.doctor_report(models=None, out=None))
+    return report_json(doctor_report())
 
 
 def _doctor() -> Any:

@@ -1,0 +1,26 @@
+"""The frozen program: `rcc-onnx`, and the modules of it that it starts as processes of their own.
+
+`bench` starts `PYTHON -m rcc_onnx.bench_worker`. Here the Python is this program, so it has to know
+that one way of being called. Nothing but modules of rcc_onnx can be run like this.
+"""
+
+import multiprocessing
+import runpy
+import sys
+
+
+def main() -> None:
+    # First of all: a worker process of `infer` is this program too, called with other arguments.
+    multiprocessing.freeze_support()
+    if len(sys.argv) > 2 and sys.argv[1] == "-m" and sys.argv[2].startswith("rcc_onnx."):
+        module = sys.argv[2]
+        sys.argv = [module, *sys.argv[3:]]
+        runpy.run_module(module, run_name="__main__", alter_sys=True)
+        return
+    from rcc_onnx.cli import main as command  # noqa: PLC0415  workers do without
+
+    command()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,91 @@
+"""The command `rcc-onnx doctor`."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from rcc_onnx.cli_logs import set_up_logging
+from rcc_onnx.cli_options import Json, Verbose
+from rcc_onnx.cli_shared import EXIT_SOME_FAILED, console, errors_end_here
+
+if TYPE_CHECKING:
+    from rcc_onnx.doctor import Report
+
+VERDICT_WIDTH = 11
+"""The longest verdict, `not there`, and two blanks."""
+
+
+def doctor(
+    models: Annotated[
+        str | None,
+        typer.Option(
+            "--models",
+            "-m",
+            metavar="NAME|DIR",
+            help="Look at this bundle only, by name or folder. Default: at all that are found.",
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", help="A folder that results are to go to: can it be written?"),
+    ] = None,
+    as_json: Json = False,
+    verbose: Verbose = 0,
+) -> None:
+    """Look at this machine: software, memory, bundles, whether answers are right, and what to mend.
+
+    Every provider runs the networks on inputs that the bundle holds, and is compared with the
+    answers that belong to them. Nothing is changed.
+
+    Exit code 0: no problem (warnings may be). 1: a problem. 2: it could not run.
+
+    Example: rcc-onnx doctor --out results
+    """
+    set_up_logging(verbose)
+    with errors_end_here():
+        from rich.markup import escape  # noqa: PLC0415  heavy imports only where used
+
+        from rcc_onnx.doctor import Verdict, doctor_report, report_json  # noqa: PLC0415
+
+        terminal = console()
+        if as_json:
+            report = doctor_report(models, out)
+            print(json.dumps(report_json(report), indent=2))
+        else:
+            with terminal.status("starting") as status:
+                report = doctor_report(
+                    models, out, lambda room: status.update(escape(f"looking at {room}"))
+                )
+            for line in _text(report):
+                terminal.print(line, markup=False)
+        if report.verdict is Verdict.PROBLEM:
+            raise typer.Exit(EXIT_SOME_FAILED)
+
+
+def _text(report: "Report") -> Iterator[str]:
+    """What a person reads: a block for each room, then the verdict on all of it."""
+    from rcc_onnx.doctor import Verdict  # noqa: PLC0415
+    from rcc_onnx.notice import RESEARCH_ONLY  # noqa: PLC0415
+
+    room = ""
+    for line in report.lines:
+        if line.room != room:
+            room = line.room
+            yield room
+        yield f"  {line.verdict:<{VERDICT_WIDTH}}{line.subject}: {line.said}"
+        if line.mend:
+            yield f"  {'':<{VERDICT_WIDTH}}-> {line.mend}"
+    counts = {
+        verdict: sum(line.verdict is verdict for line in report.lines)
+        for verdict in (Verdict.PROBLEM, Verdict.WARNING)
+    }
+    problems, warnings = (_count(number, str(verdict)) for verdict, number in counts.items())
+    yield f"Verdict: {report.verdict} ({problems}, {warnings})"
+    yield RESEARCH_ONLY
+
+
+def _count(number: int, word: str) -> str:
+    return f"{number or 'no'} {word}{'' if number == 1 else 's'}"

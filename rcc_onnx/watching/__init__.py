@@ -1,0 +1,1 @@
+"""Studies analysed as they arrive: `rcc-onnx watch` (docs/watch.md)."""

@@ -1,0 +1,20 @@
+"""Studies that arrive while the watcher is stopped and killed; see `tests/watch_arrivals.py`."""
+
+from pathlib import Path
+
+from tests.watch_arrivals import Options, watch_arrivals
+
+
+def test_500_studies_are_analysed_once_each(tmp_path: Path) -> None:
+    found = watch_arrivals(tmp_path, Options(studies=500, seed=5, spread_s=22, restarts=5))
+    assert found.contents >= 500
+
+
+def test_studies_that_are_moved_away_are_analysed_once_each(tmp_path: Path) -> None:
+    options = Options(studies=40, seed=6, spread_s=6, restarts=2, move=True, workers=2)
+    assert watch_arrivals(tmp_path, options).contents == 40
+
+
+def test_phantoms_are_analysed_once_each(tmp_path: Path, tiny_bundle: Path) -> None:
+    options = Options(studies=5, seed=7, spread_s=5, restarts=2, models=str(tiny_bundle))
+    assert watch_arrivals(tmp_path, options).contents >= 5
