@@ -208,7 +208,7 @@ def test_no_canary_reaches_anything(studies: Path, bundle: Path, tmp_path: Path)
     expected |= {"no DICOM": "no-dicom", "bad archive": "archive-unsafe-name"}
     assert outcomes(out) == expected | {"damaged": "missing-slices"}
     files = [one for one in out.rglob("*") if one.is_file()]
-    assert {one.suffix for one in files} == {".json", ".csv", ".png", ".html"}
+    assert {one.suffix for one in files} == {".json", ".csv", ".png", ".html", ""}
     assert_silent(done, out)
 
 

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from tests.tiny_networks import write_bundle
 from tests.watch_arrivals import Options, watch_arrivals
 
 
@@ -15,6 +16,7 @@ def test_studies_that_are_moved_away_are_analysed_once_each(tmp_path: Path) -> N
     assert watch_arrivals(tmp_path, options).contents == 40
 
 
-def test_phantoms_are_analysed_once_each(tmp_path: Path, tiny_bundle: Path) -> None:
-    options = Options(studies=5, seed=7, spread_s=5, restarts=2, models=str(tiny_bundle))
+def test_phantoms_are_analysed_once_each(tmp_path: Path) -> None:
+    models = str(write_bundle(tmp_path / "bundle"))
+    options = Options(studies=5, seed=7, spread_s=5, restarts=2, models=models)
     assert watch_arrivals(tmp_path, options).contents >= 5

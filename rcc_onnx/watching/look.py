@@ -14,8 +14,9 @@ from rcc_onnx.watching.names import Named, Names
 from rcc_onnx.watching.state import Record, State
 from rcc_onnx.watching.voice import Voice, counted
 
-FINISHED_S = 60.0
-"""Between two looks at a study that is done: late files are found that much later."""
+FINISHED_LOOKS = 12
+"""A study that is done is looked at every so many intervals: late files are found that much
+later."""
 FINISHED_BUDGET_S = 1.0
 """Of a round, for studies that are done: an inbox may hold years of them on a slow share."""
 
@@ -48,7 +49,7 @@ class Looks:
     Attributes:
         studies: those that are there and can be named, by key.
         arrived: those that have arrived and are to be taken up, by key, in order.
-        finished: tells what to do with a study that is as its record says.
+        interval_s: between two looks.
     """
 
     inbox: Inbox
@@ -56,6 +57,7 @@ class Looks:
     state: State
     arrivals: Arrivals
     voice: Voice
+    interval_s: float = 5.0
     clock: Callable[[], float] = time.monotonic
     studies: dict[str, Study] = field(default_factory=dict)
     arrived: dict[str, Arrived] = field(default_factory=dict)
@@ -245,7 +247,8 @@ class Looks:
         for looked_at, key in sorted(waiting):
             now = self.clock()
             too_late = now - begun > FINISHED_BUDGET_S
-            if stopped() or too_late or now - looked_at < FINISHED_S:
+            is_early = now - looked_at < FINISHED_LOOKS * self.interval_s
+            if stopped() or too_late or is_early:
                 return
             study, record = self.studies[key], self.state.records[key]
             self._finished_at[key] = now

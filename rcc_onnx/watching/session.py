@@ -115,7 +115,7 @@ def _run(  # noqa: PLR0913, PLR0917  what `watch` made
     stop: threading.Event,
     tell: Callable[[CaseResult | FailedCase], None],
 ) -> Watcher:
-    work, out = plan.work, plan.work.out
+    work, out, rules = plan.work, plan.work.out, plan.rules
     # Processes end first: what they were doing is dropped before everything is written.
     with contextlib.ExitStack() as last, contextlib.ExitStack() as processes:
         pool = processes.enter_context(_processes(plan))
@@ -131,8 +131,8 @@ def _run(  # noqa: PLR0913, PLR0917  what `watch` made
         output.begin()
         last.callback(_close, output, voice)
         _say_start(plan, voice, results)
-        looks = Looks(inbox, names, state, Arrivals(plan.rules.stable_s), voice)
-        watcher = Watcher(plan.rules, work, looks, output, pool, voice, stop, tell)
+        looks = Looks(inbox, names, state, Arrivals(rules.stable_s), voice, rules.interval_s)
+        watcher = Watcher(rules, work, looks, output, pool, voice, stop, tell)
         watcher.run()
         if watcher.in_hand:
             studies = counted(len(watcher.in_hand), "study", "studies")

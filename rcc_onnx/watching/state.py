@@ -82,9 +82,9 @@ class State:
 
     def forget_failures(self) -> None:
         """Have everything that failed tried again."""
-        for case, (_, failed) in list(self.results.items()):
-            if failed:
-                self.lose(case)
+        self._case_of = {
+            inputs: case for inputs, case in self._case_of.items() if not self.results[case][1]
+        }
         for key in [key for key, one in self.records.items() if one.failed]:
             self.forget(key)
 
