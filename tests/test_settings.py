@@ -2,6 +2,7 @@
 
 import inspect
 import re
+import sys
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
@@ -316,6 +317,14 @@ def test_a_file_among_the_studies_is_not_taken(
     # Named, it is meant.
     named = CliRunner().invoke(app, ["infer", ".", "--settings", FILE_NAME, "--out", "o"])
     assert "lies among" not in named.output
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a current folder cannot be removed there")
+def test_a_current_folder_that_was_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    assert "provider" in CliRunner().invoke(app, ["settings"]).output
 
 
 def test_a_folder_of_bundles_is_no_bundle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -138,9 +138,10 @@ def _places(home: Path | None) -> tuple[tuple[str, str], ...]:
         (Path(__file__).resolve().parent.parent, "<package>"),
         (sys.prefix, "<python>"),
         (tempfile.gettempdir(), "<temporary folder>"),
-        (Path.cwd(), "<current folder>"),
         (os.environ.get(MODELS_VARIABLE, ""), "<models folder>"),
     ]
+    with suppress(OSError):  # it was removed
+        found.append((Path.cwd(), "<current folder>"))
     with suppress(DataFolderError):
         found.append((data_folder() or "", "<data folder>"))
     if home is not None:
