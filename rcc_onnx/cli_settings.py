@@ -117,8 +117,15 @@ def _rank(context: typer.Context, name: str) -> int:
 
 
 def _take(context: typer.Context, command: str, named: Path | None) -> Taken:
-    files = find_files(named, Path.cwd())
+    files = find_files(named, _current_folder())
     return Taken(settings_of(command, _commands(context), files), files)
+
+
+def _current_folder() -> Path:
+    try:
+        return Path.cwd()
+    except OSError:  # it was removed
+        return Path()
 
 
 def _commands(context: typer.Context) -> dict[str, tuple[Known, ...]]:
