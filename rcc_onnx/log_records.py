@@ -15,6 +15,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, cast
 
+from rcc_onnx.shown import shown
+
 QUOTING = ("pydicom", "highdicom")
 """Libraries whose messages may hold a header's values."""
 PACKAGE = "rcc_onnx"
@@ -67,7 +69,7 @@ class PlainFormatter(logging.Formatter):
     """A line of text, and our lines of an exception, never its message."""
 
     def format(self, record: logging.LogRecord) -> str:
-        text = f"{record.levelname} {record.name}: {message_of(record)}"
+        text = f"{record.levelname} {record.name}: {shown(message_of(record))}"
         raised = getattr(record, "raised", None)
         if raised is None:
             return text
@@ -110,9 +112,9 @@ def sentence_of(record: logging.LogRecord) -> str | None:
         return None
     values = record.args if isinstance(record.args, tuple) else ()
     told = (int, float, Ours, Enum)
-    shown = tuple(one if isinstance(one, told) else "<...>" for one in values)
+    known = tuple(one if isinstance(one, told) else "<...>" for one in values)
     try:
-        return record.msg % shown if shown else record.msg
+        return record.msg % known if known else record.msg
     except (TypeError, ValueError):
         return record.msg
 

@@ -89,6 +89,11 @@ def test_a_line_of_json() -> None:
     }
 
 
+def test_a_name_gives_the_terminal_no_orders() -> None:
+    line = PlainFormatter().format(record("reading %s", "\x1b[31mx\ny"))
+    assert line == "INFO rcc_onnx.x: reading \\x1b[31mx\\ny"
+
+
 def test_the_case_is_that_of_the_block() -> None:
     assert record("a").case is None  # type: ignore[attr-defined]
     with of_case("outer"):
