@@ -1,6 +1,7 @@
 """Many cases, one after another; a bad one does not stop the others."""
 
 import logging
+import os
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -65,6 +66,7 @@ def find_cases(
     Raises:
         InputFolderError: there is no such folder, nothing in it could be a case, or a name cannot
             be that of result files.
+        OutputError: `out` is the folder of a study.
         AmbiguousInputError: it may be one study or several.
         PseudonymsError: the file of pseudonyms cannot be used, or does not name every case.
     """
@@ -73,6 +75,7 @@ def find_cases(
     cases = tuple(Case(name, path) for name, path in find_studies(folder, out, input_is))
     for case in cases:
         check_case_name(case.name, folder)
+    _see_that_results_do_not_mix(cases, out)
     return cases
 
 
@@ -92,9 +95,19 @@ def _pseudonymous(
     chosen = pseudonyms_of(names, pseudonyms, file)
     if out is not None:
         check_out(names, out)
-    return tuple(
+    chosen_cases = tuple(
         Case(name, place.path, hide_names=True) for name, place in zip(chosen, places, strict=True)
     )
+    _see_that_results_do_not_mix(chosen_cases, out)
+    return chosen_cases
+
+
+def _see_that_results_do_not_mix(cases: Sequence[Case], out: Path | None) -> None:
+    """Raise OutputError if `out` is a study's own folder, of which its results would be a part."""
+    if out is not None and any(
+        os.path.realpath(out) == os.path.realpath(case.folder) for case in cases
+    ):
+        raise OutputError(f"{out} is the folder of a study; choose another --out")
 
 
 def analyse_cases(

@@ -16,7 +16,7 @@ from rcc_onnx.errors import CaseMemoryError, CaseProcessError
 from rcc_onnx.findings import CaseResult, FailedCase, Fingerprint
 from rcc_onnx.fingerprint import inputs_sha256, settings_sha256
 from rcc_onnx.isolation import Handler, Limits, TaskProcess, Tell
-from rcc_onnx.out_lock import remove_leavings_of
+from rcc_onnx.out_lock import is_held, remove_leavings_of, vanished
 from rcc_onnx.run_files import options_json
 from rcc_onnx.saving import Saving
 from rcc_onnx.task_pool import done_by_processes
@@ -101,7 +101,7 @@ def do_case(engine: Engine, work: CaseWork, case: Case, tell: Tell) -> Ended:
     Raises:
         ProviderError, OutputError: no other case could be done either.
     """
-    fingerprint = None
+    fingerprint, is_locked = None, is_held(work.out)
     try:
         fingerprint = Fingerprint(inputs_sha256(case.folder), work.settings_sha256)
     except OSError as error:
@@ -112,6 +112,8 @@ def do_case(engine: Engine, work: CaseWork, case: Case, tell: Tell) -> Ended:
         if before is not None:
             return Ended(before, kept=True)
     result = replace(analyse_case(engine, case, tell), fingerprint=fingerprint)
+    if is_locked and not is_held(work.out):
+        raise vanished(work.out)
     return Ended(write_result(engine, result, work.out, work.saving))
 
 

@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from rcc_onnx.batch import Case
+from rcc_onnx.shown import shown
 
 STAGE_SPANS: Mapping[str, tuple[float, float]] = {
     "reading_headers": (0.0, 0.05),
@@ -56,7 +57,7 @@ class CaseProgress:
         self._parts[case.name] = start + (end - start) * done
         self._bar.update(
             self._task,
-            description=f"{case.name}: {stage.replace('_', ' ')}",
+            description=f"{shown(case.name)}: {stage.replace('_', ' ')}",
             completed=sum(self._parts.values()),
         )
 

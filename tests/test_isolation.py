@@ -101,10 +101,10 @@ def test_the_wheel_holds_what_it_must(installed: Path) -> None:
     assert "rcc_onnx/py.typed" in files
     templates = (ROOT / "rcc_onnx" / "html" / "templates").iterdir()
     assert {f"rcc_onnx/html/templates/{path.name}" for path in templates} <= files
-    assert {f"rcc_onnx/schemas/{name}.json" for name in ("case", "results")} <= files
+    assert {f"rcc_onnx/schemas/{name}.json" for name in ("case", "results", "doctor")} <= files
     assert {
         f"rcc_onnx/models/phantom/{name}"
-        for name in ("manifest.json", "kidney.onnx", "lesion.onnx", "MODEL_CARD.md")
+        for name in ("manifest.json", "kidney.onnx", "lesion.onnx", "answers.npz", "MODEL_CARD.md")
     } <= files
     tops = {path.split("/")[0] for path in files}
     assert {top for top in tops if not top.endswith(".dist-info")} == {"rcc_onnx"}

@@ -3,13 +3,15 @@
     python -m tests.watch_counting LOG MODELS INBOX --out OUT ...
 
 MODELS is a bundle, or `none`: then nothing is computed, and each study has the same made-up
-result.
+result, after an hour if there is a file
+`slow` in it, or fails if there is a file `bad`.
 """
 
 import hashlib
 import json
 import os
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,7 @@ from rcc_onnx import cli_watch
 from rcc_onnx.case_tasks import CaseWork
 from rcc_onnx.cli import main
 from rcc_onnx.engine import Engine
+from rcc_onnx.errors import NoDicomError
 from rcc_onnx.findings import CaseResult
 from rcc_onnx.fingerprint import inputs_sha256
 from tests.results import case_result
@@ -42,6 +45,10 @@ class CountingEngine:
             file.write(json.dumps(line) + "\n")
         if self.engine is not None:
             return self.engine.analyse(path, case, *more, **options)
+        if (path / "slow").exists():
+            time.sleep(3600)
+        if (path / "bad").exists():
+            raise NoDicomError("no DICOM file in it")
         return case_result(case)
 
 

@@ -114,18 +114,20 @@ class Watcher:
         self._hashes: dict[str, tuple[str, str]] = {}
         self._immovable: dict[str, str] = {}
         self._inbox, self._out, self._engine = Trouble(), Trouble(), Trouble()
-        self._begun = self._busy_at = clock()
-        self._next_look = self._begun
-        self._looked_at = float("-inf")
+        self._busy_at = self._next_look = clock()
+        self._first_look: float | None = None
+        """When it had ended."""
+        self._looked_at = 0.0
         self._resting = False
         self.session: list[CaseResult | FailedCase] = []
 
     @property
     def is_done(self) -> bool:
         """Whether `once` has come to its end: what was there and has arrived is done."""
-        looked = self._looked_at >= self._begun and self._looks.all_looked_at
-        waited = self._looked_at >= self._begun + self._rules.stable_s
-        return looked and self._is_idle and (waited or not self._looks.arrivals.names)
+        if self._first_look is None or not (self._looks.all_looked_at and self._is_idle):
+            return False
+        waited = self._looked_at >= self._first_look + self._rules.stable_s
+        return waited or not self._looks.arrivals.names
 
     @property
     def in_hand(self) -> tuple[str, ...]:
@@ -179,6 +181,8 @@ class Watcher:
                 self._move(study)
         self._hashes = {key: one for key, one in self._hashes.items() if key in self._looks.studies}
         ended = self._clock()
+        if self._first_look is None:
+            self._first_look = ended
         self._looked_at = begun
         self._next_look = ended + max(self._rules.interval_s, LOOK_SHARE * (ended - begun))
 
