@@ -185,7 +185,7 @@ def _check(parameter: Any, context: typer.Context, value: Any) -> None:
 def settings_command(
     context: typer.Context,
     command: Annotated[
-        str, typer.Argument(metavar="[COMMAND]", help="Whose options to show.")
+        str, typer.Argument(metavar="COMMAND", help="Whose options to show.")
     ] = "infer",
     file: Annotated[
         Path | None,
