@@ -99,3 +99,38 @@ def test_ctrl_c_at_any_moment(
         assert not list(out.rglob(".rcc-onnx*"))
     code, _ = infer((night_studies, out), night_bundle)
     assert (code, contents(out)) == (0, expected)
+
+
+@pytest.mark.skipif(
+    not Path("/dev/full").exists(), reason="NOT TESTED HERE: no device that is full"
+)
+@pytest.mark.parametrize("ear", ["full", "closed"])
+def test_nobody_listens(
+    ear: str, night_studies: Path, night_bundle: Path, tmp_path: Path, expected: dict[str, bytes]
+) -> None:
+    words = ["infer", night_studies, "--out", tmp_path / "out", "--models", night_bundle]
+    with Path("/dev/full").open("wb") as full:
+        process = subprocess.Popen(
+            [
+                sys.executable,
+                "-m",
+                "rcc_onnx",
+                *map(str, words),
+                "--threads",
+                "1",
+                "--workers",
+                "0",
+            ],
+            stdout=full if ear == "full" else subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        )
+    if process.stdout is not None:
+        process.stdout.close()
+    assert process.stderr is not None
+    said = process.stderr.read().decode()
+    process.stderr.close()
+    assert process.wait() == 0, said
+    assert "nothing can be shown any more" in said
+    assert "Traceback" not in said
+    assert contents(tmp_path / "out") == expected

@@ -46,6 +46,9 @@ ELSEWHERE = {
     "OUT is removed, or its drive goes away": "tests/nights/test_night_disk.py::test_a_folder_that",
     "The clock is set back": "tests/nights/test_night_clock.py::test_a_clock_that_is_set_back",
     "Files have dates in the future": "tests/nights/test_night_clock.py::test_dates_in_the_future",
+    "Nobody hears what a run says any more: a closed pipe, a full disk under its log": (
+        "tests/nights/test_night_ctrl_c.py::test_nobody_listens"
+    ),
     "Ctrl-C": "tests/nights/test_night_ctrl_c.py::test_ctrl_c_at_any_moment",
     "A decoder crashes, or a case never ends": "tests/test_case_tasks.py::test_what_never_ends",
     "The run is killed, with all processes or without": "tests/test_kill_runs.py::test_killed_runs",
