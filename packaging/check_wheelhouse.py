@@ -35,7 +35,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="rcc-onnx-offline-") as scratch:
         home = Path(scratch, "home")
         home.mkdir()
-        environ = {"HOME": str(home), "PATH": os.environ["PATH"]}
+        data = str(Path(scratch, "data"))
+        environ = {"HOME": str(home), "PATH": os.environ["PATH"], "RCC_ONNX_HOME": data}
         # pip's settings on this machine name places that others have not; what pip or a compiler
         # that it asks for its version keeps at home is none of ours.
         of_pip = {**environ, "HOME": scratch, "PIP_CONFIG_FILE": os.devnull}

@@ -19,7 +19,7 @@ from rcc_onnx.kidneys import split_sides
 from rcc_onnx.manifest import NETWORK_NAMES, Manifest, NetworkName
 from rcc_onnx.networks import Networks
 from rcc_onnx.preprocess import network_input
-from rcc_onnx.providers import SPECS, Agreement, ProviderRecord
+from rcc_onnx.providers import SPECS, Agreement, ProviderName, ProviderRecord
 
 _log = logging.getLogger(__name__)
 
@@ -73,7 +73,7 @@ def agreement_of(
     except NetworkError as error:
         raise ProviderDisagreesError(
             f"{record.ran} cannot answer the stored inputs of the bundle {manifest.name} ({error})",
-            _ADVICE,
+            _advice(record.ran),
         ) from error
     pairs: dict[NetworkName, list[tuple[NDArray[np.float32], NDArray[np.float32]]]] = {
         # A side at a time, as the pipeline decides.
@@ -89,10 +89,16 @@ def agreement_of(
     return _together(found)
 
 
-_ADVICE = (
-    "Its results would not be those that the bundle was certified for. Take another --provider, "
-    "such as cpu; update the driver or the package; `rcc-onnx doctor` tries each provider"
-)
+def _advice(ran: ProviderName) -> str:
+    """What to do about a provider that disagrees."""
+    if ran is ProviderName.CPU:
+        mend = "Install onnxruntime again, and get the bundle again; if both are whole, report this"
+    else:
+        mend = "Take --provider cpu, or update the driver or the package"
+    return (
+        "Its results would not be those that the bundle was certified for. "
+        f"{mend}; `rcc-onnx doctor` tries each provider"
+    )
 
 
 def _rule(name: NetworkName, record: ProviderRecord, manifest: Manifest) -> _Rule:
@@ -101,7 +107,8 @@ def _rule(name: NetworkName, record: ProviderRecord, manifest: Manifest) -> _Rul
     form = record.forms.get(name, "plain")
     if form in {"int8", "float16"}:
         measured = manifest.networks[name].variants[form].agreement.largest_sum_difference
-        return _Rule(tolerance, max(MEASURED_TIMES * measured, LEAST_SUM_TOLERANCE))
+        share = max(_rounded_up(MEASURED_TIMES * measured), LEAST_SUM_TOLERANCE)
+        return _Rule(tolerance, share)
     return _Rule(tolerance, HALF_SUM_TOLERANCE if SPECS[record.ran].always_half else None)
 
 
@@ -120,20 +127,20 @@ def _compare(
     if any((a > threshold) != (b > threshold) for a, b in sums):
         raise ProviderDisagreesError(
             f"{what} network: a sum of the stored answers is on the other side of {threshold:g}",
-            _ADVICE,
+            _advice(record.ran),
         )
     # Both are written so that what is no number fails too.
     if rule.sum_share is None and not largest <= rule.tolerance:
         raise ProviderDisagreesError(
             f"{what} network: probabilities differ by up to {largest:.2g} on the stored inputs, "
             f"and by {rule.tolerance:g} they may",
-            _ADVICE,
+            _advice(record.ran),
         )
     if rule.sum_share is not None and not share <= rule.sum_share:
         raise ProviderDisagreesError(
             f"{what} network: a sum of the stored answers differs by {share:.1%}, and by "
             f"{rule.sum_share:.1%} it may",
-            _ADVICE,
+            _advice(record.ran),
         )
     return Agreement(
         tested=True,

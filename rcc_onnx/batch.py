@@ -1,7 +1,7 @@
 """Many cases, one after another; a bad one does not stop the others."""
 
 import logging
-import traceback
+import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,6 +21,7 @@ from rcc_onnx.exports import check_saving
 from rcc_onnx.findings import CaseResult, FailedCase
 from rcc_onnx.intake import InputIs, StudyPlace, find_studies
 from rcc_onnx.isolation import out_of_memory
+from rcc_onnx.log_records import where_raised
 from rcc_onnx.pseudonyms import check_out, pseudonyms_of, read_pseudonyms
 from rcc_onnx.saving import Saving
 from rcc_onnx.stopwatch import StageListener
@@ -65,6 +66,7 @@ def find_cases(
     Raises:
         InputFolderError: there is no such folder, nothing in it could be a case, or a name cannot
             be that of result files.
+        OutputError: `out` is the folder of a study.
         AmbiguousInputError: it may be one study or several.
         PseudonymsError: the file of pseudonyms cannot be used, or does not name every case.
     """
@@ -73,6 +75,7 @@ def find_cases(
     cases = tuple(Case(name, path) for name, path in find_studies(folder, out, input_is))
     for case in cases:
         check_case_name(case.name, folder)
+    _see_that_results_do_not_mix(cases, out)
     return cases
 
 
@@ -92,9 +95,19 @@ def _pseudonymous(
     chosen = pseudonyms_of(names, pseudonyms, file)
     if out is not None:
         check_out(names, out)
-    return tuple(
+    chosen_cases = tuple(
         Case(name, place.path, hide_names=True) for name, place in zip(chosen, places, strict=True)
     )
+    _see_that_results_do_not_mix(chosen_cases, out)
+    return chosen_cases
+
+
+def _see_that_results_do_not_mix(cases: Sequence[Case], out: Path | None) -> None:
+    """Raise OutputError if `out` is a study's own folder, of which its results would be a part."""
+    if out is not None and any(
+        os.path.realpath(out) == os.path.realpath(case.folder) for case in cases
+    ):
+        raise OutputError(f"{out} is the folder of a study; choose another --out")
 
 
 def analyse_cases(
@@ -168,8 +181,7 @@ def _failed(engine: Engine, case: str, error: Exception, doing: str) -> FailedCa
         return FailedCase(case, engine.options.profile, out_of_memory())
     # A defect of ours or of a library: this case is lost, the night's other cases are not.
     # Not its message, which may quote a patient's data: where it happened is what helps.
-    where = "".join(traceback.format_tb(error.__traceback__))
-    _log.error("case %s: unexpected error %s\n%s", case, type(error).__name__, where)
+    _log.error("case %s: unexpected error %s at %s", case, *where_raised(error))
     unexpected = UnexpectedError(
         f"{type(error).__name__} while {doing}; this is a defect, please report it with the output "
         "of the same command and -v"

@@ -1,6 +1,8 @@
 """Which names cases may have: files are made of them, beside those of the whole run."""
 
 import os
+import re
+import sys
 import unicodedata
 from pathlib import Path
 
@@ -8,6 +10,7 @@ from rcc_onnx.errors import InputFolderError, ReservedNameError
 
 MAX_NAME_BYTES = 200
 """Of a case's name. File systems allow 255 for the names that are made from it."""
+WINDOWS_DEVICES = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?", re.IGNORECASE)
 RUN_NAMES = frozenset({"results"})
 """A case of this name would have its JSON where the run has its own."""
 
@@ -17,17 +20,28 @@ def same_everywhere(name: str) -> str:
     return unicodedata.normalize("NFC", name).casefold()
 
 
-def check_case_name(name: str, where: Path) -> None:
+def check_case_name(name: str, where: Path, platform: str = sys.platform) -> None:
     """Raise unless files can be named after the case.
 
     Args:
         name: of the case.
         where: what to name in messages.
+        platform: as Python names it.
 
     Raises:
-        InputFolderError: it is too long.
-        ReservedNameError: `results.json` is the run's own.
+        InputFolderError: it is too long, or leads to another folder.
+        ReservedNameError: `results.json` is the run's own, or Windows keeps the name for a device.
     """
+    if not name or "/" in name or "\0" in name or (platform == "win32" and set(name) & set("\\:")):
+        raise InputFolderError(
+            f"{where}: files cannot be named after a case {name!r}; rename it, or give it another "
+            "name with --pseudonyms"
+        )
+    if platform == "win32" and WINDOWS_DEVICES.fullmatch(name):
+        raise ReservedNameError(
+            f"{where}: a case cannot be called {name}, which Windows keeps for a device; rename "
+            "it, or give it another name with --pseudonyms"
+        )
     if len(os.fsencode(name)) > MAX_NAME_BYTES:
         raise InputFolderError(
             f"{where}: the name {name[:40]}... is too long for the results to be named after it; "

@@ -25,6 +25,7 @@ from rcc_onnx.cli_run import run
 from rcc_onnx.cli_settings import settings_command
 from rcc_onnx.cli_shared import console as _console
 from rcc_onnx.cli_shared import errors_end_here as _errors_end_here
+from rcc_onnx.cli_support import support_bundle
 from rcc_onnx.cli_verify import verify
 from rcc_onnx.cli_watch import watch
 from rcc_onnx.providers import ProviderName
@@ -41,6 +42,7 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,
 )
 app.add_typer(models_app, name="models")
 
@@ -74,6 +76,7 @@ def _root(
 app.command()(infer)
 app.command()(watch)
 app.command("settings")(settings_command)
+app.command("support-bundle")(support_bundle)
 
 
 @app.command("series")
@@ -186,7 +189,9 @@ def bench(  # noqa: PLR0913, PLR0917  an option each
     models: Models = None,
     provider: Annotated[
         list[ProviderName] | None,
-        typer.Option(help="May be repeated. Default: those that auto would try."),
+        typer.Option(
+            metavar="PROVIDER", help="May be repeated. Default: those that auto would try."
+        ),
     ] = None,
     precision: Annotated[
         list[Precision] | None, typer.Option(help="May be repeated. Default: all.")

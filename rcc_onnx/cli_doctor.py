@@ -37,10 +37,11 @@ def doctor(
 ) -> None:
     """Look at this machine: software, memory, bundles, whether answers are right, and what to mend.
 
-    Every provider runs the networks on inputs that the bundle holds, and is compared with the
-    answers that belong to them. Nothing is changed.
+    Every provider runs the networks on inputs that the bundle holds, and is
+    compared with the answers that belong to them. Nothing is changed.
 
     Exit code 0: no problem (warnings may be). 1: a problem. 2: it could not run.
+
     Example: rcc-onnx doctor --out results
     """
     set_up_logging(verbose)

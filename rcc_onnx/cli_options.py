@@ -36,8 +36,10 @@ Models = Annotated[
 Provider = Annotated[
     ProviderName,
     typer.Option(
-        help="What runs the networks. One that is named and cannot run is an error; auto says "
-        "which one it took and why."
+        # Written out by itself, the choice would be wider than a terminal.
+        metavar="PROVIDER",
+        help=f"What runs the networks: {', '.join(ProviderName)}. One that is named and "
+        "cannot run is an error; auto says which one it took and why.",
     ),
 ]
 Threads = Annotated[
@@ -177,6 +179,19 @@ class RunOptions(AnalysisOptions):
         InSettings(16384),
     ] = None
     verbose: Verbose = 0
+    quiet: Annotated[
+        bool,
+        typer.Option("--quiet/--no-quiet", "-q", help="Tell errors and the last line only."),
+    ] = False
+    log_file: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Also log into this file, a line of JSON each; it is renamed when it is large "
+            "(docs/logs.md).",
+        ),
+        InSettings("rcc-onnx.jsonl"),
+    ] = None
     settings: Annotated[
         Path | None,
         typer.Option(

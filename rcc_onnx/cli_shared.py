@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from rcc_onnx.errors import RccOnnxError
+from rcc_onnx.shown import shown
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -19,14 +20,16 @@ EXIT_INTERRUPTED = 130
 
 def print_error(error: RccOnnxError) -> None:
     """One line on stderr."""
-    print(f"error [{error.code}]: {error}", file=sys.stderr)
+    print(f"error [{error.code}]: {shown(str(error))}", file=sys.stderr)
 
 
-def console(*, soft_wrap: bool = True) -> "Console":
-    """The terminal. `soft_wrap` leaves long lines to it, as sentences want; tables do not."""
+def console(*, soft_wrap: bool = True, quiet: bool = False) -> "Console":
+    """The terminal. `soft_wrap` leaves long lines to it, as sentences want; tables do not. A quiet
+    one shows nothing."""
     from rich.console import Console  # noqa: PLC0415  `--version` does without
 
-    return Console(highlight=False, soft_wrap=soft_wrap)
+    # Without `emoji=False` a case `a:b` is shown with a picture instead of the letter.
+    return Console(highlight=False, soft_wrap=soft_wrap, emoji=False, quiet=quiet)
 
 
 @contextmanager

@@ -36,6 +36,7 @@ def verify(  # noqa: PLR0913, PLR0917  an option each
     provider: Annotated[
         ProviderName | None,
         typer.Option(
+            metavar="PROVIDER",
             help="With --reproduce: what runs the networks.",
             show_default="as asked for then",
         ),
@@ -46,6 +47,7 @@ def verify(  # noqa: PLR0913, PLR0917  an option each
     """Check that results are as they were written, by SHA256SUMS; or make one again and compare.
 
     Exit codes: 0 all as written, or the same again; 1 something differs; 2 it cannot be checked.
+
     Example: rcc-onnx verify results --reproduce case01 --input studies/case01
     """
     set_up_logging(verbose)

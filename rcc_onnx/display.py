@@ -8,6 +8,7 @@ from rich.text import Text
 from rcc_onnx.findings import CaseResult, FailedCase
 from rcc_onnx.intake_record import SeriesRow
 from rcc_onnx.measures import margin
+from rcc_onnx.shown import shown
 from rcc_onnx.values import SIDES, Outcome, Side
 from rcc_onnx.words import OUTCOME_WORDS
 
@@ -23,9 +24,9 @@ OUTCOME_STYLES = {
 def case_line(result: CaseResult | FailedCase) -> str:
     """One case in one line of plain text."""
     if isinstance(result, FailedCase):
-        return f"{result.case}: FAILED [{result.error.code}] {result.error}"
+        return shown(f"{result.case}: FAILED [{result.error.code}] {result.error}")
     sides = "; ".join(f"{side}: {_side_words(result, side)}" for side in SIDES)
-    return f"{result.case}: {sides} ({result.timings_s['total']:.1f} s)"
+    return f"{shown(result.case)}: {sides} ({result.timings_s['total']:.1f} s)"
 
 
 def setup_line(result: CaseResult) -> str:
@@ -47,10 +48,10 @@ def results_table(results: Sequence[CaseResult | FailedCase]) -> Table:
     for result in results:
         if isinstance(result, FailedCase):
             failure = Text(f"failed\n{result.error.code}", style="bold yellow")
-            table.add_row(Text(result.case), failure, "", "")
+            table.add_row(Text(shown(result.case)), failure, "", "")
             continue
         cells = [_side_cell(result, side) for side in SIDES]
-        table.add_row(Text(result.case), *cells, f"{result.timings_s['total']:.1f}")
+        table.add_row(Text(shown(result.case)), *cells, f"{result.timings_s['total']:.1f}")
     return table
 
 
@@ -89,7 +90,7 @@ def shown_warnings(result: CaseResult | FailedCase) -> tuple[str, ...]:
     if isinstance(result, FailedCase):
         return ()
     flags = (*result.flags, *(flag for side in SIDES for flag in result.sides[side].flags))
-    return (*result.warnings, *dict.fromkeys(flag.text for flag in flags))
+    return tuple(map(shown, (*result.warnings, *dict.fromkeys(flag.text for flag in flags))))
 
 
 def series_table(rows: Sequence[SeriesRow]) -> Table:
@@ -102,9 +103,9 @@ def series_table(rows: Sequence[SeriesRow]) -> Table:
         table.add_column(name, overflow="fold")
     for row in rows:
         what = [
-            row.description,
-            f"contrast {row.contrast}" if row.contrast else "no contrast recorded",
-            row.kernel and f"kernel {row.kernel}",
+            shown(row.description),
+            shown(f"contrast {row.contrast}") if row.contrast else "no contrast recorded",
+            row.kernel and shown(f"kernel {row.kernel}"),
         ]
         slices = [
             f"{row.slices} of {row.rows}x{row.columns}",
@@ -124,5 +125,7 @@ def series_table(rows: Sequence[SeriesRow]) -> Table:
 def refused_series(rows: Sequence[SeriesRow]) -> tuple[str, ...]:
     """Why each series that was refused was, one line each."""
     return tuple(
-        f"series {row.label} [{row.verdict}]: {row.reason}" for row in rows if not row.is_suitable
+        shown(f"series {row.label} [{row.verdict}]: {row.reason}")
+        for row in rows
+        if not row.is_suitable
     )

@@ -12,6 +12,8 @@ if sys.platform == "win32":
 else:
     import fcntl
 
+LOCK_NAME = ".rcc-onnx.lock"
+"""In a folder of results, while a run writes there."""
 _BUSY = {errno.EACCES, errno.EAGAIN, errno.EDEADLK}
 """What the systems say when somebody else holds the lock."""
 NO_LOCKS = {errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS}

@@ -1,13 +1,19 @@
 """What a result hangs on, as hashes: the same fingerprint means that the work is done already."""
 
+import errno
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from rcc_onnx.file_lock import LOCK_NAME
+
 _CHUNK = 1 << 20
+MAX_FILES = 100_000
+MAX_BYTES = 32 << 30
+"""More than any study has. Reading a whole disk that was given by mistake would take the night."""
 
 
 def inputs_sha256(study: Path) -> str:
@@ -18,23 +24,34 @@ def inputs_sha256(study: Path) -> str:
             file.
 
     Raises:
-        OSError: a file cannot be read.
+        OSError: a file cannot be read, or there is more than any study has.
     """
     total = hashlib.sha256()
     if study.is_file():
+        _see_that_it_is_no_disk([study])
         total.update(_file_sha256(study))
         return total.hexdigest()
-    files = sorted(
-        Path(folder, name)
-        for folder, _, names in os.walk(study, followlinks=False)
-        for name in names
-    )
+    files: list[Path] = []
+    for folder, folders, names in os.walk(study, followlinks=False):
+        if LOCK_NAME in names and Path(folder) != study:
+            folders.clear()
+            continue
+        files += (Path(folder, name) for name in names)
+        if len(files) > MAX_FILES:
+            raise OSError(errno.EFBIG, "more files than a study has")
+    files.sort()
+    _see_that_it_is_no_disk(files)
     for path in files:
         # Names are bytes on Linux, and need not be UTF-8.
         name = os.fsencode(path.relative_to(study).as_posix())
         total.update(len(name).to_bytes(4, "big") + name)
         total.update(_file_sha256(path) if path.is_file() else b"not a file".ljust(32))
     return total.hexdigest()
+
+
+def _see_that_it_is_no_disk(files: Iterable[Path]) -> None:
+    if sum(path.stat().st_size for path in files if path.is_file()) > MAX_BYTES:
+        raise OSError(errno.EFBIG, "more bytes than a study has")
 
 
 def settings_sha256(settings: Mapping[str, Any]) -> str:

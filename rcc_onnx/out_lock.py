@@ -6,11 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from rcc_onnx.errors import OutputBusyError, OutputError
-from rcc_onnx.file_lock import NO_LOCKS, try_lock
+from rcc_onnx.file_lock import LOCK_NAME, NO_LOCKS, try_lock
 
 _log = logging.getLogger(__name__)
-
-LOCK_NAME = ".rcc-onnx.lock"
 
 
 @contextlib.contextmanager
@@ -40,6 +38,20 @@ def output_lock(out: Path) -> Iterator[None]:
                 "another --out"
             )
         yield
+
+
+def is_held(out: Path) -> bool:
+    """Whether the lock of a run lies in the folder. Not there any more: the folder was removed, or
+    the drive that it was on."""
+    return (out / LOCK_NAME).exists()
+
+
+def vanished(out: Path) -> OutputError:
+    return OutputError(
+        f"{out} is not the folder any more in which this run began: it was removed, or its drive "
+        "was disconnected; nothing more is written. When it is back, start again: what was done "
+        "there stays"
+    )
 
 
 def remove_leavings_of(out: Path, pid: int) -> None:

@@ -1,6 +1,10 @@
 """A progress bar on a terminal, plain lines elsewhere."""
 
-from collections.abc import Mapping
+import logging
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from types import TracebackType
 from typing import Self
 
@@ -8,6 +12,9 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from rcc_onnx.batch import Case
+from rcc_onnx.shown import shown
+
+_log = logging.getLogger(__name__)
 
 STAGE_SPANS: Mapping[str, tuple[float, float]] = {
     "reading_headers": (0.0, 0.05),
@@ -38,7 +45,8 @@ class CaseProgress:
         self._task = self._bar.add_task("starting", total=float(cases))
 
     def __enter__(self) -> Self:
-        self._bar.start()
+        with _no_matter_who_listens():
+            self._bar.start()
         return self
 
     def __exit__(
@@ -47,7 +55,8 @@ class CaseProgress:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._bar.stop()
+        with _no_matter_who_listens():
+            self._bar.stop()
 
     def listener(self, case: Case, stage: str, done: float) -> None:
         """Is told which stage a case is at, and how much of it is done. Several cases may be at
@@ -56,7 +65,7 @@ class CaseProgress:
         self._parts[case.name] = start + (end - start) * done
         self._bar.update(
             self._task,
-            description=f"{case.name}: {stage.replace('_', ' ')}",
+            description=f"{shown(case.name)}: {stage.replace('_', ' ')}",
             completed=sum(self._parts.values()),
         )
 
@@ -67,4 +76,19 @@ class CaseProgress:
 
     def say(self, line: str) -> None:
         """Print a line, above the bar where there is one."""
-        self._console.print(line, markup=False)
+        with _no_matter_who_listens():
+            self._console.print(line, markup=False)
+
+
+@contextmanager
+def _no_matter_who_listens() -> Iterator[None]:
+    """A terminal that was closed, or a full disk under the file that output is led into, is no
+    reason to lose a night: from then on nothing is shown."""
+    try:
+        yield
+    except (OSError, SystemExit) as error:  # rich ends programs whose pipe was closed
+        why = error.strerror if isinstance(error, OSError) else "the pipe was closed"
+        _log.warning("nothing can be shown any more (%s); the run goes on", why)
+        # Python would try again what it holds, when it ends.
+        with suppress(OSError), open(os.devnull, "wb") as nowhere:  # noqa: PTH123
+            os.dup2(nowhere.fileno(), sys.stdout.fileno())

@@ -9,7 +9,7 @@ import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from rcc_onnx.case_names import MAX_NAME_BYTES, RUN_NAMES, same_everywhere
+from rcc_onnx.case_names import MAX_NAME_BYTES, RUN_NAMES, WINDOWS_DEVICES, same_everywhere
 from rcc_onnx.errors import (
     PseudonymDuplicateError,
     PseudonymMissingError,
@@ -24,7 +24,6 @@ GIVES_AWAY_FROM = 4
 `1`, is in many pseudonyms by chance."""
 
 _SAFE = re.compile(r"\w([\w .-]*[\w-])?")
-_WINDOWS_DEVICES = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?", re.IGNORECASE)
 
 
 def read_pseudonyms(path: Path) -> Mapping[str, str]:
@@ -136,7 +135,7 @@ def _check_safe(path: Path, line: int, pseudonym: str) -> None:
         f"is longer than {MAX_NAME_BYTES} bytes"
         if len(pseudonym.encode("utf-8", "surrogatepass")) > MAX_NAME_BYTES
         else "is a name that Windows keeps for a device"
-        if _WINDOWS_DEVICES.fullmatch(pseudonym)
+        if WINDOWS_DEVICES.fullmatch(pseudonym)
         else "is the name of the whole run's own files"
         if same_everywhere(pseudonym) in RUN_NAMES
         else "may hold letters, digits, spaces, points, - and _ only, starts with a letter or "

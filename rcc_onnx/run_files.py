@@ -6,9 +6,10 @@ with RunFiles(engine.options, cases, out) as run:
 """
 
 import logging
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -21,6 +22,7 @@ from rcc_onnx.engine import Options, asked_options
 from rcc_onnx.errors import OutputError, RccOnnxError
 from rcc_onnx.findings import CaseResult, FailedCase
 from rcc_onnx.html import REPORT_NAME, write_report
+from rcc_onnx.out_lock import is_held, vanished
 from rcc_onnx.results_table import results_csv
 from rcc_onnx.run_json import Run, run_json
 from rcc_onnx.run_sums import write_sums
@@ -87,10 +89,16 @@ class RunFiles:
                 (self._out / output.name).unlink(missing_ok=True)
         except OSError as error:
             raise cannot_write(self._out, error) from error
-        self._started = datetime.now(UTC)
+        self._is_locked = is_held(self._out)
+        self._started, self._start_s = datetime.now(UTC), time.perf_counter()
 
     def add(self, result: CaseResult | FailedCase) -> None:
-        """A case was reached, and its files are written; its last result counts."""
+        """A case was reached, and its files are written; its last result counts.
+
+        Raises:
+            OutputError: the folder has vanished since, with these files or without.
+        """
+        self._see_that_it_is_there()
         kept = result.without_images() if isinstance(result, CaseResult) else result
         self._results[result.case] = kept
 
@@ -118,13 +126,16 @@ class RunFiles:
         Raises:
             OutputError: one cannot be written.
         """
+        self._see_that_it_is_there()
+        spent = timedelta(seconds=time.perf_counter() - self._start_s)
         run = Run(
             out=self._out,
             options=self._options,
             names=sorted(self._results) if self._names is None else self._names,
             results=self.results,
             started=self._started,
-            ended=datetime.now(UTC),
+            # Not by the clock, which may have been set meanwhile.
+            ended=self._started + spent,
             stopped_by=stopped_by,
             earlier_cases=self.earlier_cases,
         )
@@ -144,6 +155,10 @@ class RunFiles:
                 raise
             _log.error("the files of the run are missing: %s", unwritten)
 
+    def _see_that_it_is_there(self) -> None:
+        if self._is_locked and not is_held(self._out):
+            raise vanished(self._out)
+
 
 def write_run(run: Run) -> None:
     """Write the files of a run, each whole or not at all.
@@ -152,6 +167,8 @@ def write_run(run: Run) -> None:
         OutputError: one cannot be written.
     """
     try:
+        # Hashes of files that are being replaced would call what is new changed.
+        (run.out / SUMS_NAME).unlink(missing_ok=True)
         for output in RUN_OUTPUTS:
             write_whole(run.out / output.name, partial(output.write, run))
     except OSError as error:

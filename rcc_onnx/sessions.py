@@ -237,7 +237,10 @@ def open_networks(
         return networks
     reasons = "; ".join(why_passed_over(passed_over, runtime_version()))
     if any(isinstance(one, ProviderDisagreesError) for one in passed_over.values()):
-        raise ProviderDisagreesError(f"no provider gives the right answers here: {reasons}")
+        raise ProviderDisagreesError(
+            f"no provider gives the right answers here: {reasons}",
+            "See `rcc-onnx doctor`; install onnxruntime again, and get the bundle again.",
+        )
     if precision is Precision.FLOAT16:
         raise PrecisionError(
             f"float16 runs on GPUs only, and none loads here: {reasons}. Leave out --precision."

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 from numpy.typing import NDArray
 
@@ -16,12 +17,12 @@ from rcc_onnx import agreed, sessions
 from rcc_onnx.agreed import AGREEMENTS_FILE, held_to_answers
 from rcc_onnx.agreement import agreement_of
 from rcc_onnx.answers import Answers
-from rcc_onnx.bundles import Bundle, load_bundle
+from rcc_onnx.bundles import Bundle, find_bundle, load_bundle
 from rcc_onnx.engine import Engine
 from rcc_onnx.errors import NetworkOutputError, ProviderDisagreesError
-from rcc_onnx.manifest import Manifest
+from rcc_onnx.manifest import Manifest, NetworkName
 from rcc_onnx.providers import SPECS, Agreement, ProviderName, ProviderRecord
-from rcc_onnx.sessions import open_networks
+from rcc_onnx.sessions import open_network, open_networks
 from rcc_onnx.values import Precision
 from tests.stored_answers import bundle_with_answers
 from tests.tiny_networks import add_variant, manifest_of, tiny_model, write_bundle
@@ -174,6 +175,26 @@ def test_devices_that_know_nothing_wider_are_held_to_sums() -> None:
 def test_only_providers_that_must_compute_in_half() -> None:
     half = {name for name, spec in SPECS.items() if spec.always_half}
     assert half == {ProviderName.OPENVINO_NPU, ProviderName.COREML}
+
+
+@pytest.mark.parametrize("name", ["kidney", "lesion"])
+def test_the_shipped_answers_tell_tf32_from_float32(name: NetworkName) -> None:
+    """Weights with the 10 bits that TF32 keeps, which is less than TF32 does."""
+    bundle = find_bundle("phantom")
+    networks = open_networks(bundle, ProviderName.CPU)
+    answers = bundle.read_answers()
+    assert agreement_of(networks, networks.record, bundle.manifest, answers).tested
+    model = onnx.load_from_string(bundle.read_network(name))
+    for weight in model.graph.initializer:
+        if weight.data_type == onnx.TensorProto.FLOAT:
+            bits = onnx.numpy_helper.to_array(weight).view(np.uint32)
+            rounded = ((bits + np.uint32(1 << 12)) & np.uint32(0xFFFFE000)).view(np.float32)
+            weight.CopyFrom(onnx.numpy_helper.from_array(rounded, weight.name))
+    entry = bundle.manifest.networks[name].form("plain")
+    coarse = open_network(name, model.SerializeToString(), entry)
+    off = replace(networks, kidney=coarse) if name == "kidney" else replace(networks, lesion=coarse)
+    with pytest.raises(ProviderDisagreesError, match=f"certified {name} network: probabilities"):
+        agreement_of(off, networks.record, bundle.manifest, answers)
 
 
 # --- Once for each machine -----------------------------------------------------------------------

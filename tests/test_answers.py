@@ -124,7 +124,9 @@ BROKEN: dict[str, Callable[[], bytes]] = {
     "an array elsewhere": lambda: packed(
         {k.replace("crop", "../crop"): v for k, v in parts().items()}
     ),
-    "bomb": lambda: crop_is(npy(np.zeros(LARGEST_ANSWERS * 8, np.uint8))),
+    "bomb": lambda: packed(
+        dict.fromkeys(("slices.npy", "crop.npy", "kidney.npy", "lesion.npy"), b"\0" * 2**20)
+    ),
     "pickle": lambda: crop_is(npy(np.array([print, 1], object), allow_pickle=True)),
     "other type": lambda: crop_is(npy(np.zeros((40, 64, 64), np.int8))),
     "floats": lambda: packed(parts() | {"lesion.npy": npy(np.full((40, 64, 64), np.nan))}),
@@ -158,6 +160,15 @@ def test_files_that_hold_no_answers(name: str) -> None:
     with pytest.raises(BundleAnswersError, match=r"^here: .*convert answers") as caught:
         read_answers(BROKEN[name](), "here")
     assert caught.value.code == "bundle-answers"
+
+
+def test_a_bomb_is_refused_before_it_is_unpacked(monkeypatch: pytest.MonkeyPatch) -> None:
+    def unpacked(*_: object) -> bytes:
+        raise AssertionError("was unpacked")
+
+    monkeypatch.setattr(zipfile.ZipFile, "read", unpacked)
+    with pytest.raises(BundleAnswersError, match="unpacks to more than"):
+        read_answers(BROKEN["bomb"](), "here")
 
 
 # --- In a bundle ---------------------------------------------------------------------------------

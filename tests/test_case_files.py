@@ -1,4 +1,7 @@
+import errno
 import json
+import os
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -132,3 +135,36 @@ def test_findings_that_contradict_each_other_cannot_be_made() -> None:
 def test_every_outcome_is_explained() -> None:
     page = OUTPUTS_PAGE.read_text(encoding="utf-8")
     assert all(f"| `{outcome}` |" in page for outcome in Outcome)
+
+
+def test_bytes_are_on_the_disk_before_they_have_their_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A power cut must not leave a name of which the bytes were still to be written."""
+    synced: set[int] = set()
+    replace_file = Path.replace
+
+    def sync(descriptor: int) -> None:
+        synced.add(os.fstat(descriptor).st_ino)
+
+    def rename(self: Path, target: Path) -> Path:
+        assert self.stat().st_ino in synced, target
+        return replace_file(self, target)
+
+    monkeypatch.setattr(os, "fsync", sync)
+    monkeypatch.setattr(Path, "replace", rename)
+    write_case(case_result(), tmp_path)
+    assert len(synced) >= 2
+
+
+@pytest.mark.parametrize(("number", "is_told"), [(errno.EINVAL, False), (errno.EIO, True)])
+def test_a_share_that_cannot_put_bytes_on_the_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, is_told: bool
+) -> None:
+    def fail(_: int) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(OutputError) if is_told else nullcontext():
+        write_case(case_result(), tmp_path)
+    assert bool(list(tmp_path.glob("*.json"))) != is_told

@@ -137,6 +137,28 @@ def test_sums_within_the_tolerance(part: float, verdict: Verdict) -> None:
         assert len(comparison.numbers) == 6
 
 
+@pytest.mark.parametrize(("part", "verdict"), [(0.9, Verdict.SAME), (1.1, Verdict.DIFFERENT)])
+def test_a_relative_margin_may_move_as_its_sum_may(part: float, verdict: Verdict) -> None:
+    lesion = BEFORE["sides"]["right"]["lesion"]
+    moved = part * SUM_TOLERANCE * LESION / BEFORE["thresholds"]["lesion"]
+    now = setting("sides.right.lesion.margin_relative", lesion["margin_relative"] + moved)
+    assert compare(BEFORE, now).verdict is verdict
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [("precision", "int8"), ("precision", "float16"), ("ran", "openvino-npu")]
+)
+def test_fewer_bits_move_sums_further(field: str, value: str) -> None:
+    now = setting("sides.right.lesion.probability_sum", LESION * 1.015)
+    assert compare(BEFORE, now).verdict is Verdict.DIFFERENT
+    now["provider"][field] = value
+    comparison = compare(BEFORE, now)
+    assert comparison.verdict is Verdict.SAME
+    assert comparison.sum_tolerance > SUM_TOLERANCE
+    now["sides"]["right"]["lesion"]["probability_sum"] *= 1.01
+    assert compare(BEFORE, now).verdict is Verdict.DIFFERENT
+
+
 def test_a_small_sum_is_held_against_its_threshold() -> None:
     path = "sides.left.lesion.probability_sum"
     assert compare(BEFORE, setting(path, 1.5 + 0.04)).verdict is Verdict.SAME

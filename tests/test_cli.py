@@ -372,7 +372,7 @@ def test_ctrl_c_ends_with_130(
     assert result.exit_code == 130
     assert "interrupted" in result.output
     out = tmp_path / "out"
-    names = {"report.html", "results.csv", "results.json"}
+    names = {"report.html", "results.csv", "results.json", "SHA256SUMS"}
     assert {one.name for one in out.iterdir()} == names
     document = json.loads((out / "results.json").read_text())
     assert document["stopped_by"] == "interrupted"

@@ -1,9 +1,11 @@
 import os
 from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rcc_onnx.file_lock import LOCK_NAME
 from rcc_onnx.fingerprint import inputs_sha256, settings_sha256
 
 
@@ -55,3 +57,23 @@ def test_settings_have_no_order(settings) -> None:
     turned = dict(reversed(settings.items()))
     assert settings_sha256(settings) == settings_sha256(turned)
     assert settings_sha256(settings) != settings_sha256({**settings, "another one": 1})
+
+
+def test_a_whole_disk_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with (study(tmp_path / "huge", a=b"") / "a").open("wb") as file:
+        file.truncate(1 << 40)
+    for place in (tmp_path / "huge", tmp_path / "huge" / "a"):
+        with pytest.raises(OSError, match="more bytes"):
+            inputs_sha256(place)
+    monkeypatch.setattr("rcc_onnx.fingerprint.MAX_FILES", 2)
+    with pytest.raises(OSError, match="more files"):
+        inputs_sha256(study(tmp_path / "many", a=b"", b=b"", c=b""))
+
+
+def test_results_that_are_being_written_are_no_part_of_the_study(tmp_path: Path) -> None:
+    plain = inputs_sha256(study(tmp_path / "in", a=b"1"))
+    (tmp_path / "in" / "out").mkdir()
+    (tmp_path / "in" / "out" / "b.json").write_text("2")
+    assert inputs_sha256(tmp_path / "in") != plain
+    (tmp_path / "in" / "out" / LOCK_NAME).touch()
+    assert inputs_sha256(tmp_path / "in") == plain

@@ -53,8 +53,9 @@ def from_the_head(folder: Path) -> list[tuple[Dataset, int]]:
     return [(one, 0) for one in sorted(images, key=lambda one: -one.ImagePositionPatient[2])]
 
 
-def test_it_is_what_the_page_says(tmp_path: Path) -> None:
-    folder = write_series(tmp_path, ct_series(HU))
+@pytest.mark.parametrize("storage", STORAGES)
+def test_it_is_what_the_page_says(tmp_path: Path, storage: str) -> None:
+    folder = write_series(tmp_path, ct_series(HU, storage=STORAGES[storage]))
     images = from_the_head(folder)
     assert len(images) == 6
     assert ours(folder) == by_the_page(images[::2])

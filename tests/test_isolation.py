@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from rcc_onnx.agreed import AGREEMENTS_FILE
+from rcc_onnx.data_folder import data_folder
 from rcc_onnx.phantom import make_study
 
 ROOT = Path(__file__).parent.parent
@@ -99,13 +101,14 @@ def test_the_wheel_holds_what_it_must(installed: Path) -> None:
     assert "rcc_onnx/py.typed" in files
     templates = (ROOT / "rcc_onnx" / "html" / "templates").iterdir()
     assert {f"rcc_onnx/html/templates/{path.name}" for path in templates} <= files
-    assert {f"rcc_onnx/schemas/{name}.json" for name in ("case", "results")} <= files
+    assert {f"rcc_onnx/schemas/{name}.json" for name in ("case", "results", "doctor")} <= files
     assert {
         f"rcc_onnx/models/phantom/{name}"
-        for name in ("manifest.json", "kidney.onnx", "lesion.onnx", "MODEL_CARD.md")
+        for name in ("manifest.json", "kidney.onnx", "lesion.onnx", "answers.npz", "MODEL_CARD.md")
     } <= files
     tops = {path.split("/")[0] for path in files}
-    assert {top for top in tops if not top.endswith(".dist-info")} == {"rcc_onnx"}
+    # What lies in .data is put beside Python, as the page for `man` is.
+    assert {top for top in tops if not top.endswith((".dist-info", ".data"))} == {"rcc_onnx"}
 
 
 def test_analysis_needs_neither_tensorflow_nor_onnx_nor_what_only_save_does(
@@ -140,7 +143,19 @@ def test_importing_pulls_in_nothing_heavy(installed: Path, tmp_path: Path) -> No
     assert "onnxruntime" not in done.stdout
 
 
-def test_a_run_opens_no_socket_and_leaves_home_empty(
+REMEMBERED = {AGREEMENTS_FILE}
+"""What a run leaves in an empty home folder, in the data folder (docs/doctor.md)."""
+
+
+def files_at(home: Path) -> set[str]:
+    """Files in an empty home folder; those in its data folder by their names there."""
+    data = data_folder({"HOME": str(home), "USERPROFILE": str(home)})
+    assert data is not None
+    files = {path for path in home.rglob("*") if not path.is_dir()}
+    return {path.relative_to(data if data in path.parents else home).as_posix() for path in files}
+
+
+def test_a_run_opens_no_socket_and_leaves_one_file_at_home(
     installed: Path, phantom: Path, tmp_path: Path
 ) -> None:
     code = BLOCKED + NO_NETWORK + MAIN
@@ -148,7 +163,7 @@ def test_a_run_opens_no_socket_and_leaves_home_empty(
     done = run(code, installed, home, "infer", str(phantom), "--out", str(out))
     assert done.returncode == 0, done.stderr
     assert "NETWORK" not in done.stderr
-    assert list(home.rglob("*")) == []
+    assert files_at(home) == REMEMBERED
     assert {path.name for path in tmp_path.iterdir()} == {"home", "out"}
 
 
@@ -178,4 +193,4 @@ def test_the_kernel_sees_no_socket_either(installed: Path, phantom: Path, tmp_pa
         line for line in trace.read_text().splitlines() if "socket(" in line or "connect(" in line
     ]
     assert calls == []
-    assert list(home.rglob("*")) == []
+    assert files_at(home) == REMEMBERED

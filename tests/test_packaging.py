@@ -9,6 +9,7 @@ import shlex
 import subprocess
 import sys
 import tarfile
+import tomllib
 import zipfile
 from importlib.metadata import Distribution
 from pathlib import Path
@@ -83,6 +84,14 @@ def test_what_a_wheel_must_and_must_not_hold(monkeypatch: pytest.MonkeyPatch) ->
     assert checks.sdist_faults([*sdist, "rcc_onnx-1/tests/x.py"], []) != []
 
 
+def test_every_part_of_the_package_goes_into_the_wheel() -> None:
+    listed = set(
+        tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
+    )
+    there = {".".join(path.relative_to(ROOT).parts[:-1]) for path in ROOT.glob("rcc_onnx/**/*.py")}
+    assert there <= listed
+
+
 def wheel(folder: Path, name: str, *requires: str) -> None:
     lines = ["Metadata-Version: 2.4", f"Name: {name}", "Version: 1.0"]
     lines += [f"Requires-Dist: {one}" for one in requires]
@@ -145,15 +154,27 @@ class Installed(Distribution):
     ],
 )
 def test_nothing_under_the_gpl_is_handed_on(
-    line: str, refused: bool, monkeypatch: pytest.MonkeyPatch
+    line: str, refused: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     notices = load("pyinstaller/notices.py", monkeypatch)
+    monkeypatch.setattr(notices, "MISSING_TEXTS", tmp_path)
+    (tmp_path / "one.txt").write_text("Do as you like.")
     found = notices.Owners((Installed(f"Name: one\nVersion: 1\n{line}\n"),), ())
     if refused:
         with pytest.raises(notices.LicenceError, match="under the GPL: one"):
             notices.page(found)
     else:
         assert "one 1: " in notices.page(found)
+        assert "Do as you like." in notices.page(found)
+
+
+def test_a_package_without_the_text_of_its_licence_is_noticed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    notices = load("pyinstaller/notices.py", monkeypatch)
+    found = notices.Owners((Installed("Name: two\nVersion: 1\nLicense: MIT\n"),), ())
+    with pytest.raises(notices.LicenceError, match="two brings no text"):
+        notices.page(found)
 
 
 def test_every_file_of_the_folder_has_an_owner(

@@ -125,6 +125,20 @@ def test_there_are_none_while_a_run_is_on_and_some_however_it_ends(
     assert "a.json" in listed(tmp_path)
 
 
+def test_there_are_none_while_the_files_of_the_run_are_replaced(
+    tmp_path: Path, run: Callable[..., None]
+) -> None:
+    run("a")
+    files = RunFiles(Options(), [], tmp_path)
+    files.start()
+    files.write()
+    (tmp_path / "results.csv").unlink()
+    (tmp_path / "results.csv").mkdir()
+    with pytest.raises(OutputError):
+        files.write()
+    assert not (tmp_path / "SHA256SUMS").exists()
+
+
 def test_a_file_that_cannot_be_read_is_said(tmp_path: Path, run: Callable[..., None]) -> None:
     run("a")
     files = RunFiles(Options(), [], tmp_path)

@@ -61,7 +61,7 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def saved(out: Path) -> set[str]:
     """The files that are not written without being asked for."""
-    usual = (".json", ".png", ".csv", ".html")
+    usual = (".json", ".png", ".csv", ".html", "")
     return {path.name for path in out.iterdir() if path.is_file() and path.suffix not in usual}
 
 

@@ -45,6 +45,8 @@ SYSTEM_LIBRARIES = {
     "api-ms-win": "Microsoft Universal C Runtime, redistributable",
 }
 """By how the name of the file begins. A library that is not here stops the build: look it up."""
+MISSING_TEXTS = Path(__file__).resolve().parent / "licences"
+"""What wheels hold and do not say: licences of libraries in them, by name of the distribution."""
 SYSTEM_DOCUMENTS = Path("/usr/share/doc")
 """Where Debian and its kin keep each package's licence."""
 
@@ -159,8 +161,13 @@ def _package_block(distribution: Distribution) -> str:
         for file in distribution.files or ()
         if LICENCE_FILE.search(str(file)) and not str(file).endswith((".py", ".pyc"))
     ]
-    metadata: Any = distribution.metadata
-    texts += [metadata.get("License") or ""] if not texts else []
+    ours = MISSING_TEXTS / f"{_name(distribution).lower()}.txt"
+    if ours.is_file():
+        texts.append(ours.read_text(encoding="utf-8"))
+    if not texts:
+        raise LicenceError(
+            f"{_name(distribution)} brings no text of its licence; write one to {ours}"
+        )
     head = f"{_name(distribution)} {distribution.version}: {_licence(distribution)}\n"
     return "\n".join([head, *dict.fromkeys(texts)])
 

@@ -1,8 +1,9 @@
 """Try the single folder as its user would: `python packaging/pyinstaller/smoke.py FOLDER`.
 
 FOLDER is what build.py wrote. It is copied to a path with blanks and letters beyond ASCII, and run
-with an empty environment: no PATH, no PYTHONPATH, and a HOME that must stay empty. What it finds
-is compared with what the package finds that is installed for the Python that runs this script.
+with an empty environment: no PATH, no PYTHONPATH, a data folder, and a HOME that must stay empty.
+What it finds is compared with what the package finds that is installed for the Python that runs
+this script.
 Ends with exit code 0 and one line if all is well.
 """
 
@@ -27,6 +28,8 @@ SEED = 1
 BY_PYDICOM = {"jpeg-2000": JPEG2000Lossless, "jpeg-ls": JPEGLSLossless, "rle": RLELossless}
 BY_GDCM = {"jpeg-lossless": gdcm.TransferSyntax.JPEGLosslessProcess14_1}
 SAVED = ("_mask.nii.gz", "_lesion_probability.nii.gz", "_seg.dcm", "_sr.dcm")
+DOCUMENTED = ("agreements.json",)
+"""What may appear in the data folder: docs/doctor.md."""
 LIMIT_S = 300.0
 """For any one command, on a busy machine."""
 
@@ -36,6 +39,7 @@ class Smoke:
 
     def __init__(self, folder: Path, scratch: Path) -> None:
         self.work, self.home = scratch / "elsewhere", scratch / "home"
+        self.data = scratch / "data"
         self.work.mkdir()
         self.home.mkdir()
         self.folder = scratch / "Program Files" / "rcc onnx \u00e4\u540d"
@@ -45,6 +49,7 @@ class Smoke:
     def run(self, *arguments: object, expect: int = 0) -> str:
         """What the program prints. Raises SystemExit if its exit code is not the expected one."""
         environ = {"HOME": str(self.home), "USERPROFILE": str(self.home)}
+        environ["RCC_ONNX_HOME"] = str(self.data)
         if os.name == "nt":
             # Windows programs do not start without it.
             environ["SYSTEMROOT"] = os.environ["SYSTEMROOT"]
@@ -164,6 +169,8 @@ def check_encodings(smoke: Smoke) -> None:
         smoke.run("infer", "studies", "--out", "results", "--workers", 2, "--save", "all"),
     )
     normal(smoke.work, "infer", "plain", "--out", "expected")
+    # SHA256SUMS of the run.
+    smoke.run("verify", "results")
     for case in cases:
         same(smoke.work / "results", case, smoke.work / "expected", "plain")
         for ending in SAVED:
@@ -213,6 +220,7 @@ def main() -> None:
         for check in CHECKS:
             check(smoke)
         left = [str(path) for path in smoke.home.rglob("*")]
+        left += [path.name for path in smoke.data.glob("*") if path.name not in DOCUMENTED]
         if left or smoke.files() != before:
             raise SystemExit(f"files outside the results: {left or 'in the program folder'}")
     print(

@@ -6,14 +6,18 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from rcc_onnx.agreement import HALF_SUM_TOLERANCE
 from rcc_onnx.checking.compare_files import FileDifference
+from rcc_onnx.providers import SPECS
+from rcc_onnx.values import Precision
 
 Json = dict[str, Any]
 
 SUM_TOLERANCE = 1e-3
 """Of a sum of probabilities, as a part of it or of its threshold, whichever is larger. Processors
 and providers add up in other orders, and a certificate accepts 1e-4 in a probability: sums stay
-well within a thousandth, and one that moved further has another cause."""
+well within a thousandth, and one that moved further has another cause. Where either analysis
+computed in fewer bits, `HALF_SUM_TOLERANCE` of the agreement test counts."""
 MEASURE_TOLERANCE = 0.01
 """Of volumes, mean HU and centres: a probability at the cut-off may fall on its other side, and
 then a voxel of the outline is gone."""
@@ -78,6 +82,7 @@ class Comparison:
         answers: every other field that differs.
         files: that differ.
         largest_sum: difference of a sum, as `SUM_TOLERANCE` counts it.
+        sum_tolerance: what was accepted of it.
     """
 
     setup: tuple[Difference, ...]
@@ -86,6 +91,7 @@ class Comparison:
     answers: tuple[Difference, ...]
     files: tuple[FileDifference, ...]
     largest_sum: float
+    sum_tolerance: float
 
     @property
     def verdict(self) -> Verdict:
@@ -101,7 +107,7 @@ def compare(before: Json, now: Json, files: tuple[FileDifference, ...] = ()) -> 
     found = list(_differences(before, now, ""))
     other_version = before.get("rcc_onnx_version") != now.get("rcc_onnx_version")
     setup, packaging, numbers, answers = [], [], [], []
-    largest_sum = 0.0
+    largest_sum, accepted = 0.0, _sum_tolerance(before, now)
     for one in found:
         is_sum = one.field.endswith(SUMS) and one.field.startswith("sides.")
         if _is_of(one.field, TIMES):
@@ -110,7 +116,7 @@ def compare(before: Json, now: Json, files: tuple[FileDifference, ...] = ()) -> 
             setup.append(one)
         elif _is_of(one.field, PACKAGING):
             packaging.append(one)
-        elif is_sum and _apart(before, one) <= SUM_TOLERANCE:
+        elif is_sum and _apart(before, one) <= accepted:
             largest_sum = max(largest_sum, _apart(before, one))
             numbers.append(one)
         elif _is_measured(one) and _is_near(one.before, one.now):
@@ -118,8 +124,19 @@ def compare(before: Json, now: Json, files: tuple[FileDifference, ...] = ()) -> 
         else:
             answers.append(one)
     return Comparison(
-        tuple(setup), tuple(packaging), tuple(numbers), tuple(answers), files, largest_sum
+        tuple(setup), tuple(packaging), tuple(numbers), tuple(answers), files, largest_sum, accepted
     )
+
+
+def _sum_tolerance(before: Json, now: Json) -> float:
+    for document in (before, now):
+        provider = document["provider"]
+        always_half = provider["ran"] in [
+            str(one) for one, spec in SPECS.items() if spec.always_half
+        ]
+        if always_half or provider["precision"] != Precision.FLOAT32:
+            return HALF_SUM_TOLERANCE
+    return SUM_TOLERANCE
 
 
 def _differences(before: Any, now: Any, at: str) -> Iterator[Difference]:

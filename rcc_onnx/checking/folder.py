@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
+from fnmatch import fnmatch
 from functools import cached_property
 from pathlib import Path
 
@@ -12,8 +13,8 @@ from rcc_onnx.checking.documents import Document, document_findings, run_state
 from rcc_onnx.checking.findings import Finding, Kind
 from rcc_onnx.checking.under_way import UnderWay, run_under_way
 from rcc_onnx.errors import CheckFolderError, SumsMissingError
+from rcc_onnx.file_lock import LOCK_NAME
 from rcc_onnx.html import fragment_name
-from rcc_onnx.out_lock import LOCK_NAME
 from rcc_onnx.run_files import RUN_OUTPUTS
 from rcc_onnx.run_sums import as_case_document
 from rcc_onnx.sums import SUMS_NAME, read_sums, size_and_sha256
@@ -155,7 +156,7 @@ class _Folder:
         run_files = {output.name for output in RUN_OUTPUTS} - {SUMS_NAME}
         for name in sorted(self._there - self._sums.keys()):
             case = _case_of(name)
-            if Path(name).name.startswith(".rcc-onnx-"):
+            if fnmatch(Path(name).name, ".rcc-onnx-*.part*"):
                 yield Finding(Kind.NOT_LISTED, name, "half written, left by a run that was killed")
             elif name in run_files or name in self._documents:
                 yield Finding(Kind.NOT_LISTED, name, "no run lists it")

@@ -6,7 +6,6 @@ from typing import Any
 
 from rcc_onnx.checking.compare import (
     MEASURE_TOLERANCE,
-    SUM_TOLERANCE,
     Comparison,
     Difference,
     Verdict,
@@ -87,7 +86,7 @@ def reproduction_json(made: Reproduction) -> Json:
         "same_files": made.same_files,
         "as_listed": made.as_listed,
         "largest_sum_difference": comparison.largest_sum,
-        "sum_tolerance": SUM_TOLERANCE,
+        "sum_tolerance": comparison.sum_tolerance,
         "measure_tolerance": MEASURE_TOLERANCE,
         **groups,
         "files": [{"file": one.name, "text": one.text} for one in comparison.files],
@@ -102,7 +101,7 @@ def _verdict(comparison: Comparison) -> str:
     reason = _reason(comparison.setup)
     return (
         f"SAME DECISIONS AND PICTURES; sums differ by at most {comparison.largest_sum:.1e} of "
-        f"themselves, where {SUM_TOLERANCE:g} is accepted. {reason}"
+        f"themselves, where {comparison.sum_tolerance:g} is accepted. {reason}"
     )
 
 

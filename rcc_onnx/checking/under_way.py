@@ -7,7 +7,7 @@ import os
 from enum import StrEnum
 from pathlib import Path
 
-from rcc_onnx.out_lock import LOCK_NAME
+from rcc_onnx.file_lock import LOCK_NAME
 
 _LINUX_LOCKS = Path("/proc/locks")
 

@@ -5,6 +5,8 @@
 3. Else its entries (folders, and zip archives) count. All of one StudyInstanceUID: one study, whose
    series lie in folders of their own. All of different ones, or unknown, or copies of each other: a
    study each. Anything in between is ambiguous.
+
+A link among the entries is followed, unless it leads to the input itself or to a folder above it.
 """
 
 import os
@@ -22,6 +24,7 @@ from rcc_onnx.values import InputIs
 
 LOOKED_AT = 50
 """Files of an entry that are looked at for a DICOM one: read-me files come first at times."""
+_GIVE = "give a study folder, a zip archive, or a folder of study folders"
 CONTAINERS = {"dicom", "dcm", "images", "image", "scans"}
 """Folder names that say nothing about the study: then the input's own name is taken."""
 
@@ -53,16 +56,14 @@ def find_studies(
         InputFolderError: there is no such folder or archive, or nothing in it could be a study.
         AmbiguousInputError: it may be one study or several.
     """
+    _see_that_it_can_be_opened(root)
     whole = StudyPlace(
         root.resolve().stem if root.is_file() else root.resolve().name or "study", root
     )
-    if root.is_file() and is_archive(root):
+    if is_archive(root):
         return (whole,)
     if not root.is_dir():
-        what = "is no folder and no zip archive" if root.exists() else "does not exist"
-        raise InputFolderError(
-            f"{root} {what}; give a study folder, a zip archive, or a folder of study folders"
-        )
+        raise InputFolderError(f"{root} is no folder and no zip archive; {_GIVE}")
     if input_is is InputIs.STUDY:
         return (whole,)
     if input_is is InputIs.AUTO and _holds_dicom(root):
@@ -70,16 +71,23 @@ def find_studies(
     files = {entry: _files(entry, skip) for entry in _entries(root, skip)}
     peeks = [_peek(entry, some) for entry, some in files.items() if some]
     if not peeks:
-        raise InputFolderError(
-            f"{root} holds no DICOM files and no study folders; give a study folder, a zip "
-            "archive, or a folder of study folders"
-        )
+        raise InputFolderError(f"{root} holds no DICOM files and no study folders; {_GIVE}")
     if input_is is InputIs.AUTO and _is_one_study(root, [peek for peek in peeks if peek.is_dicom]):
         return (whole,)
     places = tuple(StudyPlace(_name(peek.path), peek.path) for peek in peeks)
     if len(places) == 1 and places[0].name.lower() in CONTAINERS:
         return (StudyPlace(whole.name, places[0].path),)
     return _distinct(root, places)
+
+
+def _see_that_it_can_be_opened(root: Path) -> None:
+    try:
+        root.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        raise InputFolderError(f"{root} does not exist; {_GIVE}") from None
+    except OSError as error:
+        # No right to look, a name that is too long, links that lead in a circle.
+        raise InputFolderError(f"{root} cannot be opened ({error.strerror}); {_GIVE}") from error
 
 
 def _holds_dicom(root: Path) -> bool:
@@ -118,25 +126,47 @@ def _is_one_study(root: Path, peeks: list[_Peek]) -> bool:
 
 def _entries(root: Path, skip: Path | None = None) -> list[Path]:
     """Folders, and files, of a folder by name; of the files, archives are what counts later."""
-    skipped = skip.resolve() if skip is not None else None
+    skipped, top = _resolved(skip), root.resolve()
     try:
         found = sorted(root.iterdir())
     except OSError as error:
         raise InputFolderError(f"{root} cannot be listed ({error.strerror})") from error
-    return [one for one in found if not one.name.startswith(".") and one.resolve() != skipped]
+    entries = []
+    for one in found:
+        target = _resolved(one)
+        if target is None or one.name.startswith("."):
+            continue
+        # A link to a folder above would bring all of this again, and to / the whole disk.
+        if target != skipped and not top.is_relative_to(target):
+            entries.append(one)
+    return entries
+
+
+def _resolved(path: Path | None) -> Path | None:
+    """Where a path leads; None if in a circle of links."""
+    try:
+        return None if path is None else path.resolve()
+    except (OSError, RuntimeError):  # which one hangs on Python's version
+        return None
 
 
 def _files(entry: Path, skip: Path | None) -> list[Path]:
-    """Some files of a folder, or the archive that the entry is; none if it is another file."""
+    """Some files of a folder, or the archive that the entry is; none if it is another file.
+
+    What is called an archive is one, also where nothing of it has arrived but its name: passed
+    over, the study would be missing and nobody told.
+    """
     if entry.is_dir():
         return list(islice(_files_below(entry, skip), LOOKED_AT))
-    return [entry] if is_archive(entry) else []
+    return [entry] if entry.suffix.lower() == ".zip" and entry.is_file() else []
 
 
 def _files_below(folder: Path, skip: Path | None) -> Iterator[Path]:
-    skipped = skip.resolve() if skip is not None else None
+    skipped = _resolved(skip)
     for place, folders, names in os.walk(folder):
-        folders[:] = sorted(name for name in folders if Path(place, name).resolve() != skipped)
+        folders[:] = sorted(
+            name for name in folders if skipped is None or _resolved(Path(place, name)) != skipped
+        )
         yield from (Path(place, name) for name in sorted(names))
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from rcc_onnx.errors import FolderNotFoundError, TooManyFilesError
+from rcc_onnx.file_lock import LOCK_NAME
 from rcc_onnx.intake.archives import Archive, open_archive
 
 MAX_FILES = 100_000
@@ -76,7 +77,8 @@ def list_files(folder: Path, shown_as: str | None = None) -> list[Path]:
 
 def find_sources(root: Path, shown_as: str | None = None) -> tuple[list[Source], list[LeftOut]]:
     """Every file of a study, at any depth and inside zip archives, sorted by name; and what is no
-    file to be read. Links to folders are not followed, hidden folders are searched.
+    file to be read. Links to folders are not followed, hidden folders are searched; a folder into
+    which a run writes its results is passed over.
 
     Args:
         root: a folder or a zip archive.
@@ -143,11 +145,12 @@ def _files(root: Path, shown_as: str | None) -> tuple[list[Source], list[LeftOut
 def is_archive(path: Path) -> bool:
     """Whether the file is named `.zip` and starts as archives do.
 
-    An office document starts so too, and is none of ours.
+    An office document starts so too, and is none of ours. What is no plain file is never opened: a
+    pipe would wait for ever.
     """
-    if path.suffix.lower() != ".zip":
-        return False
     try:
+        if path.suffix.lower() != ".zip" or not path.is_file():
+            return False
         with path.open("rb") as file:
             return file.read(4) in (b"PK\x03\x04", b"PK\x05\x06")
     except OSError:
@@ -155,7 +158,10 @@ def is_archive(path: Path) -> bool:
 
 
 def _walk(root: Path) -> Iterator[Path]:
-    for folder, _, names in os.walk(root, followlinks=False):
+    for folder, folders, names in os.walk(root, followlinks=False):
+        if LOCK_NAME in names and Path(folder) != root:
+            folders.clear()  # the results of this very run, or of another
+            continue
         for name in names:
             yield Path(folder, name)
 

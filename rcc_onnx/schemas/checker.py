@@ -32,7 +32,7 @@ def problems(schema: Json, document: Any) -> Iterator[str]:
 
 def _problems(part: Json, value: Any, schema: Json, at: str) -> Iterator[str]:
     if "$ref" in part:
-        yield from _problems(schema["$defs"][part["$ref"].split("/")[-1]], value, schema, at)
+        yield from _problems(_meant(part["$ref"], schema), value, schema, at)
     if "if" in part:
         fits = not any(_problems(part["if"], value, schema, at))
         yield from _problems(part["then" if fits else "else"], value, schema, at)
@@ -45,6 +45,14 @@ def _problems(part: Json, value: Any, schema: Json, at: str) -> Iterator[str]:
     elif isinstance(value, list):
         for place, one in enumerate(value):
             yield from _problems(part.get("items", {}), one, schema, f"{at}[{place}]")
+
+
+def _meant(reference: str, schema: Json) -> Json:
+    """The part of the schema that a reference such as `#/$defs/note` leads to."""
+    found = schema
+    for name in reference.removeprefix("#/").split("/"):
+        found = found[name]
+    return found
 
 
 def _of_object(part: Json, value: Json, schema: Json, at: str) -> Iterator[str]:

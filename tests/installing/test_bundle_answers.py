@@ -139,6 +139,17 @@ def test_tampered_answers_are_refused_and_the_installed_bundle_stays(
     load_bundle(home / "models" / "tiny").check()
 
 
+def test_changed_answers_are_not_exported(tmp_path: Path, good: Files) -> None:
+    folder = tmp_path / "tiny"
+    folder.mkdir()
+    for name, data in changed(good, 9999).items():
+        (folder / name).write_bytes(data)
+    result = CliRunner().invoke(app, ["models", "export", str(folder), str(tmp_path / "x.zip")])
+    assert result.exit_code == 2
+    assert "error [bundle-hash]" in result.output
+    assert not (tmp_path / "x.zip").exists()
+
+
 def test_half_copied_answers_in_a_folder(tmp_path: Path, home: Path, good: Files) -> None:
     folder = bundle_with_answers(tmp_path / "half")
     (folder / ANSWERS_FILE).write_bytes(good[ANSWERS_FILE][:-10])
