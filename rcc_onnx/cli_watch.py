@@ -33,7 +33,11 @@ def watch(
 
     Writes the same files as infer; report.html and the tables cover everything in OUT.
 
+    Exit codes: 0 after SIGTERM, 130 after Ctrl-C, 2 nothing was started; with --once as infer.
+
     Example: rcc-onnx watch inbox --out results
+
+    Example: rcc-onnx watch inbox --out results --once --move-done done
     """
     with errors_end_here(), run_begins(context, options, inbox) as quiet:
         from rcc_onnx.batch import exit_code  # noqa: PLC0415  heavy imports only where used
