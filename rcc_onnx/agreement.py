@@ -107,7 +107,8 @@ def _rule(name: NetworkName, record: ProviderRecord, manifest: Manifest) -> _Rul
     form = record.forms.get(name, "plain")
     if form in {"int8", "float16"}:
         measured = manifest.networks[name].variants[form].agreement.largest_sum_difference
-        return _Rule(tolerance, max(MEASURED_TIMES * measured, LEAST_SUM_TOLERANCE))
+        share = max(_rounded_up(MEASURED_TIMES * measured), LEAST_SUM_TOLERANCE)
+        return _Rule(tolerance, share)
     return _Rule(tolerance, HALF_SUM_TOLERANCE if SPECS[record.ran].always_half else None)
 
 

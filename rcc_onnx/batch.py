@@ -2,7 +2,6 @@
 
 import logging
 import os
-import traceback
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,6 +21,7 @@ from rcc_onnx.exports import check_saving
 from rcc_onnx.findings import CaseResult, FailedCase
 from rcc_onnx.intake import InputIs, StudyPlace, find_studies
 from rcc_onnx.isolation import out_of_memory
+from rcc_onnx.log_records import where_raised
 from rcc_onnx.pseudonyms import check_out, pseudonyms_of, read_pseudonyms
 from rcc_onnx.saving import Saving
 from rcc_onnx.stopwatch import StageListener
@@ -181,8 +181,7 @@ def _failed(engine: Engine, case: str, error: Exception, doing: str) -> FailedCa
         return FailedCase(case, engine.options.profile, out_of_memory())
     # A defect of ours or of a library: this case is lost, the night's other cases are not.
     # Not its message, which may quote a patient's data: where it happened is what helps.
-    where = "".join(traceback.format_tb(error.__traceback__))
-    _log.error("case %s: unexpected error %s\n%s", case, type(error).__name__, where)
+    _log.error("case %s: unexpected error %s at %s", case, *where_raised(error))
     unexpected = UnexpectedError(
         f"{type(error).__name__} while {doing}; this is a defect, please report it with the output "
         "of the same command and -v"

@@ -1,6 +1,7 @@
 """Cases analysed in processes of their own, those that are done already passed over."""
 
 import logging
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -9,6 +10,7 @@ from pathlib import Path
 from rcc_onnx._version import __version__
 from rcc_onnx.batch import Case, analyse_case, write_result
 from rcc_onnx.case_files import write_case
+from rcc_onnx.case_log import log_end, log_start
 from rcc_onnx.cpus import usable_cpus
 from rcc_onnx.done_before import result_of_before, was_analysed
 from rcc_onnx.engine import Engine, Options
@@ -16,6 +18,7 @@ from rcc_onnx.errors import CaseCrashedError, CaseMemoryError, CaseProcessError,
 from rcc_onnx.findings import CaseResult, FailedCase, Fingerprint
 from rcc_onnx.fingerprint import inputs_sha256, settings_sha256
 from rcc_onnx.isolation import Handler, Limits, TaskProcess, Tell
+from rcc_onnx.log_records import of_case
 from rcc_onnx.out_lock import is_held, remove_leavings_of, vanished
 from rcc_onnx.run_files import options_json
 from rcc_onnx.saving import Saving
@@ -40,7 +43,7 @@ class CaseWork:
         models: name or folder of a bundle; None: chosen by the kind of study.
         settings_sha256: of everything that a result hangs on beside its files and the models.
         overwrite: do again what is done already.
-        prepare: called in each process before anything else, to set up logging.
+        prepare: called in each process before anything else.
     """
 
     models: str | None
@@ -117,6 +120,16 @@ def do_case(engine: Engine, work: CaseWork, case: Case, tell: Tell) -> Ended:
     return Ended(write_result(engine, result, work.out, work.saving))
 
 
+def do_logged_case(engine: Engine, work: CaseWork, case: Case, tell: Tell) -> Ended:
+    """As `do_case`, with a line in the log when it starts and when it ends."""
+    with of_case(case.name):
+        log_start(case.name)
+        started = time.perf_counter()
+        ended = do_case(engine, work, case, tell)
+        log_end(ended.result, time.perf_counter() - started, kept=ended.kept)
+    return ended
+
+
 def _do_in_process(engine: Engine, work: CaseWork, case: Case, tell: Tell) -> Ended:
     """One case; a process that wanted too much memory does no other.
 
@@ -124,7 +137,7 @@ def _do_in_process(engine: Engine, work: CaseWork, case: Case, tell: Tell) -> En
         CaseMemoryError: it did.
         ProviderError, OutputError: as `do_case`.
     """
-    ended = do_case(engine, work, case, tell)
+    ended = do_logged_case(engine, work, case, tell)
     if isinstance(ended.result, FailedCase) and isinstance(ended.result.error, CaseMemoryError):
         raise ended.result.error
     return ended
@@ -168,6 +181,8 @@ def _what_came(work: CaseWork, case: Case, ended: "Ended | RccOnnxError") -> End
     if not isinstance(ended, CaseProcessError):
         raise ended
     failed = FailedCase(case.name, work.options.profile, ended)
+    with of_case(case.name):
+        log_end(failed)
     write_case(failed, work.out)
     return Ended(failed)
 
@@ -178,4 +193,4 @@ def cases_in_this_process(
     """The same without other processes: what crashes here ends the run."""
     engine = work.engine()
     for case in cases:
-        yield do_case(engine, work, case, partial(tell, case))
+        yield do_logged_case(engine, work, case, partial(tell, case))

@@ -25,6 +25,7 @@ from rcc_onnx.cli_run import run
 from rcc_onnx.cli_settings import settings_command
 from rcc_onnx.cli_shared import console as _console
 from rcc_onnx.cli_shared import errors_end_here as _errors_end_here
+from rcc_onnx.cli_support import support_bundle
 from rcc_onnx.cli_verify import verify
 from rcc_onnx.cli_watch import watch
 from rcc_onnx.providers import ProviderName
@@ -75,6 +76,7 @@ def _root(
 app.command()(infer)
 app.command()(watch)
 app.command("settings")(settings_command)
+app.command("support-bundle")(support_bundle)
 
 
 @app.command("series")

@@ -5,10 +5,8 @@ from typing import Annotated
 
 import typer
 
-from rcc_onnx.cli_logs import set_up_logging
 from rcc_onnx.cli_options import InferOptions, with_options
-from rcc_onnx.cli_run import limits_of, run, work_of
-from rcc_onnx.cli_settings import say_settings
+from rcc_onnx.cli_run import limits_of, run, run_begins, work_of
 from rcc_onnx.cli_shared import errors_end_here
 
 
@@ -37,13 +35,11 @@ def infer(
 
     Example: rcc-onnx infer study.zip --save seg --save sr
     """
-    set_up_logging(options.verbose)
-    with errors_end_here():
+    with errors_end_here(), run_begins(context, options, study) as quiet:
         from rcc_onnx.batch import find_cases  # noqa: PLC0415  heavy imports only where used
 
-        say_settings(context, study)
         work = work_of(options, options.overwrite)
         cases = find_cases(study, options.out, options.input_is, options.pseudonyms)
         # One case needs no process of its own: nothing else is lost with it.
         processes = options.workers if len(cases) > 1 else 0
-        raise typer.Exit(run(work, cases, processes, limits_of(options)))
+        raise typer.Exit(run(work, cases, processes, limits_of(options), quiet=quiet))

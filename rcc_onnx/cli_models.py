@@ -76,7 +76,7 @@ def models_show(name: BundleName, as_json: Json = False) -> None:
 def models_verify(
     name: Annotated[
         str | None,
-        typer.Argument(metavar="[NAME|DIR]", help="A bundle, by name or folder. Default: all."),
+        typer.Argument(metavar="NAME|DIR", help="A bundle, by name or folder. Default: all."),
     ] = None,
 ) -> None:
     """Check a bundle's hashes, its networks' shapes and operators, and run both once on the CPU.

@@ -179,6 +179,19 @@ class RunOptions(AnalysisOptions):
         InSettings(16384),
     ] = None
     verbose: Verbose = 0
+    quiet: Annotated[
+        bool,
+        typer.Option("--quiet/--no-quiet", "-q", help="Tell errors and the last line only."),
+    ] = False
+    log_file: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Also log into this file, a line of JSON each; it is renamed when it is large "
+            "(docs/logs.md).",
+        ),
+        InSettings("rcc-onnx.jsonl"),
+    ] = None
     settings: Annotated[
         Path | None,
         typer.Option(

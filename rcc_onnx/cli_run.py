@@ -1,12 +1,16 @@
 """How `infer` and `demo` go through cases and say what comes."""
 
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
-from functools import partial
+from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rcc_onnx.cli_logs import set_up_logging
+import typer
+
+from rcc_onnx.cli_logs import check_log_file, run_logs
+from rcc_onnx.cli_settings import say_settings, stronger
 from rcc_onnx.cli_shared import EXIT_SOME_FAILED, console, print_error
 from rcc_onnx.errors import RccOnnxError
 
@@ -17,9 +21,30 @@ if TYPE_CHECKING:
     from rcc_onnx.findings import CaseResult, FailedCase
     from rcc_onnx.isolation import Limits
     from rcc_onnx.progress import CaseProgress
+    from rcc_onnx.run_files import RunFiles
 
 
 MB = 1 << 20
+
+
+@contextmanager
+def run_begins(context: typer.Context, asked: "RunOptions", place: Path) -> Iterator[bool]:
+    """What comes before a run over the studies in `place`, and holds while it lasts: logs, and a
+    line about settings. Gives whether the run is to be quiet.
+
+    Raises:
+        OptionError: it is to be quiet and talkative at once.
+        LogFileError: the log file cannot be written, or lies among the studies.
+        SettingsFileError: a settings file was picked up from there.
+    """
+    quiet, verbose = asked.quiet, asked.verbose
+    if quiet and verbose:
+        quiet = stronger(context, "quiet", "verbose") == "quiet"
+        verbose = 0 if quiet else verbose
+    check_log_file(asked.log_file, place, asked.out)
+    with run_logs(verbose, quiet=quiet, file=asked.log_file):
+        say_settings(context, place, quiet)
+        yield quiet
 
 
 def work_of(asked: "RunOptions", overwrite: bool = False) -> "CaseWork":
@@ -35,8 +60,7 @@ def work_of(asked: "RunOptions", overwrite: bool = False) -> "CaseWork":
     saving = Saving.of(asked.save or ())
     check_saving(saving, asked.profile)
     options = asked.checked(threads_of(asked.threads, asked.workers))
-    work = case_work(asked.models, options, asked.out, saving, overwrite)
-    return replace(work, prepare=partial(set_up_logging, asked.verbose))
+    return case_work(asked.models, options, asked.out, saving, overwrite)
 
 
 def limits_of(asked: "RunOptions") -> "Limits":
@@ -47,7 +71,12 @@ def limits_of(asked: "RunOptions") -> "Limits":
 
 
 def run(
-    work: "CaseWork", cases: "Sequence[Case]", processes: int = 0, limits: "Limits | None" = None
+    work: "CaseWork",
+    cases: "Sequence[Case]",
+    processes: int = 0,
+    limits: "Limits | None" = None,
+    *,
+    quiet: bool = False,
 ) -> int:
     """Do the cases, show what comes, and give back the exit code.
 
@@ -56,28 +85,30 @@ def run(
         cases: in the order in which they are shown in the end.
         processes: how many to have for them; 0: do them in this one.
         limits: of one case, where there are processes.
+        quiet: tell errors and the end only.
 
     Raises:
         RccOnnxError: nothing could be started.
     """
     from rcc_onnx.batch import exit_code  # noqa: PLC0415  heavy imports only where used
-    from rcc_onnx.display import results_table  # noqa: PLC0415
-    from rcc_onnx.html import REPORT_NAME  # noqa: PLC0415
-    from rcc_onnx.notice import RESEARCH_ONLY  # noqa: PLC0415
     from rcc_onnx.out_lock import output_lock, remove_leavings  # noqa: PLC0415
     from rcc_onnx.progress import CaseProgress  # noqa: PLC0415
     from rcc_onnx.run_files import RunFiles  # noqa: PLC0415
 
-    terminal = console()
     broken_off: RccOnnxError | None = None
     files = RunFiles(work.options, cases, work.out, work.saving)
-    with output_lock(work.out):
+    hidden = any(case.hide_names for case in cases)
+    with (
+        output_lock(work.out),
+        run_logged(work, len(cases), processes, hidden=hidden) as results,
+    ):
         remove_leavings(work.out)
         try:
-            with CaseProgress(terminal, len(cases)) as progress, files:
+            with CaseProgress(console(quiet=quiet), len(cases)) as progress, files:
                 for ended in _ended(work, cases, processes, limits, progress.listener):
                     files.add(ended.result)
-                    _say(progress, ended, files.results, len(cases))
+                    results.append(ended.result)
+                    _say(progress, ended, files.results, len(cases), quiet)
         except RccOnnxError as error:
             if not files.results:
                 raise
@@ -85,22 +116,37 @@ def run(
         finally:
             # Ctrl-C, a full disk: a process that was ended may have been writing.
             remove_leavings(work.out)
-    terminal.print(results_table(files.results))
-    terminal.print(RESEARCH_ONLY, markup=False)
-    terminal.print(f"Results are in {work.out}", markup=False)
-    if (work.out / REPORT_NAME).is_file():
-        terminal.print(f"Open {work.out / REPORT_NAME}", markup=False)
-    if files.earlier_cases:
-        terminal.print(
-            f"{files.earlier_cases} results of earlier runs are there too; results.csv and "
-            "results.json do not count them",
-            markup=False,
-        )
+    _say_end(work.out, files, len(cases), quiet)
     if broken_off is None:
         return exit_code(files.results)
     print_error(broken_off)
     print(f"stopped after {len(files.results)} of {len(cases)} cases", file=sys.stderr)
     return EXIT_SOME_FAILED
+
+
+@contextmanager
+def run_logged(
+    work: "CaseWork", cases: int | None, processes: int, *, hidden: bool
+) -> "Iterator[list[CaseResult | FailedCase]]":
+    """The first and the last line of a run in the log. Gives a list to put the results in.
+
+    Args:
+        work: what the cases have in common.
+        cases: how many there are; None: nobody knows.
+        processes: how many there are for them.
+        hidden: cases have pseudonyms.
+    """
+    from rcc_onnx.case_log import log_run, log_run_end  # noqa: PLC0415  as above
+    from rcc_onnx.run_files import options_json  # noqa: PLC0415
+
+    options = options_json(work.options, work.saving, pseudonyms=hidden)
+    log_run({"models": work.models and Path(work.models).name, **options}, cases, processes)
+    started = time.perf_counter()
+    results: list[CaseResult | FailedCase] = []
+    try:
+        yield results
+    finally:
+        log_run_end(results, cases, time.perf_counter() - started)
 
 
 def _ended(
@@ -123,6 +169,7 @@ def _say(
     ended: "Ended",
     results: "Sequence[CaseResult | FailedCase]",
     cases: int,
+    quiet: bool,
 ) -> None:
     """The case that ended, in a line; before the first answer, what gives it."""
     from rcc_onnx.display import case_line, setup_line, shown_warnings  # noqa: PLC0415
@@ -133,6 +180,35 @@ def _say(
     if isinstance(result, CaseResult) and sum(isinstance(one, CaseResult) for one in results) == 1:
         progress.say(setup_line(result))
     kept = ", done before and unchanged" if ended.kept else ""
-    progress.say(f"[{len(results)}/{cases}] {case_line(result)}{kept}")
+    line = f"[{len(results)}/{cases}] {case_line(result)}{kept}"
+    progress.say(line)
+    if quiet and not isinstance(result, CaseResult):
+        print(line, file=sys.stderr)
     for warning in shown_warnings(result):
         progress.say(f"    warning: {warning}")
+
+
+def _say_end(out: Path, files: "RunFiles", cases: int, quiet: bool) -> None:
+    """What came of all, and where it is."""
+    from rcc_onnx.display import results_table  # noqa: PLC0415  as above
+    from rcc_onnx.findings import CaseResult  # noqa: PLC0415
+    from rcc_onnx.html import REPORT_NAME  # noqa: PLC0415
+    from rcc_onnx.notice import RESEARCH_ONLY  # noqa: PLC0415
+
+    terminal = console()
+    if quiet:
+        analysed = sum(isinstance(one, CaseResult) for one in files.results)
+        line = f"{analysed} of {cases} cases analysed; results are in {out}"
+        terminal.print(line, markup=False)
+        return
+    terminal.print(results_table(files.results))
+    terminal.print(RESEARCH_ONLY, markup=False)
+    terminal.print(f"Results are in {out}", markup=False)
+    if (out / REPORT_NAME).is_file():
+        terminal.print(f"Open {out / REPORT_NAME}", markup=False)
+    if files.earlier_cases:
+        terminal.print(
+            f"{files.earlier_cases} results of earlier runs are there too; results.csv and "
+            "results.json do not count them",
+            markup=False,
+        )

@@ -22,6 +22,7 @@ from rcc_onnx.settings import (
     settings_of,
     toml_value,
 )
+from rcc_onnx.shown import shown
 
 OPTION = "settings"
 """The parameter of commands that take settings."""
@@ -66,7 +67,7 @@ def say_settings(context: typer.Context, place: Path, quiet: bool = False) -> No
     refuse_settings_in(context, place)
     line = settings_line(context)
     if line is not None and not quiet:
-        print(line)
+        print(shown(line))
 
 
 def settings_line(context: typer.Context) -> str | None:
@@ -117,8 +118,15 @@ def _rank(context: typer.Context, name: str) -> int:
 
 
 def _take(context: typer.Context, command: str, named: Path | None) -> Taken:
-    files = find_files(named, Path.cwd())
+    files = find_files(named, _current_folder())
     return Taken(settings_of(command, _commands(context), files), files)
+
+
+def _current_folder() -> Path:
+    try:
+        return Path.cwd()
+    except OSError:  # it was removed
+        return Path()
 
 
 def _commands(context: typer.Context) -> dict[str, tuple[Known, ...]]:
@@ -177,7 +185,7 @@ def _check(parameter: Any, context: typer.Context, value: Any) -> None:
 def settings_command(
     context: typer.Context,
     command: Annotated[
-        str, typer.Argument(metavar="[COMMAND]", help="Whose options to show.")
+        str, typer.Argument(metavar="COMMAND", help="Whose options to show.")
     ] = "infer",
     file: Annotated[
         Path | None,
@@ -200,12 +208,12 @@ def settings_command(
             raise OptionError(f"{command!r} takes no settings; these do: {', '.join(commands)}")
         taken = _take(context, command, file)
         for one in taken.files:
-            print(f"settings file: {one.path}")
+            print(shown(f"settings file: {one.path}"))
         width = max(len(one.variable) for one in commands[command])
         for option in commands[command]:
             found = taken.values.get(option.name, Setting(option.default, "default", -1))
             value = f"{toml_value(found.value)} ({found.source})"
-            print(f"{option.key:<18} {option.variable:<{width}} {value}")
+            print(shown(f"{option.key:<18} {option.variable:<{width}} {value}"))
 
 
 def _template(commands: Mapping[str, Sequence[Known]]) -> str:

@@ -23,12 +23,13 @@ def print_error(error: RccOnnxError) -> None:
     print(f"error [{error.code}]: {shown(str(error))}", file=sys.stderr)
 
 
-def console(*, soft_wrap: bool = True) -> "Console":
-    """The terminal. `soft_wrap` leaves long lines to it, as sentences want; tables do not."""
+def console(*, soft_wrap: bool = True, quiet: bool = False) -> "Console":
+    """The terminal. `soft_wrap` leaves long lines to it, as sentences want; tables do not. A quiet
+    one shows nothing."""
     from rich.console import Console  # noqa: PLC0415  `--version` does without
 
     # Without `emoji=False` a case `a:b` is shown with a picture instead of the letter.
-    return Console(highlight=False, soft_wrap=soft_wrap, emoji=False)
+    return Console(highlight=False, soft_wrap=soft_wrap, emoji=False, quiet=quiet)
 
 
 @contextmanager

@@ -1,19 +1,21 @@
 """The command `rcc-onnx watch`."""
 
 import contextlib
+import logging
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rcc_onnx.cli_logs import set_up_logging
 from rcc_onnx.cli_options import WatchOptions, with_options
-from rcc_onnx.cli_run import limits_of, work_of
-from rcc_onnx.cli_settings import say_settings
+from rcc_onnx.cli_run import limits_of, run_begins, run_logged, work_of
 from rcc_onnx.cli_shared import EXIT_INTERRUPTED, errors_end_here
 
 if TYPE_CHECKING:
     from rcc_onnx.findings import CaseResult, FailedCase
+
+_log = logging.getLogger(__name__)
 
 
 @with_options
@@ -33,14 +35,12 @@ def watch(
 
     Example: rcc-onnx watch inbox --out results
     """
-    set_up_logging(options.verbose)
-    with errors_end_here():
+    with errors_end_here(), run_begins(context, options, inbox) as quiet:
         from rcc_onnx.batch import exit_code  # noqa: PLC0415  heavy imports only where used
         from rcc_onnx.notice import RESEARCH_ONLY  # noqa: PLC0415
         from rcc_onnx.watching import session  # noqa: PLC0415
         from rcc_onnx.watching.loop import Rules  # noqa: PLC0415
 
-        say_settings(context, inbox)
         plan = session.Plan(
             inbox=inbox,
             work=work_of(options),
@@ -56,25 +56,34 @@ def watch(
             processes=options.workers,
             limits=limits_of(options),
         )
-        _say(RESEARCH_ONLY)
-        ended = session.watch(plan, _say, _tell)
+        _say(RESEARCH_ONLY, quiet)
+        with run_logged(
+            plan.work, None, options.workers, hidden=options.pseudonyms is not None
+        ) as results:
+            # Trouble is told in any case: nobody else would.
+            ended = session.watch(plan, _say, partial(_tell, quiet=quiet))
+            results.extend(ended.results)
         if ended.signal is None:
             raise typer.Exit(exit_code(ended.results))
         _say(f"stopped by {ended.signal}")
         raise typer.Exit(EXIT_INTERRUPTED if ended.signal == "SIGINT" else 0)
 
 
-def _say(line: str) -> None:
+def _say(line: str, quiet: bool = False) -> None:
+    _log.info("%s", line, extra={"said": True})
+    if quiet:
+        return
     # Whoever reads along may be gone; the studies are not.
     with contextlib.suppress(OSError):
         # At once, as a journal or a file is not a terminal.
         print(line, flush=True)
 
 
-def _tell(result: "CaseResult | FailedCase") -> None:
+def _tell(result: "CaseResult | FailedCase", quiet: bool = False) -> None:
     """A result in a line, and what must be read beside it."""
     from rcc_onnx.display import case_line, shown_warnings  # noqa: PLC0415
+    from rcc_onnx.findings import FailedCase  # noqa: PLC0415
 
-    _say(case_line(result))
+    _say(case_line(result), quiet and not isinstance(result, FailedCase))
     for warning in shown_warnings(result):
-        _say(f"    warning: {warning}")
+        _say(f"    warning: {warning}", quiet)

@@ -272,7 +272,24 @@ def _open(bundle: Bundle, options: Options) -> _Loaded:
     )
     record = networks.record
     forms = ", ".join(f"{name} {form}" for name, form in record.forms.items())
-    _log.info("bundle %s %s on %s (%s)", bundle.name, bundle.manifest.version, record.ran, forms)
+    _log.info(
+        "bundle %s %s on %s (%s)",
+        bundle.name,
+        bundle.manifest.version,
+        record.ran,
+        forms,
+        extra={
+            "data": {
+                "event": "networks",
+                "bundle": bundle.name,
+                "version": bundle.manifest.version,
+                "provider": str(record.ran),
+                "threads": record.threads,
+                "precision": str(record.precision),
+                "onnxruntime": record.runtime,
+            }
+        },
+    )
     return _Loaded(bundle, networks, record)
 
 

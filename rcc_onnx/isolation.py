@@ -21,6 +21,7 @@ from multiprocessing.process import BaseProcess
 from typing import Any, Generic, TypeVar
 
 from rcc_onnx.errors import CaseCrashedError, CaseMemoryError, CaseTimeoutError, RccOnnxError
+from rcc_onnx.log_records import Heard, log_received, to_send, where_raised
 
 _log = logging.getLogger(__name__)
 
@@ -84,7 +85,9 @@ class TaskProcess(Generic[Task, Result]):
         context = multiprocessing.get_context("spawn")
         pipe, theirs = context.Pipe()
         process = context.Process(
-            target=_serve, args=(theirs, self._make, self._limits), daemon=True
+            target=_serve,
+            args=(theirs, self._make, self._limits, logging.getLogger().level),
+            daemon=True,
         )
         process.start()
         theirs.close()
@@ -125,7 +128,7 @@ class TaskProcess(Generic[Task, Result]):
     _idle = True
 
     def _receive(self, deadline: float | None, tell: Tell) -> Any:
-        """The next answer that is no news of a stage."""
+        """The next answer that is neither news of a stage nor a line of the log."""
         process, pipe = self._process, self._pipe
         if process is None or pipe is None:
             raise AssertionError("no process is running")
@@ -148,6 +151,9 @@ class TaskProcess(Generic[Task, Result]):
             kind, *content = message
             if kind == "stage":
                 tell(*content)
+                continue
+            if kind == "log":
+                log_received(*content)
                 continue
             self._idle = True
             if kind == "error":
@@ -185,8 +191,14 @@ class TaskProcess(Generic[Task, Result]):
             pipe.close()
 
 
-def _serve(pipe: Connection, make: Callable[[], Handler[Any, Any]], limits: Limits) -> None:
-    """What the process does, until its input ends or its parent does."""
+def _serve(
+    pipe: Connection, make: Callable[[], Handler[Any, Any]], limits: Limits, log_level: int
+) -> None:
+    """What the process does, until its input ends or its parent does. What is logged in it goes to
+    the parent, which alone knows where to."""
+    answer = _Answers(pipe)
+    logging.getLogger().addHandler(_ToParent(answer))
+    logging.getLogger().setLevel(log_level)
     # Ctrl-C reaches every process of a terminal; the parent decides what it means.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
@@ -194,25 +206,44 @@ def _serve(pipe: Connection, make: Callable[[], Handler[Any, Any]], limits: Limi
     try:
         handle = make()
     except Exception as error:
-        _answer(pipe, "error", _as_ours(error))
+        answer("error", _as_ours(error))
         return
-    _answer(pipe, "result", None)
+    answer("result", None)
     while True:
         try:
             task = pipe.recv()
         except (EOFError, OSError):
             return
         try:
-            result = handle(task, lambda stage, done: _answer(pipe, "stage", stage, done))
+            result = handle(task, lambda stage, done: answer("stage", stage, done))
         except Exception as error:
-            _answer(pipe, "error", _as_ours(error))
+            answer("error", _as_ours(error))
         else:
-            _answer(pipe, "result", result)
+            answer("result", result)
 
 
-def _answer(pipe: Connection, *message: object) -> None:
-    with contextlib.suppress(BrokenPipeError):
-        pipe.send(message)
+class _Answers:
+    """The pipe to the parent, for all threads of the process."""
+
+    def __init__(self, pipe: Connection) -> None:
+        self._pipe = pipe
+        self._lock = threading.Lock()
+
+    def __call__(self, *message: object) -> None:
+        with self._lock, contextlib.suppress(BrokenPipeError):
+            self._pipe.send(message)
+
+
+class _ToParent(logging.Handler):
+    def __init__(self, answer: _Answers) -> None:
+        super().__init__()
+        self._answer = answer
+        self.addFilter(Heard())
+
+    def emit(self, record: logging.LogRecord) -> None:
+        # No line of a log is worth a case.
+        with contextlib.suppress(Exception):
+            self._answer("log", to_send(record))
 
 
 def out_of_memory() -> CaseMemoryError:
@@ -230,6 +261,7 @@ def _as_ours(error: Exception) -> RccOnnxError:
         with contextlib.suppress(Exception):
             pickle.loads(pickle.dumps(error))
             return error
+    _log.error("unexpected error %s at %s", *where_raised(error))
     return CaseCrashedError(
         f"{type(error).__name__} in the process that analysed this case; this is a defect, please "
         "report it with the output of the same command and -v"

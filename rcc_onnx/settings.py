@@ -136,10 +136,12 @@ def settings_of(
     for rank, file in enumerate(files):
         _check_tables(file, commands)
         of_file = {table: _table(file, table, commands[table], rank) for table in file.tables}
-        for table in (SHARED_TABLE, command):
-            for one in commands[command]:
-                if one.name in of_file.get(table, {}):
-                    found[one.name] = of_file[table][one.name]
+        told = {**of_file.get(SHARED_TABLE, {}), **of_file.get(command, {})}
+        for one in commands[command]:
+            if one.name in told:
+                # What `infer` may have, another command need not.
+                _check(one, told[one.name].value, f"{file.path}, {one.key} for {command}")
+                found[one.name] = told[one.name]
     for one in commands[command]:
         text = environ.get(one.variable, "")
         if text:

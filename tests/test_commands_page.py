@@ -97,6 +97,7 @@ def test_the_help_is_readable_in_80_columns(name: str, monkeypatch: pytest.Monke
     assert result.exit_code == 0
     lines = [line.strip() for line in result.output.splitlines()]
     assert max(len(line) for line in result.output.splitlines()) <= WIDTH
+    assert "[[" not in result.output, "an argument's metavar needs no brackets of its own"
     for example in command.examples:
         assert f"Example: {example}" in lines, "an example stands alone on its line"
 

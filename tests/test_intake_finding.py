@@ -258,6 +258,15 @@ def test_archives_are_entries(tmp_path):
         find_studies(tmp_path)
 
 
+@pytest.mark.parametrize("arrived", [b"", b"not yet an archive"])
+def test_an_archive_of_which_nothing_has_arrived_is_not_dropped(tmp_path, arrived):
+    study_in(tmp_path / "in" / "a", 1)
+    (tmp_path / "in" / "b.ZIP").write_bytes(arrived)
+    assert names(tmp_path / "in") == ["a", "b"]
+    with pytest.raises(errors.ArchiveDamagedError, match="copy it again"):
+        read_study(tmp_path / "in" / "b.ZIP", Profile.STANDARD)
+
+
 def test_a_folder_that_is_called_dicom_gives_no_name(tmp_path):
     study_in(tmp_path / "patient1" / "DICOM" / "ST1", 1)
     assert names(tmp_path / "patient1") == ["patient1"]

@@ -162,9 +162,14 @@ def studies(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def log_of(out: Path) -> Path:
+    return out.with_suffix(".jsonl")
+
+
 def infer(studies: Path, out: Path, *options: object) -> subprocess.CompletedProcess[bytes]:
     """The command as a user runs it, with all that it logs."""
     command = ("infer", studies, "--out", out, "--provider", "cpu", "-vv", *options)
+    command += ("--log-file", log_of(out))
     return subprocess.run(
         [sys.executable, "-m", "rcc_onnx", *map(str, command)],
         capture_output=True,
@@ -181,7 +186,10 @@ def outcomes(out: Path) -> dict[str, str]:
 
 def assert_silent(done: subprocess.CompletedProcess[bytes], out: Path) -> None:
     found = leaks("stdout", done.stdout) + leaks("stderr", done.stderr) + leaks_in(out)
-    assert found == []
+    log = log_of(out).read_bytes()
+    assert found + leaks("log", log) == []
+    assert log.count(b"\n") > 50
+    assert b'"event": "case-end"' in log
     assert b"DEBUG rcc_onnx" in done.stderr or b"INFO rcc_onnx" in done.stderr
 
 

@@ -64,6 +64,7 @@ def test_own_names_are_told_nowhere(studies: Path, tmp_path: Path, profile: str)
     )
     command = ("infer", studies, "--out", tmp_path / "out", "--models", bundle, "-vv")
     options = ("--pseudonyms", names, "--provider", "cpu", "--profile", profile)
+    options += ("--log-file", tmp_path / "log.jsonl")
     done = subprocess.run(
         [sys.executable, "-m", "rcc_onnx", *map(str, (*command, *options))],
         capture_output=True,
@@ -86,6 +87,9 @@ def test_own_names_are_told_nowhere(studies: Path, tmp_path: Path, profile: str)
     own = ("DOEKLEIN", "ROEMMICH", "johnathan", "janettex")
     assert leaks("out", done.stdout, own) + leaks("err", done.stderr, own) == []
     assert leaks_in(out, own) == []
+    log = (tmp_path / "log.jsonl").read_bytes()
+    assert leaks("log", log, own) == []
+    assert b'"case": "P 2"' in log
     assert b"P 1" in done.stdout
     assert b"P 2" in done.stderr or profile == "notebook"
 

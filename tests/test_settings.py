@@ -1,9 +1,10 @@
 """Settings files and variables: every option has them, in one order, and nothing is guessed."""
 
+import inspect
 import re
+import sys
 import tomllib
 from collections.abc import Callable
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -12,27 +13,32 @@ import typer
 from typer.main import get_command
 from typer.testing import CliRunner
 
-from rcc_onnx import cli_infer
+from rcc_onnx import cli_infer, cli_watch
 from rcc_onnx.cli import app
-from rcc_onnx.cli_options import InferOptions
+from rcc_onnx.cli_options import RunOptions
 from rcc_onnx.cli_settings import OPTION
 from rcc_onnx.settings import FILE_NAME, OTHER_VARIABLES, PREFIX
 
 GROUP: Any = get_command(app)
-INFER = GROUP.commands["infer"]
-Told = Callable[..., tuple[InferOptions, str]]
+Told = Callable[..., tuple[Any, str]]
 COMMANDS = [
     name
     for name, one in GROUP.commands.items()
     if any(parameter.name == OPTION for parameter in one.params)
 ]
 """Those that take settings."""
-OPTIONS = [
-    one
-    for one in INFER.params
-    if one.param_type_name == "option" and one.name not in {OPTION, "help"}
-]
-FIELDS = {field.name: field for field in fields(InferOptions)}
+
+
+def options_of(command: str) -> list[Any]:
+    return [
+        one
+        for one in GROUP.commands[command].params
+        if one.param_type_name == "option" and one.name not in {OPTION, "help"}
+    ]
+
+
+OPTIONS = options_of("infer")
+CASES = [(command, one) for command in COMMANDS for one in options_of(command)]
 
 VALUES: dict[str, tuple[Any, Any, Any, Any]] = {
     "provider": ("cuda", "cpu", "coreml", "tensorrt"),
@@ -42,6 +48,8 @@ VALUES: dict[str, tuple[Any, Any, Any, Any]] = {
     "input_is": ("study", "studies", "study", "studies"),
     "save": (["seg", "sr"], ["nifti"], ["sr", "nifti"], ["all"]),
     "case_memory": (1001, 1002, 1003, 1004),
+    **dict.fromkeys(("once", "retry_failed"), (False, True, False, True)),
+    "quiet": (False, True, False, True),
     "overwrite": (False, True, False, True),
     "verbose": (2, 1, 2, 1),
 }
@@ -51,10 +59,11 @@ TEXT = ("line", "variable", "here", "home")
 NUMBERS = (11, 12, 13, 14)
 
 
-def of_the_kind(name: str) -> tuple[Any, Any, Any, Any]:
+def of_the_kind(command: str, name: str) -> tuple[Any, Any, Any, Any]:
     if name in VALUES:
         return VALUES[name]
-    annotation = str(FIELDS[name].type)
+    callback = GROUP.commands[command].callback
+    annotation = str(inspect.signature(callback).parameters[name].annotation)
     if "Path" in annotation or "str" in annotation:
         return TEXT
     return NUMBERS
@@ -90,16 +99,17 @@ def told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Told:
     (tmp_path / "here").mkdir()
     monkeypatch.setenv("RCC_ONNX_HOME", str(tmp_path / "home"))
     monkeypatch.chdir(tmp_path / "here")
-    seen: list[InferOptions] = []
+    seen: list[Any] = []
 
-    def work_of(options: InferOptions, overwrite: bool) -> None:
+    def work_of(options: RunOptions, *_: object) -> None:
         seen.append(options)
         raise typer.Exit(0)
 
-    monkeypatch.setattr(cli_infer, "work_of", work_of)
+    for command in (cli_infer, cli_watch):
+        monkeypatch.setattr(command, "work_of", work_of)
 
-    def run(*arguments: str) -> tuple[InferOptions, str]:
-        result = CliRunner().invoke(app, ["infer", str(tmp_path / "study"), *arguments])
+    def run(*arguments: str, command: str = "infer") -> tuple[Any, str]:
+        result = CliRunner().invoke(app, [command, str(tmp_path / "study"), *arguments])
         assert result.exit_code == 0, result.output
         return seen.pop(), result.output
 
@@ -113,26 +123,26 @@ def refused(*arguments: str) -> str:
     return result.output
 
 
-@pytest.mark.parametrize("option", OPTIONS, ids=key)
+@pytest.mark.parametrize(("command", "option"), CASES, ids=lambda one: getattr(one, "name", one))
 def test_every_option_has_a_key_and_a_variable_in_the_stated_order(
+    command: str,
     option: Any,
     told: Told,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    line, variable, here, home = of_the_kind(option.name)
+    line, variable, here, home = of_the_kind(command, option.name)
 
     def value(*arguments: str) -> Any:
-        found = getattr(told(*arguments)[0], option.name)
+        found = getattr(told(*arguments, command=command)[0], option.name)
         if isinstance(found, Path):
             return found.name
         return [str(one) for one in found] if isinstance(found, list) else found
 
-    default = getattr(InferOptions(), option.name)
-    assert value() == (default.name if isinstance(default, Path) else default)
-    (tmp_path / "home" / FILE_NAME).write_text(f"[infer]\n{key(option)} = {toml(home)}\n")
+    assert value() == (option.default.name if isinstance(option.default, Path) else option.default)
+    (tmp_path / "home" / FILE_NAME).write_text(f"[{command}]\n{key(option)} = {toml(home)}\n")
     assert value() == home
-    (tmp_path / "here" / FILE_NAME).write_text(f"[infer]\n{key(option)} = {toml(here)}\n")
+    (tmp_path / "here" / FILE_NAME).write_text(f"[{command}]\n{key(option)} = {toml(here)}\n")
     assert value() == here
     name = PREFIX + key(option).upper().replace("-", "_")
     monkeypatch.setenv(name, as_text(variable))
@@ -143,7 +153,7 @@ def test_every_option_has_a_key_and_a_variable_in_the_stated_order(
 
 
 def test_what_is_switched_on_can_be_switched_off_again() -> None:
-    flags = [one for one in OPTIONS if one.is_flag and not one.count]
+    flags = [one for _, one in CASES if one.is_flag and not one.count]
     assert flags
     assert [key(one) for one in flags if not one.secondary_opts] == []
 
@@ -152,6 +162,26 @@ def test_no_option_has_a_variable_that_is_another_thing() -> None:
     names = {PREFIX + key(one).upper().replace("-", "_") for one in OPTIONS}
     assert not names & set(OTHER_VARIABLES)
     assert len(names) == len(OPTIONS)
+
+
+def test_other_commands_share_what_infer_is_told(told: Told, tmp_path: Path) -> None:
+    file = tmp_path / "here" / FILE_NAME
+    file.write_text("[infer]\nthreads = 3\ninput-is = 'study'\nworkers = 2\n[watch]\nonce = true\n")
+    options, said = told(command="watch")
+    assert (options.threads, options.workers, options.once) == (3, 2, True)
+    assert f"once=true from {file}" in said
+    assert "input-is" not in said
+    assert told()[0].threads == 3
+    # Its own table counts before.
+    file.write_text("[watch]\nthreads = 4\nworkers = 2\n[infer]\nthreads = 3\nworkers = 0\n")
+    options, _ = told(command="watch")
+    assert (options.threads, options.workers) == (4, 2)
+    assert (told()[0].threads, told()[0].workers) == (3, 0)
+    # What only infer may have is refused, and says where it is from.
+    file.write_text("[infer]\nworkers = 0\n")
+    result = CliRunner().invoke(app, ["watch", str(tmp_path / "study")])
+    assert result.exit_code == 2
+    assert f"[settings-value]: {file}, workers for watch = 0: " in result.output
 
 
 def test_the_first_line_says_what_counts_and_where_it_is_from(
@@ -287,6 +317,14 @@ def test_a_file_among_the_studies_is_not_taken(
     # Named, it is meant.
     named = CliRunner().invoke(app, ["infer", ".", "--settings", FILE_NAME, "--out", "o"])
     assert "lies among" not in named.output
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a current folder cannot be removed there")
+def test_a_current_folder_that_was_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    assert "provider" in CliRunner().invoke(app, ["settings"]).output
 
 
 def test_a_folder_of_bundles_is_no_bundle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

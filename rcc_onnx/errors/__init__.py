@@ -12,6 +12,7 @@ from rcc_onnx.errors.bundles import *  # noqa: F403
 from rcc_onnx.errors.checking import *  # noqa: F403
 from rcc_onnx.errors.evaluating import *  # noqa: F403
 from rcc_onnx.errors.intake import *  # noqa: F403
+from rcc_onnx.errors.logs import *  # noqa: F403
 from rcc_onnx.errors.networks import *  # noqa: F403
 from rcc_onnx.errors.running import *  # noqa: F403
 from rcc_onnx.errors.settings import *  # noqa: F403

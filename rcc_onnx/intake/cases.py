@@ -151,10 +151,14 @@ def _resolved(path: Path | None) -> Path | None:
 
 
 def _files(entry: Path, skip: Path | None) -> list[Path]:
-    """Some files of a folder, or the archive that the entry is; none if it is another file."""
+    """Some files of a folder, or the archive that the entry is; none if it is another file.
+
+    What is called an archive is one, also where nothing of it has arrived but its name: passed
+    over, the study would be missing and nobody told.
+    """
     if entry.is_dir():
         return list(islice(_files_below(entry, skip), LOOKED_AT))
-    return [entry] if is_archive(entry) else []
+    return [entry] if entry.suffix.lower() == ".zip" and entry.is_file() else []
 
 
 def _files_below(folder: Path, skip: Path | None) -> Iterator[Path]:

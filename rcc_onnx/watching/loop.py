@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from rcc_onnx.case_log import log_end
 from rcc_onnx.case_tasks import CaseWork
 from rcc_onnx.errors import (
     CaseProcessError,
@@ -25,6 +26,7 @@ from rcc_onnx.errors import (
     StudyUnreadableError,
 )
 from rcc_onnx.findings import CaseResult, FailedCase
+from rcc_onnx.log_records import of_case
 from rcc_onnx.watching.inbox import Snapshot
 from rcc_onnx.watching.look import Looks, Study
 from rcc_onnx.watching.moving import move_study
@@ -340,6 +342,8 @@ class Watcher:
         """A study that cost its process its life."""
         fingerprint = fingerprint_of(self._work, one.inputs)
         failed = FailedCase(name, self._work.options.profile, error, fingerprint)
+        with of_case(name):
+            log_end(failed)
         try:
             self._output.check()
             self._output.write_failed(failed)

@@ -3,17 +3,20 @@
 Two tasks, as whoever watches decides between them whether such files were analysed already.
 """
 
+import time
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
 from rcc_onnx.batch import Case, analyse_case, write_result
+from rcc_onnx.case_log import log_end, log_start
 from rcc_onnx.case_tasks import CaseWork
 from rcc_onnx.engine import Engine
 from rcc_onnx.errors import CaseMemoryError, StudyChangedError, StudyUnreadableError
 from rcc_onnx.findings import CaseResult, FailedCase, Fingerprint
 from rcc_onnx.fingerprint import inputs_sha256
 from rcc_onnx.isolation import Handler, Tell
+from rcc_onnx.log_records import of_case
 from rcc_onnx.watching.inbox import snapshot
 
 
@@ -80,6 +83,16 @@ def _do(engine: Engine, work: CaseWork, task: Task, tell: Tell) -> Answer:
             return inputs_sha256(task.case.folder)
         except OSError as error:
             raise StudyUnreadableError(f"files cannot be read ({error.strerror})") from error
+    with of_case(task.case.name):
+        log_start(task.case.name)
+        started = time.perf_counter()
+        result = _analyse(engine, work, task, tell)
+        log_end(result, time.perf_counter() - started)
+    return result
+
+
+def _analyse(engine: Engine, work: CaseWork, task: Analyse, tell: Tell) -> CaseResult | FailedCase:
+    """A study, with its files written; raises as `_do`."""
     result = analyse_case(engine, task.case, tell)
     # Files that came, or went, meanwhile may be part of it or not: an answer to neither.
     now = snapshot(task.case.folder, task.skip)
