@@ -12,9 +12,9 @@ from rcc_onnx.batch import Case, analyse_case, write_result
 from rcc_onnx.case_files import write_case
 from rcc_onnx.case_log import log_end, log_start
 from rcc_onnx.cpus import usable_cpus
-from rcc_onnx.done_before import result_of_before
+from rcc_onnx.done_before import result_of_before, was_analysed
 from rcc_onnx.engine import Engine, Options
-from rcc_onnx.errors import CaseMemoryError, CaseProcessError
+from rcc_onnx.errors import CaseCrashedError, CaseMemoryError, CaseProcessError, RccOnnxError
 from rcc_onnx.findings import CaseResult, FailedCase, Fingerprint
 from rcc_onnx.fingerprint import inputs_sha256, settings_sha256
 from rcc_onnx.isolation import Handler, Limits, TaskProcess, Tell
@@ -150,7 +150,9 @@ def cases_by_processes(
     limits: Limits,
     tell: Callable[[Case, str, float], None],
 ) -> Iterator[Ended]:
-    """Every case, as it ends. What kills a process fails its case and no other.
+    """Every case, as it ends. What kills a process fails its case and no other. Where an earlier
+    run had a result for it, it is tried once more before that is lost: most likely nothing has
+    changed, and the process was just looking.
 
     Raises:
         BundleError, ProviderError, OutputError: nothing can be done.
@@ -162,17 +164,27 @@ def cases_by_processes(
     workers = [TaskProcess(work.handler, limits, died) for _ in range(processes)]
     # What is wrong with models or provider is told before the first case.
     workers[0].start()
+    again: list[Case] = []
     for case, ended in done_by_processes(cases, workers, tell):
-        if isinstance(ended, Ended):
-            yield ended
-        elif isinstance(ended, CaseProcessError):
-            failed = FailedCase(case.name, work.options.profile, ended)
-            with of_case(case.name):
-                log_end(failed)
-            write_case(failed, work.out)
-            yield Ended(failed)
+        died_early = isinstance(ended, CaseCrashedError | CaseMemoryError)
+        if died_early and was_analysed(case.name, work.out):
+            again.append(case)
         else:
-            raise ended
+            yield _what_came(work, case, ended)
+    for case, ended in done_by_processes(again, workers, tell):
+        yield _what_came(work, case, ended)
+
+
+def _what_came(work: CaseWork, case: Case, ended: "Ended | RccOnnxError") -> Ended:
+    if isinstance(ended, Ended):
+        return ended
+    if not isinstance(ended, CaseProcessError):
+        raise ended
+    failed = FailedCase(case.name, work.options.profile, ended)
+    with of_case(case.name):
+        log_end(failed)
+    write_case(failed, work.out)
+    return Ended(failed)
 
 
 def cases_in_this_process(

@@ -38,3 +38,12 @@ def _models_are_the_same(engine: Engine, found: CaseResult) -> bool:
     except BundleError:
         return False
     return found.models.came_from(manifest)
+
+
+def was_analysed(case: str, out: Path) -> bool:
+    """Whether an earlier run left a result for the case, whatever it was made of."""
+    try:
+        document = json.loads((out / f"{case}.json").read_bytes())
+    except (OSError, ValueError):
+        return False
+    return isinstance(document, dict) and read_case(document) is not None

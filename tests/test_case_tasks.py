@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ from rcc_onnx.findings import CaseResult, FailedCase
 from rcc_onnx.isolation import Limits
 from rcc_onnx.phantom import make_study
 from rcc_onnx.saving import Saving
-from tests.broken_decoders import break_decoders
+from tests.broken_decoders import break_decoders, die_once
 from tests.test_isolation_of_cases import linux_only
 
 
@@ -189,3 +190,18 @@ def test_stages_are_told_by_case(tmp_path, phantom, work) -> None:
     list(cases_by_processes(work, cases, 1, Limits(), lambda *news: told.append(news)))
     assert {case for case, _, _ in told} == set(cases)
     assert {"reading_headers", "kidney_network"} <= {stage for _, stage, _ in told}
+
+
+@linux_only
+def test_a_result_is_not_lost_because_the_process_that_looked_at_it_died(
+    tmp_path, phantom, work
+) -> None:
+    (case,) = cases_of(tmp_path / "in", phantom, "a")
+    (first,) = here(work, [case])
+    killed = replace(work, prepare=partial(die_once, tmp_path / "died"))
+    before = (work.out / "a.json").stat()
+    (ended,) = cases_by_processes(killed, [case], 1, Limits(), silent)
+    assert (tmp_path / "died").exists()
+    assert ended.kept
+    assert (work.out / "a.json").stat().st_ino == before.st_ino
+    assert first.result.case == ended.result.case
