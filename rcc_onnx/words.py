@@ -15,3 +15,8 @@ NO_PROOF = "No suspected lesion found; this is no proof of health."
 NO_PROOF_OF_A_SIDE = "A side without a suspected lesion is not proven healthy."
 NO_KIDNEY = "No kidney was found, so nothing was looked for."
 PHANTOM = "This is a digital phantom, not a patient."
+
+
+def counted(number: int, what: str, many: str = "") -> str:
+    """As `1 file` and `2 files`."""
+    return f"{number} {what if number == 1 else many or what + 's'}"

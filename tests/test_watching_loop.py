@@ -247,11 +247,17 @@ def test_entries_that_cannot_be_are_refused_once_and_the_others_go_on(bench: Ben
     assert bench.cases == ["a", "a-2"]
 
 
+def test_an_archive_of_which_only_the_name_has_come_is_not_forgotten(bench: Bench) -> None:
+    (bench.inbox / "b.zip").write_bytes(b"")
+    bench.start()
+    bench.run(200)
+    assert bench.cases == ["b"]
+
+
 def test_what_is_no_study_is_passed_over(bench: Bench) -> None:
     bench.study(".hidden")
     bench.study("a.part")
     (bench.inbox / "empty").mkdir()
-    (bench.inbox / "b.zip").write_text("no archive")
     (bench.inbox / "loose.dcm").write_text("x")
     bench.start()
     bench.run(200)

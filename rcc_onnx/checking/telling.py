@@ -13,6 +13,7 @@ from rcc_onnx.checking.compare import (
 from rcc_onnx.checking.folder import FolderCheck
 from rcc_onnx.checking.reproduce import Reproduction
 from rcc_onnx.sums import SUMS_NAME, shown
+from rcc_onnx.words import counted
 
 Json = dict[str, Any]
 
@@ -29,11 +30,11 @@ def folder_lines(check: FolderCheck) -> Iterator[str]:
     for note in check.notes:
         yield f"note: {note}"
     yield f"note: the SHA-256 of {SUMS_NAME} itself is {check.sums_sha256}"
-    counted = f"{check.same} of {check.listed} listed files, {check.cases} cases"
+    same = f"{check.same} of {counted(check.listed, 'listed file')}, {counted(check.cases, 'case')}"
     if check.holds:
-        yield f"ALL AS WRITTEN: {counted}"
+        yield f"ALL AS WRITTEN: {same}"
     else:
-        yield f"NOT AS WRITTEN: {len(check.findings)} differences; as written are {counted}"
+        yield f"NOT AS WRITTEN: {counted(len(check.findings), 'difference')}; as written are {same}"
 
 
 def folder_json(check: FolderCheck) -> Json:

@@ -17,6 +17,7 @@ from rcc_onnx.machine import machine, packages
 from rcc_onnx.support.log_lines import cases_in, read_lines, redacted_line, with_older
 from rcc_onnx.support.redact import CaseNumbers, Json, Sentences
 from rcc_onnx.support.verdicts import environment, is_case, read_documents, run_facts, verdict
+from rcc_onnx.words import counted
 
 _NO_DATE = (1980, 1, 1, 0, 0, 0)
 """The earliest that zip files know."""
@@ -87,7 +88,7 @@ def _members(out: Path, logs: Sequence[Path]) -> tuple[Packed, ...]:
     verdicts = [verdict(one, cases) for one in results]
     runs = [run_facts(one) for one in documents if not is_case(one)]
     members = [
-        _json("verdicts.json", f"what became of {len(verdicts)} cases", verdicts),
+        _json("verdicts.json", f"what became of {counted(len(verdicts), 'case')}", verdicts),
         _json("run.json", "the run: options, versions, counts", runs),
         _json("machine.json", "this machine and its software", _machine()),
         _json("doctor.json", "the report of `rcc-onnx doctor`", _doctor()),

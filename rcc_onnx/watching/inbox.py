@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rcc_onnx.errors import InboxGoneError
-from rcc_onnx.intake.sources import is_archive
 
 TEMPORARY_SUFFIXES = (
     ".part",
@@ -120,12 +119,10 @@ def is_temporary(name: str) -> bool:
 
 
 def snapshot(study: Path, skip: frozenset[Path] = frozenset()) -> Snapshot | None:
-    """A study as it is now; None if there is no file in it, or it is no folder and no archive.
+    """A study as it is now; None if there is no file in it, or it is gone.
 
     A file that is removed while it is looked at is not in it: the next look will differ.
     """
-    if study.is_file() and not is_archive(study):
-        return None
     lines, half_written = [], 0
     for path in study_files(study, skip):
         try:

@@ -12,7 +12,8 @@ from rcc_onnx.watching.arrivals import Arrivals
 from rcc_onnx.watching.inbox import Inbox, Listing, Snapshot
 from rcc_onnx.watching.names import Named, Names
 from rcc_onnx.watching.state import Record, State
-from rcc_onnx.watching.voice import Voice, counted
+from rcc_onnx.watching.voice import Voice
+from rcc_onnx.words import counted
 
 FINISHED_LOOKS = 12
 """A study that is done is looked at every so many intervals: late files are found that much

@@ -30,8 +30,9 @@ from rcc_onnx.watching.rules import Pool, Rules
 from rcc_onnx.watching.state import Record
 from rcc_onnx.watching.stop import Stop
 from rcc_onnx.watching.trouble import Trouble
-from rcc_onnx.watching.voice import Voice, counted
+from rcc_onnx.watching.voice import Voice
 from rcc_onnx.watching.work import Analyse, Answer, Hash, Task, fingerprint_of
+from rcc_onnx.words import counted
 
 WAIT_S = 0.25
 """At most, before it is seen that the watcher is to stop."""

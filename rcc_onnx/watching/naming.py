@@ -5,7 +5,7 @@ import re
 from rcc_onnx.watching.inbox import Snapshot
 from rcc_onnx.watching.output import Output
 from rcc_onnx.watching.state import Record
-from rcc_onnx.watching.voice import counted
+from rcc_onnx.words import counted
 
 
 def result_name(own: str, record: Record | None, output: Output) -> str:

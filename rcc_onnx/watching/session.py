@@ -27,8 +27,9 @@ from rcc_onnx.watching.output import Output
 from rcc_onnx.watching.rules import Rules
 from rcc_onnx.watching.state import load_state
 from rcc_onnx.watching.stop import Stop
-from rcc_onnx.watching.voice import Voice, counted
+from rcc_onnx.watching.voice import Voice
 from rcc_onnx.watching.work import Answer, Task, WatchWork
+from rcc_onnx.words import counted
 
 _log = logging.getLogger(__name__)
 

@@ -20,8 +20,3 @@ class Voice:
     def forget(self, about: str) -> None:
         """Whatever was said about this is over: it may be said again."""
         self._said.pop(about, None)
-
-
-def counted(number: int, what: str, many: str = "") -> str:
-    """As `1 file` and `2 files`."""
-    return f"{number} {what if number == 1 else many or what + 's'}"
