@@ -16,7 +16,7 @@ from benchmarks import common
 from benchmarks.measuring_networks import build_networks
 from rcc_onnx.bench import started_worker, worker_command
 from rcc_onnx.bench_worker import Setup
-from rcc_onnx.cli import DEMO_SEED
+from rcc_onnx.cli_demo import DEMO_SEED
 from rcc_onnx.demo import make_phantom_folder
 
 VERSION_S = 0.3

@@ -36,7 +36,7 @@ def completion(
     context: typer.Context,
     shell: Annotated[Shell, typer.Argument(help="The shell that the script is for.")],
 ) -> None:
-    """Print a script that lets a shell complete commands and options with Tab.
+    """Print a script with which a shell completes with Tab.
 
     Nothing is changed: how the script gets into the shell is your choice. For
     this session: source <(rcc-onnx completion bash). For good, see

@@ -35,10 +35,11 @@ def doctor(
     as_json: Json = False,
     verbose: Verbose = 0,
 ) -> None:
-    """Look at this machine: software, memory, bundles, whether answers are right, and what to mend.
+    """Look at this machine, and say what to mend.
 
-    Every provider runs the networks on inputs that the bundle holds, and is
-    compared with the answers that belong to them. Nothing is changed.
+    Software, processor, memory, bundles, decoders, folders. Every provider runs the networks on
+    inputs that the bundle holds, and is compared with the answers that belong to them. Nothing is
+    changed.
 
     Exit code 0: no problem (warnings may be). 1: a problem. 2: it could not run.
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from rcc_onnx.bundles import Bundle
 
 models_app = typer.Typer(
-    help="List, show, verify, install, remove and export model bundles.", no_args_is_help=True
+    help="Model bundles: list, verify, install, export ...", no_args_is_help=True
 )
 
 BundleName = Annotated[str, typer.Argument(metavar="NAME|DIR", help="A bundle, by name or folder.")]
@@ -32,7 +32,9 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON for scripts inste
 
 @models_app.command("list")
 def models_list(as_json: Json = False) -> None:
-    """List the bundles that are found by name: in RCC_ONNX_MODELS_FOLDER, installed, shipped.
+    """List the bundles that are found by name.
+
+    Those in RCC_ONNX_MODELS_FOLDER, those installed, those shipped.
 
     Example: rcc-onnx models list
     """
@@ -57,7 +59,9 @@ def models_list(as_json: Json = False) -> None:
 
 @models_app.command("show")
 def models_show(name: BundleName, as_json: Json = False) -> None:
-    """Show a bundle: what it may be used on, where it comes from, its certificate.
+    """Show what a bundle is for and where it comes from.
+
+    And its certificate: how near it is to its sources.
 
     Example: rcc-onnx models show phantom
     """
@@ -79,9 +83,10 @@ def models_verify(
         typer.Argument(metavar="NAME|DIR", help="A bundle, by name or folder. Default: all."),
     ] = None,
 ) -> None:
-    """Check a bundle's hashes, its networks' shapes and operators, and run both once on the CPU.
+    """Check a bundle, and run its networks once.
 
-    Prints the SHA-256 that `models install --sha256` takes.
+    Its hashes, its networks' shapes and operators; on the CPU. Prints the SHA-256 that
+    `models install --sha256` takes.
 
     Exit codes: 0 whole, 1 some of all are not, 2 the named one is not.
 
@@ -176,7 +181,9 @@ def models_export(
         bool, typer.Option("--overwrite", help="Replace the file if there is one.")
     ] = False,
 ) -> None:
-    """Write a bundle as a zip file, the same bytes each time, to install it on other machines.
+    """Write a bundle as a zip file, for other machines.
+
+    The same bytes each time.
 
     Example: rcc-onnx models export published published.zip
     """

@@ -195,7 +195,9 @@ def settings_command(
         bool, typer.Option("--template", help="Print a settings file to fill in, for all commands.")
     ] = False,
 ) -> None:
-    """Show every option of a command, its value and where it comes from.
+    """Show options, their values and where those come from.
+
+    Of `infer`, or of another command that takes settings.
 
     Example: rcc-onnx settings --template
     """

@@ -21,7 +21,9 @@ def support_bundle(
         bool, typer.Option("--overwrite", help="Replace FILE.zip if it is there.")
     ] = False,
 ) -> None:
-    """Pack what helps to find a fault, without images and without anybody's name.
+    """Pack what helps to find a fault, and nobody's name.
+
+    A zip file of text, without images.
 
     Example: rcc-onnx support-bundle results --to support.zip
     """

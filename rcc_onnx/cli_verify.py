@@ -44,7 +44,9 @@ def verify(  # noqa: PLR0913, PLR0917  an option each
     as_json: Json = False,
     verbose: Verbose = 0,
 ) -> None:
-    """Check that results are as they were written, by SHA256SUMS; or make one again and compare.
+    """Check that results are as they were written.
+
+    By SHA256SUMS; or, with --reproduce, make one again and compare.
 
     Exit codes: 0 all as written, or the same again; 1 something differs; 2 it cannot be checked.
 

@@ -29,9 +29,10 @@ def watch(
     options: WatchOptions,
     context: typer.Context,
 ) -> None:
-    """Analyse studies as they arrive in a folder, until told to stop (docs/watch.md).
+    """Analyse studies as they arrive in a folder.
 
-    Writes the same files as infer; report.html and the tables cover everything in OUT.
+    Until told to stop: docs/watch.md. Writes the same files as infer; report.html and the tables
+    cover everything in OUT.
 
     Exit codes: 0 after SIGTERM, 130 after Ctrl-C, 2 nothing was started; with --once as infer.
 

@@ -65,14 +65,6 @@ def read_sums(data: bytes) -> dict[str, str]:
     return found
 
 
-def shown(name: str) -> str:
-    """A name in one line that any terminal can show."""
-    text = os.fsencode(name).decode("utf-8", "backslashreplace")
-    for meant, written in _ESCAPES.items():
-        text = text.replace(meant.decode(), written.decode()) if meant != b"\\" else text
-    return "".join(one if one.isprintable() else f"\\x{ord(one):02x}" for one in text)
-
-
 def _line(name: bytes, sha256: bytes) -> bytes:
     written = re.sub(rb"[\\\n\r]", lambda found: _ESCAPES[found[0]], name)
     return (b"\\" if written != name else b"") + sha256 + b" *" + written + b"\n"

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rcc_onnx.errors import SumsFormatError
-from rcc_onnx.sums import read_sums, shown, size_and_sha256, sums_bytes
+from rcc_onnx.sums import read_sums, size_and_sha256, sums_bytes
 
 HASH = "0123456789abcdef" * 4
 ODD_NAMES = [
@@ -93,10 +93,3 @@ def test_lines_of_other_programs() -> None:
 def test_what_is_refused(data: bytes) -> None:
     with pytest.raises(SumsFormatError):
         read_sums(data)
-
-
-def test_names_are_shown_in_one_line() -> None:
-    assert shown("line\nfeed") == "line\\nfeed"
-    assert shown("M\udcfcller") == "M\\xfcller"
-    assert shown("Müller.json") == "Müller.json"
-    assert shown("\x1b[31mred") == "\\x1b[31mred"

@@ -12,7 +12,8 @@ from rcc_onnx.checking.compare import (
 )
 from rcc_onnx.checking.folder import FolderCheck
 from rcc_onnx.checking.reproduce import Reproduction
-from rcc_onnx.sums import SUMS_NAME, shown
+from rcc_onnx.shown import shown
+from rcc_onnx.sums import SUMS_NAME
 from rcc_onnx.words import counted
 
 Json = dict[str, Any]
