@@ -14,7 +14,7 @@ from rcc_onnx.cli import app
 from tests.nights.small_studies import small_studies
 
 CASES = 4
-SETUPS = ((1, 1), (2, 2), (4, 1))
+SETUPS = tuple((workers, threads) for workers in (1, 2, 4) for threads in (1, 2))
 """Workers, and threads of each."""
 SUM_TOLERANCE = 1e-5
 """Relative, of what is added up from float32: with other threads it is added in another order.
