@@ -10,7 +10,7 @@ import io
 import logging
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import ModuleType
 from typing import Any
@@ -46,6 +46,7 @@ from rcc_onnx.providers import (
 )
 from rcc_onnx.stderr_capture import captured_stderr, logged_errors, one_line
 from rcc_onnx.values import CROP_SHAPE_ZYX, Precision
+from rcc_onnx.variants import Form
 
 _log = logging.getLogger(__name__)
 
@@ -205,29 +206,17 @@ def open_networks(
         NetworkLoadError: onnxruntime refuses a network.
     """
     provider, threads = _checked_provider(provider), _checked_threads(threads)
-    entries = bundle.manifest.networks
     passed_over: dict[ProviderName, ProviderError] = {}
     for candidate in candidates(provider, precision):
         forms = choose_forms(bundle, candidate, precision)
         try:
             # A provider that is not there costs no reading of large files.
             _check_listed(candidate)
-            data = {name: bundle.read_network(name, forms[name]) for name in NETWORK_NAMES}
-            kidney, lesion = (
-                open_network(
-                    name,
-                    data[name],
-                    entries[name].form(forms[name]),
-                    candidate,
-                    threads,
-                    precision=precision,
-                )
-                for name in NETWORK_NAMES
-            )
+            pair = _open_both(bundle, forms, candidate, threads, precision)
             said = why_passed_over(passed_over, runtime_version())
-            record = _record(provider, (kidney, lesion), said, threads)
+            record = _record(provider, pair, said, threads)
             record = replace(record, precision=precision, forms=forms)
-            networks = test(OnnxNetworks(kidney, lesion, record))
+            networks = test(OnnxNetworks(*pair, record))
         except ProviderError as error:
             if provider is not ProviderName.AUTO or isinstance(error, RuntimeNotUsableError):
                 raise
@@ -247,6 +236,31 @@ def open_networks(
         )
     # The CPU is last in AUTO_ORDER and always listed; if not, onnxruntime is beyond repair.
     raise ProviderNotLoadedError(f"no provider works here: {reasons}")
+
+
+def _open_both(
+    bundle: Bundle,
+    forms: Mapping[str, Form],
+    provider: ProviderName,
+    threads: int,
+    precision: Precision,
+) -> tuple[OnnxNetwork, OnnxNetwork]:
+    """Both networks on exactly this provider; their bytes are let go before anything runs."""
+    entries = bundle.manifest.networks
+    # Both are read and checked before the first takes time to load.
+    data = {name: bundle.read_network(name, forms[name]) for name in NETWORK_NAMES}
+    kidney, lesion = (
+        open_network(
+            name,
+            data[name],
+            entries[name].form(forms[name]),
+            provider,
+            threads,
+            precision=precision,
+        )
+        for name in NETWORK_NAMES
+    )
+    return kidney, lesion
 
 
 def open_network(  # noqa: PLR0913  the last one is seldom given
