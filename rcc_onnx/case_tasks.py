@@ -26,6 +26,10 @@ from rcc_onnx.task_pool import done_by_processes
 
 _log = logging.getLogger(__name__)
 
+CASE_BYTES = 600 << 20
+"""Memory that a process wants: with networks of 32 base filters it peaks at 450 MB, over a thousand
+thin slices at 500 MB (benchmarks/RESULTS.md)."""
+
 
 @dataclass(frozen=True)
 class Ended:
@@ -96,6 +100,19 @@ def threads_of(threads: int | None, workers: int) -> int | None:
     if threads is not None or workers < 2:
         return threads
     return max(usable_cpus() // workers, 1)
+
+
+def workers_for(asked: int, memory: int | None, each: int | None = None) -> int:
+    """How many of the processes that were asked for there is memory for, at least one.
+
+    Args:
+        asked: 0 and 1 stay what they are.
+        memory: bytes that are free; None: nobody says, and all are started.
+        each: bytes that a case may have; None: `CASE_BYTES`.
+    """
+    if memory is None or asked < 2:
+        return asked
+    return max(min(asked, memory // (each or CASE_BYTES)), 1)
 
 
 def do_case(engine: Engine, work: CaseWork, case: Case, tell: Tell) -> Ended:

@@ -4,8 +4,9 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import typer
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from rcc_onnx.run_files import RunFiles
 
 
+Asked = TypeVar("Asked", bound="RunOptions")
 MB = 1 << 20
 
 
@@ -45,6 +47,33 @@ def run_begins(context: typer.Context, asked: "RunOptions", place: Path) -> Iter
     with run_logs(verbose, quiet=quiet, file=asked.log_file):
         say_settings(context, place, quiet)
         yield quiet
+
+
+def fitted(asked: Asked, cases: int | None = None) -> Asked:
+    """The options with no more workers than there are cases and there is memory for; fewer for want
+    of memory are said.
+
+    Args:
+        asked: what was asked for.
+        cases: None: nobody knows yet.
+    """
+    from rcc_onnx.case_tasks import CASE_BYTES, workers_for  # noqa: PLC0415  heavy imports
+    from rcc_onnx.machine_memory import memory  # noqa: PLC0415  with more than one worker only
+
+    wanted = asked.workers if cases is None else min(asked.workers, max(cases, 1))
+    if wanted < 2:
+        return replace(asked, workers=wanted)
+    each, free = (asked.case_memory or CASE_BYTES // MB) * MB, memory().free
+    fit = workers_for(wanted, free, each)
+    if free is not None and fit < wanted:
+        told = (
+            f"{fit} workers in place of {wanted}" if fit > 1 else f"1 worker in place of {wanted}"
+        )
+        print(
+            f"{told}: each may want {each // MB} MB, and {free // MB} MB are free",
+            file=sys.stderr,
+        )
+    return replace(asked, workers=fit)
 
 
 def work_of(asked: "RunOptions", overwrite: bool = False) -> "CaseWork":

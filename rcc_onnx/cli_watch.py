@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rcc_onnx.cli_options import WatchOptions, with_options
-from rcc_onnx.cli_run import limits_of, run_begins, run_logged, work_of
+from rcc_onnx.cli_run import fitted, limits_of, run_begins, run_logged, work_of
 from rcc_onnx.cli_shared import EXIT_INTERRUPTED, errors_end_here
 
 if TYPE_CHECKING:
@@ -46,6 +46,7 @@ def watch(
         from rcc_onnx.watching import session  # noqa: PLC0415
         from rcc_onnx.watching.rules import Rules  # noqa: PLC0415
 
+        options = fitted(options)
         plan = session.Plan(
             inbox=inbox,
             work=work_of(options),

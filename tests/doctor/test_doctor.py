@@ -38,6 +38,7 @@ from rcc_onnx.errors import (
 )
 from rcc_onnx.intake import decoders
 from rcc_onnx.intake.encoded import SAMPLES, SIZE, ramp
+from rcc_onnx.machine_memory import Memory, memory
 from rcc_onnx.providers import AUTO_ORDER, SPECS, Agreement, ProviderName
 from rcc_onnx.schemas import SchemaName, schema_text
 from tests.doctor.tried import dies, doubled, never_ends, refuses
@@ -340,7 +341,7 @@ MEMINFO = {"proc/meminfo": f"MemTotal: {16 << 20} kB\nMemAvailable: {8 << 20} kB
 @pytest.mark.parametrize(
     ("files", "expected"),
     [
-        ({}, hardware.Memory(16 * GIB, 8 * GIB)),
+        ({}, Memory(16 * GIB, 8 * GIB)),
         (
             {
                 "proc/self/cgroup": "0::/job/step\n",
@@ -350,7 +351,7 @@ MEMINFO = {"proc/meminfo": f"MemTotal: {16 << 20} kB\nMemAvailable: {8 << 20} kB
                 "sys/fs/cgroup/job/step/memory.max": "max\n",
                 "sys/fs/cgroup/job/step/memory.current": "1\n",
             },
-            hardware.Memory(4 * GIB, 2 * GIB, limited=True),
+            Memory(4 * GIB, 2 * GIB, limited=True),
         ),
         (
             {
@@ -358,7 +359,7 @@ MEMINFO = {"proc/meminfo": f"MemTotal: {16 << 20} kB\nMemAvailable: {8 << 20} kB
                 "sys/fs/cgroup/memory/b/memory.limit_in_bytes": str(2 * GIB),
                 "sys/fs/cgroup/memory/b/memory.usage_in_bytes": str(2 * GIB + 5),
             },
-            hardware.Memory(2 * GIB, 0, limited=True),
+            Memory(2 * GIB, 0, limited=True),
         ),
         (
             {  # what version 1 says where there is no limit
@@ -366,19 +367,19 @@ MEMINFO = {"proc/meminfo": f"MemTotal: {16 << 20} kB\nMemAvailable: {8 << 20} kB
                 "sys/fs/cgroup/memory/memory.limit_in_bytes": "9223372036854771712",
                 "sys/fs/cgroup/memory/memory.usage_in_bytes": "1000",
             },
-            hardware.Memory(16 * GIB, 8 * GIB),
+            Memory(16 * GIB, 8 * GIB),
         ),
     ],
     ids=["no limit", "version 2", "version 1", "a limit beyond the machine"],
 )
 def test_memory_of_the_machine_and_of_its_groups(
     files: dict[str, str],
-    expected: hardware.Memory,
+    expected: Memory,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("sys.platform", "linux")
-    assert hardware.memory(system(tmp_path / "root", MEMINFO | files)) == expected
+    assert memory(system(tmp_path / "root", MEMINFO | files)) == expected
 
 
 def test_little_memory_is_a_warning_and_unknown_memory_none(
