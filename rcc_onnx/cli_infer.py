@@ -38,6 +38,7 @@ def infer(
     with errors_end_here(), run_begins(context, options, study) as quiet:
         from rcc_onnx.batch import find_cases  # noqa: PLC0415  heavy imports only where used
 
+        work_of(options)  # what is wrong with it is told before the studies are looked for
         cases = find_cases(study, options.out, options.input_is, options.pseudonyms)
         options = fitted(options, len(cases))
         work = work_of(options, options.overwrite)

@@ -46,6 +46,7 @@ def watch(
         from rcc_onnx.watching import session  # noqa: PLC0415
         from rcc_onnx.watching.rules import Rules  # noqa: PLC0415
 
+        work_of(options)  # what is wrong with it is told before anything else
         options = fitted(options)
         plan = session.Plan(
             inbox=inbox,

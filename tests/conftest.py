@@ -1,5 +1,6 @@
 """Fixtures that several test modules share."""
 
+import contextlib
 import os
 import tarfile
 from collections.abc import Iterator
@@ -9,6 +10,14 @@ import pytest
 
 # A fixture imported here is there for all tests.
 from fixtures_convert import tiny_bundle  # noqa: F401
+
+# OpenVINO's build of onnxruntime is tested where nothing else is installed.
+with contextlib.suppress(ImportError):
+    from hypothesis import settings
+
+    # A busy machine is no failure.
+    settings.register_profile("untimed", deadline=None)
+    settings.load_profile("untimed")
 
 REFERENCE = Path(__file__).parent / "data" / "reference"
 
