@@ -115,7 +115,7 @@ class Killer:
         failed = check_left(self.out, self.expected, RUN_FILES)
         whole = {
             path: (path.stat().st_ino, path.stat().st_mtime_ns)
-            for path in self.out.glob("*.json")
+            for path in self.out.glob("[!.]*.json")  # half written ones have hidden names
             if path.name not in RUN_FILES and path.stem not in failed
         }
         for path, known in self.done.items():
