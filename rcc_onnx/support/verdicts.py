@@ -16,6 +16,8 @@ _TIME = re.compile(r"\d{4}(-\d\d){2}T[\d:.]{5,15}(Z|\+00:00)")
 def read_documents(out: Path) -> Iterator[Json]:
     """The results of cases in a folder, by their files' names; what is none is passed over."""
     for path in sorted(out.glob("*.json")):
+        if path.name.startswith("."):
+            continue  # what a killed run left half written
         try:
             document = json.loads(path.read_bytes())
         except (OSError, ValueError, RecursionError):
