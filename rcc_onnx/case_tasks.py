@@ -68,6 +68,11 @@ class CaseWork:
             self.prepare()
         return Engine.of(self.options, self.models)
 
+    def shared_by(self, processes: int) -> "CaseWork":
+        """The same for so many processes side by side, each with its share of the CPUs."""
+        threads = threads_of(self.options.threads, processes)
+        return replace(self, options=replace(self.options, threads=threads))
+
     def handler(self) -> Handler[Case, Ended]:
         """What does cases in a process of its own. Raises as `engine` does."""
         return partial(_do_in_process, self.engine(), self)
@@ -102,17 +107,17 @@ def threads_of(threads: int | None, workers: int) -> int | None:
     return max(usable_cpus() // workers, 1)
 
 
-def workers_for(asked: int, memory: int | None, each: int | None = None) -> int:
+def workers_for(asked: int, memory: int | None, each: int = CASE_BYTES) -> int:
     """How many of the processes that were asked for there is memory for, at least one.
 
     Args:
         asked: 0 and 1 stay what they are.
         memory: bytes that are free; None: nobody says, and all are started.
-        each: bytes that a case may have; None: `CASE_BYTES`.
+        each: bytes that a case may have.
     """
     if memory is None or asked < 2:
         return asked
-    return max(min(asked, memory // (each or CASE_BYTES)), 1)
+    return max(min(asked, memory // each), 1)
 
 
 def do_case(engine: Engine, work: CaseWork, case: Case, tell: Tell) -> Ended:

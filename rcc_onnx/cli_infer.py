@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from rcc_onnx.cli_options import InferOptions, with_options
-from rcc_onnx.cli_run import fitted, limits_of, run, run_begins, work_of
+from rcc_onnx.cli_run import limits_of, run, run_begins, work_of, workers_of
 from rcc_onnx.cli_shared import errors_end_here
 
 
@@ -38,10 +38,12 @@ def infer(
     with errors_end_here(), run_begins(context, options, study) as quiet:
         from rcc_onnx.batch import find_cases  # noqa: PLC0415  heavy imports only where used
 
-        work_of(options)  # what is wrong with it is told before the studies are looked for
-        cases = find_cases(study, options.out, options.input_is, options.pseudonyms)
-        options = fitted(options, len(cases))
+        # What is wrong with options is told before the studies are looked for.
         work = work_of(options, options.overwrite)
+        cases = find_cases(study, options.out, options.input_is, options.pseudonyms)
+        workers = workers_of(options, len(cases))
         # One case needs no process of its own: nothing else is lost with it.
-        processes = options.workers if len(cases) > 1 else 0
-        raise typer.Exit(run(work, cases, processes, limits_of(options), quiet=quiet))
+        processes = workers if len(cases) > 1 else 0
+        raise typer.Exit(
+            run(work.shared_by(workers), cases, processes, limits_of(options), quiet=quiet)
+        )

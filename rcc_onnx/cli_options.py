@@ -122,8 +122,8 @@ class AnalysisOptions:
         typer.Option(help="A sum this near to its threshold, as a part of it, is borderline."),
     ] = 0.1
 
-    def checked(self, threads: int | None) -> "Options":
-        """As the engine takes them, with so many threads; raises OptionError."""
+    def checked(self) -> "Options":
+        """As the engine takes them; raises OptionError."""
         from rcc_onnx.engine import Options  # noqa: PLC0415  heavy imports only where used
         from rcc_onnx.intake import SeriesWish  # noqa: PLC0415
         from rcc_onnx.measures import MeasuringOptions  # noqa: PLC0415
@@ -131,7 +131,7 @@ class AnalysisOptions:
         return Options(
             profile=self.profile,
             provider=self.provider,
-            threads=threads,
+            threads=self.threads,
             kidney_threshold=self.kidney_threshold,
             lesion_threshold=self.lesion_threshold,
             wish=SeriesWish(self.series, self.series_policy),

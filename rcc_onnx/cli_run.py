@@ -4,9 +4,8 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 import typer
 
@@ -14,6 +13,7 @@ from rcc_onnx.cli_logs import check_log_file, run_logs
 from rcc_onnx.cli_settings import say_settings, stronger
 from rcc_onnx.cli_shared import EXIT_SOME_FAILED, console, print_error
 from rcc_onnx.errors import RccOnnxError
+from rcc_onnx.words import counted
 
 if TYPE_CHECKING:
     from rcc_onnx.batch import Case
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from rcc_onnx.run_files import RunFiles
 
 
-Asked = TypeVar("Asked", bound="RunOptions")
 MB = 1 << 20
 
 
@@ -49,9 +48,9 @@ def run_begins(context: typer.Context, asked: "RunOptions", place: Path) -> Iter
         yield quiet
 
 
-def fitted(asked: Asked, cases: int | None = None) -> Asked:
-    """The options with no more workers than there are cases and there is memory for; fewer for want
-    of memory are said.
+def workers_of(asked: "RunOptions", cases: int | None = None) -> int:
+    """How many processes to start: no more than there are cases and there is memory for. Fewer for
+    want of memory are said.
 
     Args:
         asked: what was asked for.
@@ -62,34 +61,32 @@ def fitted(asked: Asked, cases: int | None = None) -> Asked:
 
     wanted = asked.workers if cases is None else min(asked.workers, max(cases, 1))
     if wanted < 2:
-        return replace(asked, workers=wanted)
-    each, free = (asked.case_memory or CASE_BYTES // MB) * MB, memory().free
-    fit = workers_for(wanted, free, each)
-    if free is not None and fit < wanted:
-        told = (
-            f"{fit} workers in place of {wanted}" if fit > 1 else f"1 worker in place of {wanted}"
-        )
+        return wanted
+    each = CASE_BYTES if asked.case_memory is None else asked.case_memory * MB
+    free = memory().free
+    started = workers_for(wanted, free, each)
+    if free is not None and started < wanted:
         print(
-            f"{told}: each may want {each // MB} MB, and {free // MB} MB are free",
+            f"{counted(started, 'worker')} in place of {wanted}: each may want {each // MB} MB, "
+            f"and {free // MB} MB are free",
             file=sys.stderr,
         )
-    return replace(asked, workers=fit)
+    return started
 
 
 def work_of(asked: "RunOptions", overwrite: bool = False) -> "CaseWork":
-    """What every case of a run has in common.
+    """What every case of a run has in common, for one process (`CaseWork.shared_by`).
 
     Raises:
         OptionError, MissingExtraError: an option has an impossible value, or cannot be had here.
     """
-    from rcc_onnx.case_tasks import case_work, threads_of  # noqa: PLC0415  heavy imports
+    from rcc_onnx.case_tasks import case_work  # noqa: PLC0415  heavy imports only where used
     from rcc_onnx.exports import check_saving  # noqa: PLC0415
     from rcc_onnx.saving import Saving  # noqa: PLC0415
 
     saving = Saving.of(asked.save or ())
     check_saving(saving, asked.profile)
-    options = asked.checked(threads_of(asked.threads, asked.workers))
-    return case_work(asked.models, options, asked.out, saving, overwrite)
+    return case_work(asked.models, asked.checked(), asked.out, saving, overwrite)
 
 
 def limits_of(asked: "RunOptions") -> "Limits":

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rcc_onnx.cli_options import WatchOptions, with_options
-from rcc_onnx.cli_run import fitted, limits_of, run_begins, run_logged, work_of
+from rcc_onnx.cli_run import limits_of, run_begins, run_logged, work_of, workers_of
 from rcc_onnx.cli_shared import EXIT_INTERRUPTED, errors_end_here
 
 if TYPE_CHECKING:
@@ -46,11 +46,11 @@ def watch(
         from rcc_onnx.watching import session  # noqa: PLC0415
         from rcc_onnx.watching.rules import Rules  # noqa: PLC0415
 
-        work_of(options)  # what is wrong with it is told before anything else
-        options = fitted(options)
+        work = work_of(options)
+        workers = workers_of(options)
         plan = session.Plan(
             inbox=inbox,
-            work=work_of(options),
+            work=work.shared_by(workers),
             rules=Rules(
                 interval_s=options.interval,
                 stable_s=options.stable_time,
@@ -60,13 +60,11 @@ def watch(
             ),
             pseudonyms=options.pseudonyms,
             retry_failed=options.retry_failed,
-            processes=options.workers,
+            processes=workers,
             limits=limits_of(options),
         )
         _say(RESEARCH_ONLY, quiet)
-        with run_logged(
-            plan.work, None, options.workers, hidden=options.pseudonyms is not None
-        ) as results:
+        with run_logged(plan.work, None, workers, hidden=options.pseudonyms is not None) as results:
             # Trouble is told in any case: nobody else would.
             ended = session.watch(plan, _say, partial(_tell, quiet=quiet))
             results.extend(ended.results)

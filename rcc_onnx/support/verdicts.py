@@ -115,6 +115,7 @@ def environment(found: Any) -> Json:
         rcc_onnx=word,
         python=word,
         system=word,
+        architecture=word,
         processor=phrase,
         usable_cpus=number,
         packages=lambda packages: (
