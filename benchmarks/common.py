@@ -11,8 +11,7 @@ from statistics import median
 from typing import Any
 
 from rcc_onnx._version import __version__
-from rcc_onnx.cpus import usable_cpus
-from rcc_onnx.machine import processor
+from rcc_onnx.system.host import processor, usable_cpus
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "RESULTS.md"

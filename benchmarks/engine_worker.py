@@ -2,7 +2,7 @@
 
 Started as `python -m benchmarks.engine_worker ENGINE FOLDER THREADS`. ENGINE is `notebook` (Keras,
 one slice a call), `keras-batched` or `openvino`; FOLDER is what `benchmarks.measuring_networks`
-wrote. Speaks as `rcc_onnx.bench_worker` does.
+wrote. Speaks as `rcc_onnx.diagnostics.bench_worker` does.
 """
 
 import sys
@@ -16,10 +16,10 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.other_engines import BatchedNetworks, NotebookNetworks, OpenVinoNetworks
-from rcc_onnx.bench_worker import Answer, Json, serve
-from rcc_onnx.memory import memory_bytes, peak_memory_bytes
-from rcc_onnx.networks import Networks
-from rcc_onnx.values import SIDES, Thresholds
+from rcc_onnx.diagnostics.bench_worker import Answer, Json, serve
+from rcc_onnx.runtime.networks import Networks
+from rcc_onnx.system.memory import memory_bytes, peak_memory_bytes
+from rcc_onnx.types import SIDES, Thresholds
 
 ENGINES: dict[str, tuple[Callable[[Path, int], Networks], str]] = {
     "notebook": (NotebookNetworks, "tensorflow"),
@@ -66,10 +66,10 @@ def start(engine: str, folder: Path, threads: int) -> Callable[[str], Json]:
 
 def through_pipeline(study: Path, networks: Networks) -> Found:
     """This engine's pipeline with other networks in it."""
-    from rcc_onnx.intake import read_study  # noqa: PLC0415  loaded only where it is measured
+    from rcc_onnx.dicom import read_study  # noqa: PLC0415  loaded only where it is measured
     from rcc_onnx.pipeline import analyse_study  # noqa: PLC0415
-    from rcc_onnx.stopwatch import Stopwatch  # noqa: PLC0415
-    from rcc_onnx.values import Profile  # noqa: PLC0415
+    from rcc_onnx.pipeline.timing import Stopwatch  # noqa: PLC0415
+    from rcc_onnx.types import Profile  # noqa: PLC0415
 
     watch = Stopwatch()
     with watch.stage("reading_headers"):
@@ -89,8 +89,12 @@ def through_pipeline(study: Path, networks: Networks) -> Found:
 def as_notebook(study: Path, networks: Networks) -> Found:
     """The notebook's steps in plain code, with the given networks."""
     from benchmarks.plain_notebook import notebook_volume  # noqa: PLC0415
-    from rcc_onnx.kidneys import crop_around, locate_kidney, split_sides  # noqa: PLC0415
-    from rcc_onnx.lesions import bound_lesion  # noqa: PLC0415
+    from rcc_onnx.pipeline.localization import (  # noqa: PLC0415
+        bound_lesion,
+        crop_around,
+        locate_kidney,
+    )
+    from rcc_onnx.runtime.networks import split_sides  # noqa: PLC0415
 
     clock = [time.perf_counter()]
     volume = notebook_volume(study)

@@ -19,8 +19,8 @@ from typing import Any
 from benchmarks import common
 from benchmarks.measuring_networks import build_networks
 from benchmarks.studies import SEEDS, long_study
-from rcc_onnx.bench import Worker, started_worker, worker_command
-from rcc_onnx.bench_worker import Setup
+from rcc_onnx.diagnostics.bench import Worker, started_worker, worker_command
+from rcc_onnx.diagnostics.bench_worker import Setup
 
 NETWORK_STAGES = ("kidney_network", "lesion_network")
 

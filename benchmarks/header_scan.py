@@ -12,7 +12,7 @@ from pathlib import Path
 import pydicom
 from pydicom.uid import UID
 
-from rcc_onnx.intake import series_table
+from rcc_onnx.dicom import series_table
 from rcc_onnx.phantom import make_study
 
 TARGET_S = 3.0

@@ -18,8 +18,8 @@ from onnx import TensorProto, helper, numpy_helper
 from benchmarks import common
 from benchmarks.measuring_networks import build_networks
 from benchmarks.network_worker import SLICES
-from rcc_onnx.bench import Worker, started_worker
-from rcc_onnx.manifest import BATCH
+from rcc_onnx.bundles.manifest import BATCH
+from rcc_onnx.diagnostics.bench import Worker, started_worker
 
 CASE = {"kidney": 80, "lesion": 2}
 """Runs of each network in the case that is compared: 80 slices, a crop for each kidney."""

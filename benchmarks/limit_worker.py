@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from rcc_onnx.bench_worker import Json, serve
+from rcc_onnx.diagnostics.bench_worker import Json, serve
 
 RUNS = 12
 """Short ones: a machine that does other things lets one of them through undisturbed."""

@@ -11,8 +11,8 @@ from typing import Any
 from benchmarks import common
 from benchmarks.measuring_networks import build_networks
 from benchmarks.studies import SEEDS, THIN_MM, long_study
-from rcc_onnx.bench import started_worker, worker_command
-from rcc_onnx.bench_worker import Setup
+from rcc_onnx.diagnostics.bench import started_worker, worker_command
+from rcc_onnx.diagnostics.bench_worker import Setup
 
 SLICES = 80
 THIN_SLICES = 1000

@@ -16,11 +16,11 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.other_engines import Floats, OpenVinoNetworks
-from rcc_onnx.bench_worker import Json, serve
-from rcc_onnx.networks import Networks
+from rcc_onnx.diagnostics.bench_worker import Json, serve
 from rcc_onnx.phantom import network_samples
-from rcc_onnx.providers import ProviderName
-from rcc_onnx.values import Precision
+from rcc_onnx.runtime.networks import Networks
+from rcc_onnx.runtime.providers import ProviderName
+from rcc_onnx.types import Precision
 
 SLICES = 16
 """Slices a run of the 2D network is timed on."""
@@ -59,8 +59,8 @@ def networks_of(variant: str, folder: Path, threads: int) -> Networks:
         return PlainNetworks(folder, threads)
     if variant == "openvino":
         return OpenVinoNetworks(folder, threads)
-    from rcc_onnx.bundles import find_bundle  # noqa: PLC0415  loaded only where it is measured
-    from rcc_onnx.sessions import open_networks  # noqa: PLC0415
+    from rcc_onnx.bundles.bundle import find_bundle  # noqa: PLC0415  loaded only where it is measured
+    from rcc_onnx.runtime.session import open_networks  # noqa: PLC0415
 
     bundle = find_bundle(str(folder / "bundle"))
     return open_networks(bundle, ProviderName.CPU, threads, Precision(variant))

@@ -12,7 +12,7 @@ from typing import Any
 from benchmarks import common
 from benchmarks.measuring_networks import build_networks
 from benchmarks.network_worker import SLICES
-from rcc_onnx.bench import Worker, started_worker
+from rcc_onnx.diagnostics.bench import Worker, started_worker
 
 VARIANTS = ("as-converted", "float32", "int8", "openvino")
 UNITS = {"kidney": ("2D", SLICES, "slice"), "lesion": ("3D", 1, "crop")}

@@ -1,7 +1,7 @@
 """Both networks in other engines: Keras as the notebook uses it, Keras batched, OpenVINO.
 
 Each class takes the folder that `benchmarks.measuring_networks` wrote and the number of threads,
-and is a `rcc_onnx.networks.Networks`.
+and is a `rcc_onnx.runtime.networks.Networks`.
 """
 
 import os

@@ -18,19 +18,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.phantom_figures import KidneyRecord, figures, markdown
-from rcc_onnx.bundles import Bundle, find_bundle
-from rcc_onnx.grid import axis_map, resized_length
-from rcc_onnx.intake import Study, read_study
-from rcc_onnx.kidneys import crop_around, split_sides
-from rcc_onnx.networks import Networks
+from rcc_onnx.bundles.bundle import Bundle, find_bundle
+from rcc_onnx.dicom import Study, read_study
+from rcc_onnx.imaging.resampling import axis_map, resized_length
 from rcc_onnx.phantom import Label, PhantomStudy, make_study
 from rcc_onnx.phantom.seeds import EVALUATION, TUNING
 from rcc_onnx.pipeline import analyse_study
-from rcc_onnx.preprocess import network_input, network_volume
-from rcc_onnx.providers import ProviderName
-from rcc_onnx.sessions import open_networks
-from rcc_onnx.stopwatch import Stopwatch
-from rcc_onnx.values import SIDES, Centre, LesionBox, Profile
+from rcc_onnx.pipeline.localization import crop_around
+from rcc_onnx.pipeline.preprocess import network_volume
+from rcc_onnx.pipeline.timing import Stopwatch
+from rcc_onnx.runtime.networks import Networks, network_input, split_sides
+from rcc_onnx.runtime.providers import ProviderName
+from rcc_onnx.runtime.session import open_networks
+from rcc_onnx.types import SIDES, Centre, LesionBox, Profile
 
 CARD_START, CARD_END = "<!-- phantom figures: start -->", "<!-- phantom figures: end -->"
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import binomtest, bootstrap
 
-from rcc_onnx.values import Outcome, Side
+from rcc_onnx.types import Outcome, Side
 
 SIZE_BINS_MM = ((8.0, 15.0), (15.0, 20.0), (20.0, 30.0), (30.0, 40.0))
 ASKED_MM = (15.0, 40.0)

@@ -25,15 +25,15 @@ from PIL import Image
 from scipy import ndimage
 
 from benchmarks import common
-from rcc_onnx.body import FOREGROUND_ABOVE, body_mask
-from rcc_onnx.grid import axis_map, resized_length
-from rcc_onnx.hu_image import HuImage, gathered
-from rcc_onnx.intake import Study, StudySlice, read_study
+from rcc_onnx.dicom import Study, StudySlice, read_study
+from rcc_onnx.imaging.body_mask import FOREGROUND_ABOVE, body_mask
+from rcc_onnx.imaging.hounsfield import HuImage, gathered
+from rcc_onnx.imaging.resampling import axis_map, resized_length
 from rcc_onnx.phantom.anatomy import draw_anatomy
 from rcc_onnx.phantom.scan import Storage, draw_scan
 from rcc_onnx.phantom.study import write_study
-from rcc_onnx.preprocess import network_volume, window
-from rcc_onnx.values import GRID_SIZE, Profile
+from rcc_onnx.pipeline.preprocess import network_volume, window
+from rcc_onnx.types import GRID_SIZE, Profile
 
 TARGET_MS = 2.0
 """A slice, from file to network volume, on two cores."""
@@ -155,7 +155,7 @@ def _plain_grid(
 
 
 def _grid(image: HuImage, body: NDArray[np.bool_], one: StudySlice) -> NDArray[np.uint8]:
-    """As `rcc_onnx.preprocess` does it."""
+    """As `rcc_onnx.pipeline.preprocess` does it."""
     resized = _resized(one)
     rows, columns = (
         axis_map(size, length).sources for size, length in zip(one.shape, resized, strict=True)

@@ -13,9 +13,9 @@ from typing import Any
 from benchmarks import common
 from benchmarks.measuring_networks import build_networks
 from benchmarks.studies import THIN_MM, long_study
-from rcc_onnx.bench import Worker, started_worker, worker_command
-from rcc_onnx.bench_worker import Setup
-from rcc_onnx.cpus import usable_cpus
+from rcc_onnx.diagnostics.bench import Worker, started_worker, worker_command
+from rcc_onnx.diagnostics.bench_worker import Setup
+from rcc_onnx.system.host import usable_cpus
 
 ANALYSED = (40, 80, 160, 320)
 THIN_SLICES = 1000

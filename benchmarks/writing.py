@@ -15,10 +15,10 @@ from typing import Any
 from benchmarks import common
 from benchmarks.measuring_networks import build_networks
 from benchmarks.studies import long_study
-from rcc_onnx.case_files import CASE_OUTPUTS
 from rcc_onnx.engine import Engine
-from rcc_onnx.html import fragment_name
-from rcc_onnx.saving import Save, Saving
+from rcc_onnx.options import Save, Saving
+from rcc_onnx.output.case import CASE_OUTPUTS
+from rcc_onnx.output.html import fragment_name
 
 SLICES = 80
 TARGET = 0.25

@@ -12,13 +12,10 @@ from convert.job import inspect_files
 from convert.keras_network import build_network
 from convert.onnx_network import open_converted
 from convert.stored import Stored, answers_entry, ask, joined
-from rcc_onnx.agreement import agreement_of
-from rcc_onnx.answers import Answers, read_answers, write_answers
-from rcc_onnx.bundle_files import LARGEST_DOCUMENT, read_bundle_file
-from rcc_onnx.bundles import Bundle, load_bundle
-from rcc_onnx.data_folder import is_file
-from rcc_onnx.errors import ProviderDisagreesError
-from rcc_onnx.manifest import (
+from rcc_onnx.bundles.bundle import Bundle, load_bundle
+from rcc_onnx.bundles.bundle_files import LARGEST_DOCUMENT, read_bundle_file
+from rcc_onnx.bundles.data_folder import is_file
+from rcc_onnx.bundles.manifest import (
     ANSWERS_FILE,
     DOCUMENTS,
     MANIFEST_FILE,
@@ -26,9 +23,12 @@ from rcc_onnx.manifest import (
     ByNetwork,
     Manifest,
 )
-from rcc_onnx.providers import Agreement, ProviderName
-from rcc_onnx.sessions import open_networks
-from rcc_onnx.values import Precision
+from rcc_onnx.bundles.reference_outputs import Answers, read_answers, write_answers
+from rcc_onnx.errors import ProviderDisagreesError
+from rcc_onnx.runtime.providers import Agreement, ProviderName
+from rcc_onnx.runtime.self_test import agreement_of
+from rcc_onnx.runtime.session import open_networks
+from rcc_onnx.types import Precision
 
 Progress = Callable[[str], None]
 

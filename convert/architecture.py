@@ -26,7 +26,7 @@ from convert.layers import (
     PASS_VALUES_ON,
     read_layer,
 )
-from rcc_onnx.manifest import KIDNEY_SHAPE, LESION_SHAPE, ByNetwork, NetworkName
+from rcc_onnx.bundles.manifest import KIDNEY_SHAPE, LESION_SHAPE, ByNetwork, NetworkName
 
 EXPECTED_SHAPES: ByNetwork[tuple[int, ...]] = ByNetwork(KIDNEY_SHAPE, LESION_SHAPE)
 _ARGUMENT = ByNetwork("first", "second")

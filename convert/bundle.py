@@ -8,9 +8,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from convert.errors import ConvertError, OutputError, OutputExistsError
-from rcc_onnx.bundles import load_bundle
-from rcc_onnx.manifest import ANSWERS_FILE, MANIFEST_FILE
-from rcc_onnx.variants import VARIANT_NAMES
+from rcc_onnx.bundles.bundle import load_bundle
+from rcc_onnx.bundles.manifest import ANSWERS_FILE, MANIFEST_FILE
+from rcc_onnx.bundles.variants import VARIANT_NAMES
 
 KIDNEY_FILE = "kidney.onnx"
 LESION_FILE = "lesion.onnx"

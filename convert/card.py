@@ -1,6 +1,6 @@
 """MODEL_CARD.md: what the networks are, where they come from, and what they are not for."""
 
-from rcc_onnx.manifest import NETWORK_NAMES, Manifest, Provenance
+from rcc_onnx.bundles.manifest import NETWORK_NAMES, Manifest, Provenance
 
 RESEARCH_USE_ONLY = (
     "Research use only. Not a medical device: not cleared or approved by any authority, and not to "

@@ -13,9 +13,9 @@ from convert.errors import ConvertOptionError
 from convert.job import Conversion, Request, convert_files
 from convert.quantize import LEAST_STUDIES, quantize_bundle
 from convert.verify import TOLERANCE
+from rcc_onnx.bundles.manifest import NETWORK_NAMES, ByNetwork, NetworkEntry
 from rcc_onnx.errors import RccOnnxError
-from rcc_onnx.manifest import NETWORK_NAMES, ByNetwork, NetworkEntry
-from rcc_onnx.values import Thresholds
+from rcc_onnx.types import Thresholds
 
 PROGRAM = "python -m convert"
 DEFAULT_COMMAND = "keras"

@@ -14,11 +14,11 @@ from convert.flatten_depth import flatten_depth
 from convert.onnx_network import open_converted
 from convert.samples import sample_groups
 from convert.verify import Network, disagreement, measure
+from rcc_onnx.bundles.manifest import NetworkEntry, NetworkName
+from rcc_onnx.bundles.variants import Variant
 from rcc_onnx.errors import NetworkError
-from rcc_onnx.manifest import NetworkEntry, NetworkName
-from rcc_onnx.stderr_capture import one_line
-from rcc_onnx.values import Thresholds
-from rcc_onnx.variants import Variant
+from rcc_onnx.system.stderr_capture import one_line
+from rcc_onnx.types import Thresholds
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ from convert.errors import ExportError
 from convert.frameworks import Frameworks, third_party
 from convert.keras_network import KerasNetwork
 from convert.sigmoid import with_exact_sigmoid
-from rcc_onnx.manifest import BATCH
-from rcc_onnx.stderr_capture import one_line
+from rcc_onnx.bundles.manifest import BATCH
+from rcc_onnx.system.stderr_capture import one_line
 
 OPSET = 17
 """Everything a U-Net needs exists since 13; 17 is what tf2onnx, ONNX Runtime 1.20 with all its

@@ -14,8 +14,8 @@ from importlib import import_module, metadata
 from typing import Any
 
 from convert.errors import ConvertPackagesError
-from rcc_onnx.sessions import runtime_version
-from rcc_onnx.stderr_capture import captured_stderr, one_line
+from rcc_onnx.runtime.session import runtime_version
+from rcc_onnx.system.stderr_capture import captured_stderr, one_line
 
 # Keras 3 does not read these files as tf_keras does; of TensorFlow's messages only errors are kept.
 _SWITCHES = {"TF_USE_LEGACY_KERAS": "1", "TF_CPP_MIN_LOG_LEVEL": "3"}

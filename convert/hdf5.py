@@ -29,7 +29,7 @@ from convert.errors import (
     TooLargeError,
     WeightsOnlyError,
 )
-from rcc_onnx.stderr_capture import one_line
+from rcc_onnx.system.stderr_capture import one_line
 
 MAX_WEIGHT_BYTES = 1 << 30
 """An ONNX file without external data is one protobuf message, which cannot exceed 2 GiB."""

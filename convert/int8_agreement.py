@@ -7,12 +7,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convert.study_samples import StudySample, in_parts
-from rcc_onnx.kidneys import MIN_PROBABILITY, locate_kidney, split_sides
-from rcc_onnx.lesions import bound_lesion
-from rcc_onnx.manifest import ByNetwork
-from rcc_onnx.networks import Networks
-from rcc_onnx.values import SIDES, Thresholds
-from rcc_onnx.variants import Agreement
+from rcc_onnx.bundles.manifest import ByNetwork
+from rcc_onnx.bundles.variants import Agreement
+from rcc_onnx.pipeline.localization import LESION_MIN_PROBABILITY, bound_lesion, locate_kidney
+from rcc_onnx.runtime.networks import Networks, split_sides
+from rcc_onnx.types import SIDES, Thresholds
 
 Probabilities = NDArray[np.float32]
 
@@ -89,6 +88,6 @@ def compare_precisions(
 
 def dice(expected: Probabilities, given: Probabilities) -> float:
     """Overlap of the masks at 0.5, 0 to 1; 1 if both are empty."""
-    one, other = expected >= MIN_PROBABILITY, given >= MIN_PROBABILITY
+    one, other = expected >= LESION_MIN_PROBABILITY, given >= LESION_MIN_PROBABILITY
     total = int(one.sum()) + int(other.sum())
     return 1.0 if not total else 2 * int((one & other).sum()) / total

@@ -36,9 +36,7 @@ from convert.source import identify
 from convert.stored import Stored, answers_entry, ask, joined
 from convert.verify import TOLERANCE, Comparison, compare
 from rcc_onnx._version import __version__
-from rcc_onnx.answers import write_answers
-from rcc_onnx.errors import BundleManifestError
-from rcc_onnx.manifest import (
+from rcc_onnx.bundles.manifest import (
     ANSWERS_FILE,
     BATCH,
     MANIFEST_FILE,
@@ -53,7 +51,9 @@ from rcc_onnx.manifest import (
     StudyKind,
     TensorEntry,
 )
-from rcc_onnx.values import Thresholds
+from rcc_onnx.bundles.reference_outputs import write_answers
+from rcc_onnx.errors import BundleManifestError
+from rcc_onnx.types import Thresholds
 
 _FILES = ByNetwork(KIDNEY_FILE, LESION_FILE)
 

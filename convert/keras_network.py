@@ -15,7 +15,7 @@ from convert.errors import (
 )
 from convert.frameworks import Frameworks, third_party
 from convert.hdf5 import KerasFile
-from rcc_onnx.stderr_capture import one_line
+from rcc_onnx.system.stderr_capture import one_line
 
 MAX_LAYER_VALUES = 1 << 28
 """Values that one layer may give for one input (1 GiB); U-Nets of the pipeline stay under 2**25."""

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from rcc_onnx.manifest import NetworkEntry
-from rcc_onnx.providers import ProviderName
-from rcc_onnx.sessions import OnnxNetwork, open_network
+from rcc_onnx.bundles.manifest import NetworkEntry
+from rcc_onnx.runtime.providers import ProviderName
+from rcc_onnx.runtime.session import OnnxNetwork, open_network
 
 
 @dataclass(frozen=True)

@@ -19,12 +19,9 @@ from convert.int8_agreement import Tally, compare_precisions
 from convert.onnx_network import open_converted
 from convert.ranges import observed_ranges
 from convert.study_samples import StudySample, phantom_studies, user_studies
-from rcc_onnx.agreement import agreement_of
-from rcc_onnx.answers import LARGEST_ANSWERS
-from rcc_onnx.bundle_files import read_bundle_file
-from rcc_onnx.bundles import Bundle, load_bundle
-from rcc_onnx.errors import NetworkOutputError, ProviderDisagreesError
-from rcc_onnx.manifest import (
+from rcc_onnx.bundles.bundle import Bundle, load_bundle
+from rcc_onnx.bundles.bundle_files import read_bundle_file
+from rcc_onnx.bundles.manifest import (
     ANSWERS_FILE,
     MANIFEST_FILE,
     NETWORK_NAMES,
@@ -33,11 +30,14 @@ from rcc_onnx.manifest import (
     NetworkEntry,
     NetworkName,
 )
+from rcc_onnx.bundles.reference_outputs import LARGEST_ANSWERS
+from rcc_onnx.bundles.variants import Form, Variant, VariantName
+from rcc_onnx.errors import NetworkOutputError, ProviderDisagreesError
 from rcc_onnx.phantom.seeds import TRAINING, TUNING
-from rcc_onnx.providers import ProviderName, ProviderRecord
-from rcc_onnx.sessions import OnnxNetworks, open_networks
-from rcc_onnx.values import Precision
-from rcc_onnx.variants import Form, Variant, VariantName
+from rcc_onnx.runtime.providers import ProviderName, ProviderRecord
+from rcc_onnx.runtime.self_test import agreement_of
+from rcc_onnx.runtime.session import OnnxNetworks, open_networks
+from rcc_onnx.types import Precision
 
 CALIBRATION_PHANTOMS = 12
 SLICE_STEP = 4

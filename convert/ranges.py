@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
 from convert.onnx_graph import GraphReader
-from rcc_onnx.sessions import import_runtime
+from rcc_onnx.runtime.session import import_runtime
 
 Range = tuple[float, float]
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from rcc_onnx.manifest import KIDNEY_SHAPE, LESION_SHAPE, NetworkName
+from rcc_onnx.bundles.manifest import KIDNEY_SHAPE, LESION_SHAPE, NetworkName
 from rcc_onnx.phantom import network_samples
 from rcc_onnx.phantom.seeds import EXAMPLES
 

@@ -4,7 +4,7 @@ import hashlib
 from pathlib import Path
 
 from convert.errors import NotHdf5Error, SourceMissingError, TooLargeError
-from rcc_onnx.manifest import ByNetwork, NetworkName, SourceFile
+from rcc_onnx.bundles.manifest import ByNetwork, NetworkName, SourceFile
 
 PUBLISHED_GIT_BLOBS = ByNetwork(
     kidney="e068b1f1860717c08e366819fcb3a1062c8925c5",

@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 from convert.errors import ParityError
 from convert.samples import sample_groups
 from convert.verify import TOLERANCE, Network
-from rcc_onnx.answers import Answers
-from rcc_onnx.kidneys import MIN_PROBABILITY
-from rcc_onnx.manifest import ANSWERS_FILE, AnswersEntry, NetworkName
-from rcc_onnx.preprocess import network_input
+from rcc_onnx.bundles.manifest import ANSWERS_FILE, AnswersEntry, NetworkName
+from rcc_onnx.bundles.reference_outputs import Answers
+from rcc_onnx.pipeline.localization import LESION_MIN_PROBABILITY
+from rcc_onnx.runtime.networks import network_input
 
 KEPT_SLICES = 2
 """In two slices through the middle of a kidney its sum is above the usual threshold."""
@@ -49,7 +49,7 @@ def ask(network: NetworkName, reference: Network, converted: Network) -> Stored:
     """
     phantoms = [group.inputs for group in sample_groups(network) if group.kind == "phantom"]
     inputs = np.concatenate(phantoms)
-    found = np.concatenate([reference.predict(one) for one in phantoms]) >= MIN_PROBABILITY
+    found = np.concatenate([reference.predict(one) for one in phantoms]) >= LESION_MIN_PROBABILITY
     size = found[0].size
     high = found.reshape(len(found), size).sum(axis=1)
     order = np.argsort(-np.minimum(high, size - high), kind="stable")

@@ -9,14 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convert.errors import QuantizeError
-from rcc_onnx.batch import find_cases
+from rcc_onnx.batch.cases import find_cases
+from rcc_onnx.dicom import SeriesWish, read_study
 from rcc_onnx.errors import IntakeError
-from rcc_onnx.intake import SeriesWish, read_study
-from rcc_onnx.kidneys import crop_around, locate_kidney, split_sides
-from rcc_onnx.networks import Networks
 from rcc_onnx.phantom import network_samples
-from rcc_onnx.preprocess import network_input, network_volume
-from rcc_onnx.values import CROP_SHAPE_ZYX, SIDES, Profile, Thresholds
+from rcc_onnx.pipeline.localization import crop_around, locate_kidney
+from rcc_onnx.pipeline.preprocess import network_volume
+from rcc_onnx.runtime.networks import Networks, network_input, split_sides
+from rcc_onnx.types import CROP_SHAPE_ZYX, SIDES, Profile, Thresholds
 
 _log = logging.getLogger(__name__)
 

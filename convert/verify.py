@@ -12,12 +12,11 @@ from numpy.typing import NDArray
 from convert.errors import OutputActivationError, ParityError
 from convert.int8_agreement import dice
 from convert.samples import SampleGroup
-from rcc_onnx.kidneys import MIN_PROBABILITY, locate_kidney, split_sides
-from rcc_onnx.lesions import bound_lesion
-from rcc_onnx.manifest import NetworkCertificate, NetworkName
-from rcc_onnx.networks import PROBABILITY_TOLERANCE
-from rcc_onnx.values import Thresholds
-from rcc_onnx.variants import Agreement
+from rcc_onnx.bundles.manifest import NetworkCertificate, NetworkName
+from rcc_onnx.bundles.variants import Agreement
+from rcc_onnx.pipeline.localization import LESION_MIN_PROBABILITY, bound_lesion, locate_kidney
+from rcc_onnx.runtime.networks import PROBABILITY_TOLERANCE, split_sides
+from rcc_onnx.types import Thresholds
 
 Probabilities = NDArray[np.float32]
 
@@ -149,11 +148,12 @@ def measure(
         sums = [float(each.sum(dtype=np.float64)) for each in (expected, given)]
         largest_sum = max(largest_sum, abs(sums[0] - sums[1]) / max(sums[0], 1.0))
         largest_share = max(largest_share, abs(sums[0] - sums[1]) / max(sums[0], threshold))
-        near = np.abs(expected - MIN_PROBABILITY) <= TIE
-        crossed = (expected >= MIN_PROBABILITY) != (given >= MIN_PROBABILITY)
+        near = np.abs(expected - LESION_MIN_PROBABILITY) <= TIE
+        crossed = (expected >= LESION_MIN_PROBABILITY) != (given >= LESION_MIN_PROBABILITY)
         tied += int((crossed & near).sum())
         maps = [
-            np.where(near, np.float32(MIN_PROBABILITY), each)[..., 0] for each in (expected, given)
+            np.where(near, np.float32(LESION_MIN_PROBABILITY), each)[..., 0]
+            for each in (expected, given)
         ]
         pairs = list(zip(decide(maps[0]), decide(maps[1]), strict=True))
         decisions += len(pairs)

@@ -104,7 +104,7 @@ class Command:
 def commands() -> tuple[Command, ...]:
     """All commands, subcommands of groups too, in the order of `--help`."""
     sys.path.insert(0, str(ROOT))
-    from rcc_onnx.cli import app  # noqa: PLC0415  after the path is set
+    from rcc_onnx.cli.app import app  # noqa: PLC0415  after the path is set
 
     return tuple(_commands_of("rcc-onnx", get_command(app)))
 

@@ -9,8 +9,8 @@ import sys
 from pathlib import Path
 
 from rcc_onnx import Engine
-from rcc_onnx.batch import analyse_cases, find_cases
-from rcc_onnx.run_files import RunFiles
+from rcc_onnx.batch.cases import analyse_cases, find_cases
+from rcc_onnx.output.run import RunFiles
 
 
 def main(models: str, studies: str, out: str) -> None:

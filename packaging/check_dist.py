@@ -27,12 +27,12 @@ SETTINGS = (
 
 IN_WHEEL = (
     "rcc_onnx/py.typed",
-    "rcc_onnx/cli.py",
-    "rcc_onnx/html/templates/report.html.j2",
-    "rcc_onnx/html/templates/report.js",
-    "rcc_onnx/html/templates/report.css",
-    "rcc_onnx/schemas/case.json",
-    "rcc_onnx/schemas/results.json",
+    "rcc_onnx/cli/app.py",
+    "rcc_onnx/output/html/templates/report.html.j2",
+    "rcc_onnx/output/html/templates/report.js",
+    "rcc_onnx/output/html/templates/report.css",
+    "rcc_onnx/output/schemas/case.json",
+    "rcc_onnx/output/schemas/results.json",
     "rcc_onnx/models/phantom/manifest.json",
     "rcc_onnx/models/phantom/kidney.onnx",
     "rcc_onnx/models/phantom/lesion.onnx",

@@ -16,7 +16,7 @@ from rcc_onnx._version import __version__
 
 if TYPE_CHECKING:
     from rcc_onnx.engine import Engine
-    from rcc_onnx.findings import CaseResult
+    from rcc_onnx.results import CaseResult
 
 __all__ = ["CaseResult", "Engine", "__version__"]
 
@@ -28,7 +28,7 @@ def __getattr__(name: str) -> Any:
 
         return Engine
     if name == "CaseResult":
-        from rcc_onnx.findings import CaseResult  # noqa: PLC0415
+        from rcc_onnx.results import CaseResult  # noqa: PLC0415
 
         return CaseResult
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -12,25 +12,30 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TypeVar
 
-from rcc_onnx.agreed import held_to_answers
-from rcc_onnx.assessable import study_flags
-from rcc_onnx.bundles import Bundle, choose_bundle, find_bundle, search_folders
+from rcc_onnx.bundles.bundle import Bundle, choose_bundle, find_bundle, search_folders
+from rcc_onnx.bundles.manifest import NETWORK_NAMES, StudyKind
+from rcc_onnx.dicom import SeriesPolicy, SeriesWish, Study, check_wish, read_study
 from rcc_onnx.errors import OptionError, ThreadsError
-from rcc_onnx.findings import CaseResult, ModelsUsed, StudyFacts
-from rcc_onnx.intake import SeriesPolicy, SeriesWish, Study, check_wish, read_study
-from rcc_onnx.machine import environment
-from rcc_onnx.manifest import NETWORK_NAMES, StudyKind
-from rcc_onnx.measures import MeasuringOptions
-from rcc_onnx.measuring import mean_kidney_hu
-from rcc_onnx.memory import Steady
-from rcc_onnx.networks import Networks
-from rcc_onnx.patient import measure_sides, place_in_patient
+from rcc_onnx.measurement.measure import mean_kidney_hu
+from rcc_onnx.measurement.patient_space import measure_sides, place_in_patient
 from rcc_onnx.pipeline import analyse_study
-from rcc_onnx.provenance import AskedOptions, CertifiedBy
-from rcc_onnx.providers import ProviderName, ProviderRecord
-from rcc_onnx.sessions import open_networks
-from rcc_onnx.stopwatch import StageListener, Stopwatch
-from rcc_onnx.values import Precision, Profile, Thresholds
+from rcc_onnx.pipeline.quality_flags import study_flags
+from rcc_onnx.pipeline.timing import StageListener, Stopwatch
+from rcc_onnx.results import (
+    AskedOptions,
+    CaseResult,
+    CertifiedBy,
+    MeasuringOptions,
+    ModelsUsed,
+    StudyFacts,
+)
+from rcc_onnx.runtime.networks import Networks
+from rcc_onnx.runtime.providers import ProviderName, ProviderRecord
+from rcc_onnx.runtime.self_test import held_to_answers
+from rcc_onnx.runtime.session import open_networks
+from rcc_onnx.system.host import environment
+from rcc_onnx.system.memory import Steady
+from rcc_onnx.types import Precision, Profile, Thresholds
 
 _log = logging.getLogger(__name__)
 

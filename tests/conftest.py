@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 # A fixture imported here is there for all tests.
-from fixtures_convert import tiny_bundle  # noqa: F401
+from tests.support.fixtures_convert import tiny_bundle  # noqa: F401
 
 # OpenVINO's build of onnxruntime is tested where nothing else is installed.
 with contextlib.suppress(ImportError):

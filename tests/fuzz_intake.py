@@ -36,11 +36,11 @@ from pydicom.uid import (
     RLELossless,
 )
 
+from rcc_onnx.dicom import find_studies, read_study, series_table
 from rcc_onnx.errors import RccOnnxError
-from rcc_onnx.intake import find_studies, read_study, series_table
-from rcc_onnx.preprocess import network_volume
-from rcc_onnx.values import Profile
-from tests.dicom_factory import Storage, body_volume, ct_series, enhanced_ct
+from rcc_onnx.pipeline.preprocess import network_volume
+from rcc_onnx.types import Profile
+from tests.support.dicom_factory import Storage, body_volume, ct_series, enhanced_ct
 
 CASE_SECONDS = 20
 """A case takes some hundredths of a second; more than this is a hang."""

@@ -18,9 +18,9 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from rcc_onnx.run_files import RUN_OUTPUTS
-from tests.nights.outputs import LOCK, check_left, check_same, contents
-from tests.nights.small_studies import small_bundle, small_studies
+from rcc_onnx.output.run import RUN_OUTPUTS
+from tests.failure_modes.outputs import LOCK, check_left, check_same, contents
+from tests.failure_modes.small_studies import small_bundle, small_studies
 
 CASES = 4
 IN_STARTING = 0.1

@@ -14,9 +14,9 @@ from rcc_onnx.errors import (
     ThreadsError,
 )
 from rcc_onnx.phantom import make_study
-from rcc_onnx.values import Outcome, Profile
-from tests.dicom_factory import body_volume, ct_series, write_series
-from tests.tiny_networks import write_bundle
+from rcc_onnx.types import Outcome, Profile
+from tests.support.dicom_factory import body_volume, ct_series, write_series
+from tests.support.tiny_networks import write_bundle
 
 NOT_HERE = "directml" if sys.platform == "darwin" else "coreml"
 EXAMPLES = Path(__file__).parent.parent / "examples"
@@ -34,7 +34,7 @@ def shelf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "shelf"
     folder.mkdir()
     monkeypatch.setenv("RCC_ONNX_MODELS_FOLDER", str(folder))
-    monkeypatch.setattr("rcc_onnx.bundles.shipped_models_folder", lambda: None)
+    monkeypatch.setattr("rcc_onnx.bundles.bundle.shipped_models_folder", lambda: None)
     return folder
 
 

@@ -3,8 +3,8 @@
     python -m tests.watch_arrivals --studies 500
 
 Every content that a study had for long enough must have been analysed exactly once. That is
-counted from lines that the engine itself writes (tests/watch_counting.py), not from what the
-watcher knows.
+counted from lines that the engine itself writes (tests/support/watch_counting.py), not from what
+the watcher knows.
 """
 
 import argparse
@@ -26,7 +26,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from rcc_onnx.phantom import make_study
-from tests.watch_counting import content_of
+from tests.support.watch_counting import content_of
 
 INTERVAL_S = 0.2
 PAUSE_S = 0.5
@@ -172,7 +172,7 @@ class _Harness:
         command: list[object] = [
             sys.executable,
             "-m",
-            "tests.watch_counting",
+            "tests.support.watch_counting",
             self.log,
             options.models,
         ]

@@ -1,7 +1,7 @@
 """The frozen program: `rcc-onnx`, and the modules of it that it starts as processes of their own.
 
-`bench` starts `PYTHON -m rcc_onnx.bench_worker`. Here the Python is this program, so it has to know
-that one way of being called. Nothing but modules of rcc_onnx can be run like this.
+`bench` starts `PYTHON -m rcc_onnx.diagnostics.bench_worker`. Here the Python is this program, so it
+has to know that one way of being called. Nothing but modules of rcc_onnx can be run like this.
 """
 
 import multiprocessing
@@ -17,7 +17,7 @@ def main() -> None:
         sys.argv = [module, *sys.argv[3:]]
         runpy.run_module(module, run_name="__main__", alter_sys=True)
         return
-    from rcc_onnx.cli import main as command  # noqa: PLC0415  workers do without
+    from rcc_onnx.cli.app import main as command  # noqa: PLC0415  workers do without
 
     command()
 

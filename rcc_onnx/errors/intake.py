@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from rcc_onnx.errors.base import RccOnnxError
-from rcc_onnx.intake_record import SeriesRow
+from rcc_onnx.types import SeriesRow
 
 
 class IntakeError(RccOnnxError, ValueError):

@@ -7,7 +7,7 @@ from enum import StrEnum
 from rcc_onnx.errors import UnknownCaseError, UnlabelledCaseError
 from rcc_onnx.evaluate.labels import KidneyLabel, Labels, few
 from rcc_onnx.evaluate.results import FINDINGS, CaseAnswer, Results, Setup, common_setup
-from rcc_onnx.values import SIDES, Outcome, Side
+from rcc_onnx.types import SIDES, Outcome, Side
 
 
 class Group(StrEnum):

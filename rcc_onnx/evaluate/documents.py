@@ -9,7 +9,7 @@ from rcc_onnx.evaluate.figures import Figures, PopulationFigures, SizeFigures
 from rcc_onnx.evaluate.labels import Labels
 from rcc_onnx.evaluate.masks import Comparison, MaskResults, Summary, mean_and_median, summaries
 from rcc_onnx.evaluate.statistics import Auc, Confusion, Proportion, SweepRow
-from rcc_onnx.notice import RESEARCH_ONLY
+from rcc_onnx.types import RESEARCH_ONLY
 
 SCHEMA_VERSION = 1
 PHANTOMS_ONLY = "These are figures of digital phantoms and say nothing about patients."

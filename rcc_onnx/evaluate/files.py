@@ -4,8 +4,8 @@ import importlib
 from collections.abc import Callable
 from pathlib import Path
 
-from rcc_onnx.case_files import write_whole
 from rcc_onnx.errors import MissingExtraError, OutputError
+from rcc_onnx.output.case import write_whole
 
 EXTRA = "evaluate"
 

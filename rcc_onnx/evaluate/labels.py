@@ -19,7 +19,7 @@ from rcc_onnx.errors import (
     LabelsFileError,
     LabelsValueError,
 )
-from rcc_onnx.values import SIDES, Side
+from rcc_onnx.types import SIDES, Side
 
 REQUIRED = ("case", "side", "lesion")
 SIZE = "size_mm"

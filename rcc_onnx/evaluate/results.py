@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
-from rcc_onnx.case_json import SCHEMA_VERSION
 from rcc_onnx.errors import MixedRunsError, NoResultsError, ResultDocumentError
 from rcc_onnx.evaluate.labels import same_name
-from rcc_onnx.values import SIDES, Outcome, Side
+from rcc_onnx.output.document import SCHEMA_VERSION
+from rcc_onnx.types import SIDES, Outcome, Side
 
 FINDINGS = (Outcome.LESION, Outcome.LESION_NOT_LOCATED)
 """Outcomes of a sum above the threshold."""

@@ -17,7 +17,7 @@ from rcc_onnx.phantom.surroundings import (
     spine_parts,
     vessel_parts,
 )
-from rcc_onnx.values import SIDES, Side
+from rcc_onnx.types import SIDES, Side
 
 
 @dataclass(frozen=True)

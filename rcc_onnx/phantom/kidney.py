@@ -10,7 +10,7 @@ from enum import IntEnum
 import numpy as np
 
 from rcc_onnx.phantom.shapes import Ellipsoid, Part, rotation
-from rcc_onnx.values import Side
+from rcc_onnx.types import Side
 
 LESION_DIAMETER_MM = (8.0, 40.0)
 CYST_DIAMETER_MM = (8.0, 40.0)

@@ -14,7 +14,7 @@ from rcc_onnx.phantom.kidney import Label, Prevalence
 from rcc_onnx.phantom.render import body_depth_mm, noise, render
 from rcc_onnx.phantom.scan import Scan, draw_scan
 from rcc_onnx.phantom.shapes import Grid
-from rcc_onnx.values import CROP_SHAPE_ZYX, GRID_SIZE, HALF_WIDTH, MIN_SLICES
+from rcc_onnx.types import CROP_SHAPE_ZYX, GRID_SIZE, HALF_WIDTH, MIN_SLICES
 
 PIXEL_MM = 2.0
 STRIDED_MM = 5.0

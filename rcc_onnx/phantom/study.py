@@ -19,7 +19,7 @@ from rcc_onnx.phantom.kidney import Prevalence
 from rcc_onnx.phantom.render import add_table, noise, render
 from rcc_onnx.phantom.scan import Scan, Storage, draw_scan, quick_scan
 from rcc_onnx.phantom.shapes import Floats
-from rcc_onnx.values import PHANTOM_MANUFACTURER
+from rcc_onnx.types import PHANTOM_MANUFACTURER
 
 IMPLEMENTATION_UID = UID("2.25.201934077142918246116339116702541820316")
 PADDING_STORED = -2000

@@ -16,9 +16,9 @@ from convert.architecture import (
 )
 from convert.errors import ConvertError, SwappedFilesError
 from convert.hdf5 import read_keras_file
-from rcc_onnx.manifest import KIDNEY_SHAPE, ByNetwork
-from tests.fixtures_convert import TINY_FILES
-from tests.keras_files import Config, layer_of
+from rcc_onnx.bundles.manifest import KIDNEY_SHAPE, ByNetwork
+from tests.support.fixtures_convert import TINY_FILES
+from tests.support.keras_files import Config, layer_of
 
 Change = Callable[[Config], None]
 

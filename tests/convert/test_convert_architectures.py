@@ -19,10 +19,9 @@ from convert.frameworks import Frameworks, import_frameworks, third_party
 from convert.hdf5 import read_keras_file
 from convert.keras_network import KerasNetwork, build_network
 from convert.onnx_network import open_converted
-from rcc_onnx.manifest import NetworkEntry, NetworkName, TensorEntry
-from rcc_onnx.onnx_check import check_network
-from rcc_onnx.onnx_file import read_onnx
-from tests.keras_networks import UNet, save_network
+from rcc_onnx.bundles.manifest import NetworkEntry, NetworkName, TensorEntry
+from rcc_onnx.bundles.onnx_validation import check_network, read_onnx
+from tests.support.keras_networks import UNet, save_network
 
 CLOSE = 3e-5
 

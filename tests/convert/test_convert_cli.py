@@ -9,8 +9,8 @@ import pytest
 
 from convert import cli
 from convert.cli import main
-from rcc_onnx.manifest import Manifest
-from tests.fixtures_convert import TINY_FILES
+from rcc_onnx.bundles.manifest import Manifest
+from tests.support.fixtures_convert import TINY_FILES
 
 KIDNEY, LESION = str(TINY_FILES.kidney), str(TINY_FILES.lesion)
 CHECKOUT = Path(__file__).parents[2]

@@ -11,8 +11,8 @@ import pytest
 from convert import hdf5
 from convert.errors import ConvertError
 from convert.hdf5 import read_keras_file
-from tests.fixtures_convert import TINY_FILES
-from tests.keras_files import edited_copy
+from tests.support.fixtures_convert import TINY_FILES
+from tests.support.keras_files import edited_copy
 
 WEIGHT = "model_weights/conv2d_1/conv2d_1/kernel:0"
 

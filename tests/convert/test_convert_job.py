@@ -18,15 +18,15 @@ from convert.job import convert_files
 from convert.onnx_graph import Rewritten
 from convert.onnx_network import ConvertedNetwork
 from convert.verify import TOLERANCE
-from rcc_onnx.bundles import load_bundle
+from rcc_onnx.bundles.bundle import load_bundle
+from rcc_onnx.bundles.manifest import NETWORK_NAMES, ByNetwork, Manifest
 from rcc_onnx.errors import RccOnnxError
-from rcc_onnx.manifest import NETWORK_NAMES, ByNetwork, Manifest
-from rcc_onnx.providers import ProviderName
-from rcc_onnx.sessions import open_networks
-from rcc_onnx.values import Thresholds
-from tests.fixtures_convert import TINY_FILES, make_request
-from tests.keras_files import edited_copy, kidney_copy, layer_of
-from tests.keras_networks import UNet, save_network
+from rcc_onnx.runtime.providers import ProviderName
+from rcc_onnx.runtime.session import open_networks
+from rcc_onnx.types import Thresholds
+from tests.support.fixtures_convert import TINY_FILES, make_request
+from tests.support.keras_files import edited_copy, kidney_copy, layer_of
+from tests.support.keras_networks import UNet, save_network
 
 
 def convert(out: Path, sources: ByNetwork[Path] = TINY_FILES, **changes: Any) -> list[str]:

@@ -9,7 +9,7 @@ from convert import probe
 from convert.errors import ConvertError, DamagedFileError
 from convert.hdf5 import read_keras_file
 from convert.probe import check_readable
-from tests.fixtures_convert import TINY_FILES
+from tests.support.fixtures_convert import TINY_FILES
 
 
 def test_a_good_file_passes() -> None:

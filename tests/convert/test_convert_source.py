@@ -9,8 +9,8 @@ import pytest
 from convert import source
 from convert.errors import NotHdf5Error, SourceMissingError, TooLargeError
 from convert.source import HDF5_SIGNATURE, identify
-from rcc_onnx.manifest import ByNetwork
-from tests.fixtures_convert import TINY_FILES
+from rcc_onnx.bundles.manifest import ByNetwork
+from tests.support.fixtures_convert import TINY_FILES
 
 
 def test_hashes_of_a_known_file() -> None:

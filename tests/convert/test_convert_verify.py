@@ -9,8 +9,8 @@ import pytest
 from convert.errors import ConvertError, OutputActivationError, ParityError
 from convert.samples import SampleGroup, sample_groups
 from convert.verify import TIE, TOLERANCE, Comparison, compare
-from rcc_onnx.manifest import KIDNEY_SHAPE, LESION_SHAPE, NetworkName
-from rcc_onnx.values import Thresholds
+from rcc_onnx.bundles.manifest import KIDNEY_SHAPE, LESION_SHAPE, NetworkName
+from rcc_onnx.types import Thresholds
 
 Array = np.ndarray
 

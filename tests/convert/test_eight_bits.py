@@ -10,8 +10,8 @@ from convert.byte_tensors import WEIGHT_LEVELS
 from convert.eight_bits import in_eight_bits
 from convert.errors import QuantizeError
 from convert.ranges import observed_ranges
-from rcc_onnx.sessions import import_runtime
-from tests.volume_networks import VolumeUNet
+from rcc_onnx.runtime.session import import_runtime
+from tests.support.volume_networks import VolumeUNet
 
 NETWORKS: dict[str, dict[str, Any]] = {
     "plain": {},

@@ -9,8 +9,8 @@ import pytest
 from convert import fewer_products as module
 from convert.fewer_products import fewer_products
 from convert.winograd import TILE, matrices, share_of_time
-from rcc_onnx.sessions import import_runtime
-from tests.volume_networks import VolumeUNet
+from rcc_onnx.runtime.session import import_runtime
+from tests.support.volume_networks import VolumeUNet
 
 CLOSE = 2e-6
 """Probabilities here differ by 2e-7; a wrong place or weight shows in the second digit."""

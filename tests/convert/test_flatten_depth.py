@@ -8,8 +8,8 @@ import pytest
 from onnx import helper
 
 from convert.flatten_depth import flatten_depth
-from rcc_onnx.sessions import import_runtime
-from tests.volume_networks import VolumeUNet
+from rcc_onnx.runtime.session import import_runtime
+from tests.support.volume_networks import VolumeUNet
 
 CLOSE = 2e-6
 """Sums of some hundred products in another order; probabilities here differ by 1e-7."""

@@ -7,8 +7,8 @@ from onnx import TensorProto, helper, numpy_helper
 
 from convert.errors import QuantizeError
 from convert.half_floats import in_half_floats
-from rcc_onnx.sessions import import_runtime
-from tests.volume_networks import VolumeUNet
+from rcc_onnx.runtime.session import import_runtime
+from tests.support.volume_networks import VolumeUNet
 
 CLOSE = 5e-3
 """float16 keeps three digits; the random networks here are eight layers deep."""

@@ -15,12 +15,12 @@ from convert.errors import QuantizedDecisionsError, QuantizeError
 from convert.int8_agreement import Tally
 from convert.quantize import Quantized, quantize_bundle
 from convert.study_samples import StudySample
-from rcc_onnx.bundles import load_bundle
+from rcc_onnx.bundles.bundle import load_bundle
 from rcc_onnx.errors import InputFolderError
-from rcc_onnx.providers import ProviderName
-from rcc_onnx.sessions import open_networks
-from rcc_onnx.values import Precision
-from tests.tiny_networks import write_bundle
+from rcc_onnx.runtime.providers import ProviderName
+from rcc_onnx.runtime.session import open_networks
+from rcc_onnx.types import Precision
+from tests.support.tiny_networks import write_bundle
 
 
 def few_studies(seeds: Iterable[int]) -> Iterator[StudySample]:

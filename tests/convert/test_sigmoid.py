@@ -5,7 +5,7 @@ from onnx import TensorProto, helper
 
 from convert.onnx_network import ConvertedNetwork, open_converted
 from convert.sigmoid import with_exact_sigmoid
-from rcc_onnx.manifest import NetworkEntry, TensorEntry
+from rcc_onnx.bundles.manifest import NetworkEntry, TensorEntry
 
 
 def network(*operators: str) -> onnx.ModelProto:

@@ -14,15 +14,15 @@ from convert.errors import AnswersSourceError, ParityError
 from convert.quantize import quantize_bundle
 from convert.samples import SampleGroup
 from convert.stored import GREY_STEP, ask
-from rcc_onnx.agreement import agreement_of
-from rcc_onnx.answers import STEPS
-from rcc_onnx.bundles import load_bundle
-from rcc_onnx.manifest import ANSWERS_FILE, ByNetwork
-from rcc_onnx.providers import ProviderName
-from rcc_onnx.sessions import open_networks
+from rcc_onnx.bundles.bundle import load_bundle
+from rcc_onnx.bundles.manifest import ANSWERS_FILE, ByNetwork
+from rcc_onnx.bundles.reference_outputs import STEPS
+from rcc_onnx.runtime.providers import ProviderName
+from rcc_onnx.runtime.self_test import agreement_of
+from rcc_onnx.runtime.session import open_networks
 from tests.convert.test_quantize import few_studies
-from tests.fixtures_convert import TINY_FILES
-from tests.stored_answers import bundle_with_answers
+from tests.support.fixtures_convert import TINY_FILES
+from tests.support.stored_answers import bundle_with_answers
 
 
 def contents(folder: Path) -> dict[str, bytes]:

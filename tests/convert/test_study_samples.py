@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 
 from convert.study_samples import phantom_studies, user_studies
-from rcc_onnx.demo import make_phantom_folder
-from rcc_onnx.networks import FakeNetworks
-from rcc_onnx.values import Thresholds
+from rcc_onnx.phantom.demo import make_phantom_folder
+from rcc_onnx.runtime.networks import FakeNetworks
+from rcc_onnx.types import Thresholds
 
 
 def test_phantoms() -> None:

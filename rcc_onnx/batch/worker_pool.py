@@ -1,0 +1,392 @@
+"""Processes that do tasks one after another, and whose death costs one task only.
+
+A decoder in C may crash, a broken file may ask for all memory, and a network drive may never
+answer. In a process of its own that ends one case; the next one gets a new process.
+"""
+
+import contextlib
+import logging
+import multiprocessing
+import os
+import pickle
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from multiprocessing.connection import wait as wait_for_any
+from multiprocessing.process import BaseProcess
+from queue import SimpleQueue
+from types import TracebackType
+from typing import Any, Generic, Self, TypeVar
+
+from rcc_onnx.errors import (
+    CaseCrashedError,
+    CaseMemoryError,
+    CaseProcessError,
+    CaseTimeoutError,
+    RccOnnxError,
+)
+from rcc_onnx.system.log_privacy import Heard, log_received, to_send, where_raised
+
+_log = logging.getLogger(__name__)
+
+
+Task = TypeVar("Task")
+Result = TypeVar("Result")
+Tell = Callable[[str, float], None]
+"""Takes a stage's name and how much of it is done."""
+Handler = Callable[[Task, Tell], Result]
+
+START_S = 120.0
+"""For a process to start and load what it needs, on a slow disk with a virus scanner."""
+STOP_S = 5.0
+"""For an idle process to end by itself."""
+_OUT_OF_MEMORY_SIGNAL = -9
+"""Linux ends a process that takes the last memory by SIGKILL."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one task may take. None: no limit.
+
+    Attributes:
+        seconds: wall clock of a task.
+        memory_bytes: private memory of the process. Linux only; elsewhere there is no limit.
+    """
+
+    seconds: float | None = None
+    memory_bytes: int | None = None
+
+
+class TaskProcess(Generic[Task, Result]):
+    """A process that does tasks, started with the first one and again after it died.
+
+    Used by one thread. `make` runs in the process, once, and gives what handles tasks; it, tasks
+    and results travel between processes, so they must be picklable. `died` is
+    told the process id of one that was killed or died.
+    """
+
+    def __init__(
+        self,
+        make: Callable[[], Handler[Task, Result]],
+        limits: Limits,
+        died: Callable[[int], None] = lambda pid: None,
+    ) -> None:
+        self._make = make
+        self._limits = limits
+        self._tell_died = died
+        self._process: BaseProcess | None = None
+        self._pipe: Connection | None = None
+
+    def start(self) -> None:
+        """Be ready for tasks.
+
+        Raises:
+            RccOnnxError: what `make` raised.
+            CaseCrashedError, CaseTimeoutError: the process died or never got ready.
+        """
+        if self._process is not None and self._process.is_alive():
+            return
+        # A forked process would share locks and threads that ONNX Runtime holds.
+        context = multiprocessing.get_context("spawn")
+        pipe, theirs = context.Pipe()
+        process = context.Process(
+            target=_serve,
+            args=(theirs, self._make, self._limits, logging.getLogger().level),
+            daemon=True,
+        )
+        process.start()
+        theirs.close()
+        # From here on `close`, called by another thread, finds it.
+        self._process, self._pipe = process, pipe
+        self._receive(time.monotonic() + START_S, lambda *_: None)
+
+    def do(self, task: Task, tell: Tell) -> Result:
+        """The task's result.
+
+        Raises:
+            RccOnnxError: what the handler raised.
+            CaseCrashedError: the process died.
+            CaseTimeoutError: it took longer than it may.
+            CaseMemoryError: it wanted more memory than it may.
+        """
+        self.start()
+        if self._pipe is None:
+            raise AssertionError("a started process has a pipe")
+        limit = self._limits.seconds
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            self._pipe.send(task)
+        result: Result = self._receive(None if limit is None else time.monotonic() + limit, tell)
+        return result
+
+    def close(self) -> None:
+        """End the process, at once if a task is being done. Any thread may call it; who waits for
+        the task is told that its process died."""
+        process, pipe, idle = self._process, self._pipe, self._idle
+        if pipe is not None and idle:
+            # An idle one ends when its input does.
+            self._pipe = None
+            pipe.close()
+        if process is not None:
+            process.join(STOP_S if idle else 0)
+        self._kill()
+
+    _idle = True
+
+    def _receive(self, deadline: float | None, tell: Tell) -> Any:
+        """The next answer that is neither news of a stage nor a line of the log."""
+        process, pipe = self._process, self._pipe
+        if process is None or pipe is None:
+            raise AssertionError("no process is running")
+        self._idle = False
+        while True:
+            left = None if deadline is None else max(deadline - time.monotonic(), 0)
+            ready = wait_for_any([pipe, process.sentinel], left)
+            if not ready:
+                self._kill()
+                raise CaseTimeoutError(
+                    f"not done after {self._limits.seconds or START_S:.0f} s, and ended; raise "
+                    "--case-timeout if the case is large or the disk slow"
+                )
+            message: tuple[Any, ...] | None = None
+            if pipe in ready:
+                with contextlib.suppress(EOFError, OSError):
+                    message = pipe.recv()
+            if message is None:
+                raise self._died(process)
+            kind, *content = message
+            if kind == "stage":
+                tell(*content)
+                continue
+            if kind == "log":
+                log_received(*content)
+                continue
+            self._idle = True
+            if kind == "error":
+                if isinstance(content[0], CaseMemoryError):
+                    # What else it could not have meanwhile, nobody knows.
+                    self._kill()
+                raise content[0]
+            return content[0]
+
+    def _died(self, process: BaseProcess) -> RccOnnxError:
+        process.join(STOP_S)
+        code = process.exitcode
+        self._kill()
+        if code == _OUT_OF_MEMORY_SIGNAL:
+            return CaseMemoryError(
+                "the process was killed, most likely by the system for want of memory; close other "
+                "programs, or use fewer --workers"
+            )
+        name = signal.Signals(-code).name if code is not None and code < 0 else f"exit code {code}"
+        return CaseCrashedError(
+            f"the process that analysed this case died ({name}); a file of it is damaged in a way "
+            "that breaks a decoder, or memory ran out. Other cases are not touched"
+        )
+
+    def _kill(self) -> None:
+        process, pipe = self._process, self._pipe
+        self._process = self._pipe = None
+        self._idle = True
+        if process is not None:
+            process.kill()
+            process.join()
+            if process.exitcode != 0 and process.pid is not None:
+                self._tell_died(process.pid)
+        if pipe is not None:
+            pipe.close()
+
+
+def _serve(
+    pipe: Connection, make: Callable[[], Handler[Any, Any]], limits: Limits, log_level: int
+) -> None:
+    """What the process does, until its input ends or its parent does. What is logged in it goes to
+    the parent, which alone knows where to."""
+    answer = _Answers(pipe)
+    logging.getLogger().addHandler(_ToParent(answer))
+    logging.getLogger().setLevel(log_level)
+    # Ctrl-C reaches every process of a terminal; the parent decides what it means.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    _limit_memory(limits.memory_bytes)
+    try:
+        handle = make()
+    except Exception as error:
+        answer("error", _as_ours(error))
+        return
+    answer("result", None)
+    while True:
+        try:
+            task = pipe.recv()
+        except (EOFError, OSError):
+            return
+        try:
+            result = handle(task, lambda stage, done: answer("stage", stage, done))
+        except Exception as error:
+            answer("error", _as_ours(error))
+        else:
+            answer("result", result)
+
+
+class _Answers:
+    """The pipe to the parent, for all threads of the process."""
+
+    def __init__(self, pipe: Connection) -> None:
+        self._pipe = pipe
+        self._lock = threading.Lock()
+
+    def __call__(self, *message: object) -> None:
+        with self._lock, contextlib.suppress(BrokenPipeError):
+            self._pipe.send(message)
+
+
+class _ToParent(logging.Handler):
+    def __init__(self, answer: _Answers) -> None:
+        super().__init__()
+        self._answer = answer
+        self.addFilter(Heard())
+
+    def emit(self, record: logging.LogRecord) -> None:
+        # No line of a log is worth a case.
+        with contextlib.suppress(Exception):
+            self._answer("log", to_send(record))
+
+
+def out_of_memory() -> CaseMemoryError:
+    return CaseMemoryError(
+        "the case wants more memory than it may have; raise --case-memory, or look for a damaged "
+        "file"
+    )
+
+
+def _as_ours(error: Exception) -> RccOnnxError:
+    """An error that can travel; of others than ours the name only, for they may quote a patient."""
+    if isinstance(error, MemoryError):
+        return out_of_memory()
+    if isinstance(error, RccOnnxError):
+        with contextlib.suppress(Exception):
+            pickle.loads(pickle.dumps(error))
+            return error
+    _log.error("unexpected error %s at %s", *where_raised(error))
+    return CaseCrashedError(
+        f"{type(error).__name__} in the process that analysed this case; this is a defect, please "
+        "report it with the output of the same command and -v"
+    )
+
+
+def _end_with_parent() -> None:
+    """A process that nobody waits for must not go on writing results."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        wait_for_any([parent.sentinel])
+    os._exit(1)
+
+
+def _limit_memory(limit: int | None) -> None:
+    if limit is None or not sys.platform.startswith("linux"):
+        return
+    import resource  # noqa: PLC0415  there is none on Windows
+
+    resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
+
+
+# Several processes that do tasks, each the next one that comes.
+
+NEWS_S = 0.1
+"""How often stages are told."""
+
+
+class TaskPool(Generic[Task, Result]):
+    """Gives tasks to processes that are free. Used by one thread; leaving it drops what is being
+    done."""
+
+    def __init__(self, workers: Sequence[TaskProcess[Task, Result]]) -> None:
+        self._workers = tuple(workers)
+        self._free: SimpleQueue[TaskProcess[Task, Result]] = SimpleQueue()
+        self._news: SimpleQueue[tuple[Task, str, float]] = SimpleQueue()
+        self._running: set[Future[tuple[Task, Result | RccOnnxError]]] = set()
+        self._is_left = False
+        self._threads = ThreadPoolExecutor(len(workers))
+        for worker in workers:
+            self._free.put(worker)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        # What is still being done ends with its process, so that the threads end too; a thread may
+        # just be about to start one.
+        self._is_left = True
+        for worker in self._workers:
+            worker.close()
+        while self._running:
+            _, self._running = wait(self._running, NEWS_S)
+            for worker in self._workers:
+                worker.close()
+        self._threads.shutdown()
+
+    @property
+    def free(self) -> int:
+        """How many more tasks can be begun at once."""
+        return len(self._workers) - len(self._running)
+
+    def submit(self, task: Task) -> None:
+        """Have a task done as soon as a process is free."""
+        self._running.add(self._threads.submit(self._one, task))
+
+    def ended(self, timeout: float) -> list[tuple[Task, Result | RccOnnxError]]:
+        """Tasks that have ended, with what became of them; waits so many seconds for a first."""
+        done, self._running = wait(self._running, timeout, return_when=FIRST_COMPLETED)
+        return [future.result() for future in done]
+
+    def news(self) -> Iterator[tuple[Task, str, float]]:
+        """What tasks said of their stages since they were asked last."""
+        while not self._news.empty():
+            yield self._news.get()
+
+    def rest(self) -> None:
+        """End processes that have nothing to do, with the memory that they hold. The next task
+        starts one again."""
+        if not self._running:
+            for worker in self._workers:
+                worker.close()
+
+    def _one(self, task: Task) -> tuple[Task, Result | RccOnnxError]:
+        worker = self._free.get()
+        try:
+            if self._is_left:
+                return task, CaseProcessError("not begun, as the run ends")
+            return task, worker.do(task, lambda stage, done: self._news.put((task, stage, done)))
+        except RccOnnxError as error:
+            return task, error
+        finally:
+            self._free.put(worker)
+
+
+def done_by_processes(
+    tasks: Sequence[Task],
+    workers: Sequence[TaskProcess[Task, Result]],
+    tell: Callable[[Task, str, float], None],
+) -> Iterator[tuple[Task, Result | RccOnnxError]]:
+    """Each task with its result or what became of it, in the order in which they end.
+
+    `tell` is called in this thread. Where the caller stops early, tasks being done are dropped.
+    """
+    waiting = list(reversed(tasks))
+    with TaskPool(workers) as pool:
+        while waiting or pool.free < len(workers):
+            while waiting and pool.free:
+                pool.submit(waiting.pop())
+            ended = pool.ended(NEWS_S)
+            for news in pool.news():
+                tell(*news)
+            yield from ended

@@ -1,0 +1,124 @@
+"""The command `rcc-onnx`: which commands there are. Only the `cli_` modules print.
+
+Exit codes: 0 all cases analysed, 1 at least one failed, 2 nothing could be started.
+"""
+
+import multiprocessing
+import os
+import sys
+from enum import StrEnum
+from io import TextIOWrapper
+from typing import Annotated
+
+import typer
+from typer.completion import get_completion_inspect_parameters, shell_complete
+
+from rcc_onnx._version import __version__
+from rcc_onnx.cli.bench import bench
+from rcc_onnx.cli.demo import demo, phantom
+from rcc_onnx.cli.diagnostics import doctor, schema, support_bundle
+from rcc_onnx.cli.evaluate import evaluate
+from rcc_onnx.cli.infer import infer
+from rcc_onnx.cli.logging import silence_warnings
+from rcc_onnx.cli.models import models_app
+from rcc_onnx.cli.series import series
+from rcc_onnx.cli.settings_command import settings_command
+from rcc_onnx.cli.verify import verify
+from rcc_onnx.cli.watch import watch
+
+# The command `rcc-onnx completion`, and the answers that a shell asks for when Tab is pressed.
+#
+# Typer's own `--install-completion` is not offered: it edits the shell's settings, and those of
+# PowerShell so that any script may run.
+
+PROGRAM = "rcc-onnx"
+VARIABLE = "_RCC_ONNX_COMPLETE"
+"""Set by the scripts: asks the program for words instead of doing anything."""
+
+
+class Shell(StrEnum):
+    """Those that a script is there for."""
+
+    BASH = "bash"
+    ZSH = "zsh"
+    FISH = "fish"
+    POWERSHELL = "powershell"
+
+
+def answer_shells() -> None:
+    """Let Typer answer a shell that asks for words; without its variable nothing happens."""
+    if os.environ.get(VARIABLE):
+        # This registers the shells, and is the only public function that does.
+        get_completion_inspect_parameters()
+
+
+def completion(
+    context: typer.Context,
+    shell: Annotated[Shell, typer.Argument(help="The shell that the script is for.")],
+) -> None:
+    """Print a script with which a shell completes with Tab.
+
+    Nothing is changed: how the script gets into the shell is your choice. For
+    this session: source <(rcc-onnx completion bash). For good, see
+    docs/installing.md.
+
+    Example: rcc-onnx completion bash
+    """
+    get_completion_inspect_parameters()
+    program = context.find_root().command
+    raise typer.Exit(shell_complete(program, {}, PROGRAM, VARIABLE, f"source_{shell}"))
+
+
+app = typer.Typer(
+    name=PROGRAM,
+    help="Find kidneys and suspected renal lesions in contrast-enhanced abdominal CT. "
+    "Research software, not for diagnosis.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    # Boxes would cut the names of long options short.
+    rich_markup_mode=None,
+)
+
+
+def main() -> None:
+    """Entry point: errors become one line on stderr and an exit code, never a traceback."""
+    multiprocessing.freeze_support()
+    if isinstance(sys.stdout, TextIOWrapper):
+        # A name that the terminal or log file has no letters for is no reason to lose a batch.
+        sys.stdout.reconfigure(errors="backslashreplace")
+    silence_warnings()
+    answer_shells()
+    app(prog_name=PROGRAM)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"rcc-onnx {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+# In the order in which somebody comes to need them.
+app.command()(demo)
+app.command()(infer)
+app.command()(watch)
+app.command()(series)
+app.command()(verify)
+app.command()(evaluate)
+app.add_typer(models_app, name="models")
+app.command()(doctor)
+app.command("settings")(settings_command)
+app.command("support-bundle")(support_bundle)
+app.command()(bench)
+app.command()(phantom)
+app.command()(schema)
+app.command()(completion)

@@ -1,0 +1,78 @@
+"""The command `rcc-onnx bench`."""
+
+import tempfile
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from rcc_onnx.cli.demo import DEMO_SEED
+from rcc_onnx.cli.logging import set_up_logging
+from rcc_onnx.cli.options import Models, Threads
+from rcc_onnx.cli.shared import console, errors_end_here
+from rcc_onnx.runtime.providers import ProviderName
+from rcc_onnx.types import InputIs, Precision
+
+
+def bench(  # noqa: PLR0913, PLR0917  an option each
+    studies: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="DIR", help="A study, or a folder of studies. Default: a digital phantom."
+        ),
+    ] = None,
+    models: Models = None,
+    provider: Annotated[
+        list[ProviderName] | None,
+        typer.Option(
+            metavar="PROVIDER", help="May be repeated. Default: those that auto would try."
+        ),
+    ] = None,
+    precision: Annotated[
+        list[Precision] | None, typer.Option(help="May be repeated. Default: all.")
+    ] = None,
+    threads: Threads = None,
+    repeats: Annotated[int, typer.Option(min=1, help="Warm runs of each case.")] = 5,
+    cases: Annotated[int | None, typer.Option(min=1, help="Take only so many cases.")] = None,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", metavar="FILE", help="Write all figures here.")
+    ] = None,
+    plot: Annotated[
+        Path | None, typer.Option(metavar="FILE.png", help="Draw the figures here.")
+    ] = None,
+) -> None:
+    """Measure how fast this machine analyses studies.
+
+    By provider and precision, in turns, each in a process of its own.
+
+    Example: rcc-onnx bench --repeats 3 --plot bench.png
+    """
+    set_up_logging()
+    with errors_end_here(), tempfile.TemporaryDirectory() as scratch:
+        from rich.markup import escape  # noqa: PLC0415  heavy imports only where used
+
+        from rcc_onnx.cli import bench_report as display_bench  # noqa: PLC0415
+        from rcc_onnx.cli.bench_plot import save_plot  # noqa: PLC0415
+        from rcc_onnx.diagnostics.bench import default_setups, measure, recommend, write_bench_json  # noqa: PLC0415  # noqa: PLC0415
+        from rcc_onnx.dicom import find_studies  # noqa: PLC0415
+        from rcc_onnx.phantom.demo import make_phantom_folder  # noqa: PLC0415
+        from rcc_onnx.types import RESEARCH_ONLY  # noqa: PLC0415
+
+        terminal = console(soft_wrap=False)
+        if studies is None:
+            studies = make_phantom_folder(DEMO_SEED, Path(scratch)).folder
+        found = find_studies(studies, None, InputIs.AUTO)[:cases]
+        names, folders = [name for name, _ in found], [folder for _, folder in found]
+        setups = default_setups(models, threads, provider, precision)
+        with terminal.status("starting") as status:
+            measured = measure(setups, folders, repeats, lambda text: status.update(escape(text)))
+        terminal.print(display_bench.measurements_table(measured))
+        terminal.print(display_bench.stages_table(measured))
+        if len(names) > 1:
+            terminal.print(display_bench.cases_table(measured, names))
+        for line in (*display_bench.notes(measured, recommend(measured)), RESEARCH_ONLY):
+            terminal.print(line, markup=False, soft_wrap=True)
+        if json_file is not None:
+            write_bench_json(measured, names, json_file)
+        if plot is not None:
+            save_plot(measured, plot)

@@ -1,0 +1,257 @@
+"""What a person sees on the terminal: sentences and tables. Nothing here prints."""
+
+import logging
+import os
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+from rich.text import Text
+
+from rcc_onnx.batch.cases import Case
+from rcc_onnx.results import CaseResult, FailedCase, margin
+from rcc_onnx.system.log_privacy import shown
+from rcc_onnx.types import OUTCOME_WORDS, SIDES, Outcome, SeriesRow, Side
+
+_log = logging.getLogger(__name__)
+
+
+OUTCOME_STYLES = {
+    Outcome.KIDNEY_NOT_FOUND: "yellow",
+    Outcome.KIDNEY_NOT_LOCATED: "yellow",
+    Outcome.NO_LESION: "",
+    Outcome.LESION_NOT_LOCATED: "bold yellow",
+    Outcome.LESION: "bold red",
+}
+
+
+def case_line(result: CaseResult | FailedCase) -> str:
+    """One case in one line of plain text."""
+    if isinstance(result, FailedCase):
+        return shown(f"{result.case}: FAILED [{result.error.code}] {result.error}")
+    sides = "; ".join(f"{side}: {_side_words(result, side)}" for side in SIDES)
+    return f"{shown(result.case)}: {sides} ({result.timings_s['total']:.1f} s)"
+
+
+def setup_line(result: CaseResult) -> str:
+    """Which models and which provider gave the answer."""
+    models, provider = result.models, result.provider
+    return (
+        f"models {models.name} {models.version}, provider {provider.ran} ({provider.reason}), "
+        f"{provider.threads} threads, {provider.precision}, profile {result.profile}"
+    )
+
+
+def results_table(results: Sequence[CaseResult | FailedCase]) -> Table:
+    """All cases: outcome and sums per side. The sums are what the thresholds are compared with."""
+    table = Table(title="Results", title_justify="left", show_lines=True)
+    table.add_column("case", overflow="fold", min_width=16)
+    for side in SIDES:
+        table.add_column(side, overflow="fold", min_width=20)
+    table.add_column("s", justify="right", no_wrap=True)
+    for result in results:
+        if isinstance(result, FailedCase):
+            failure = Text(f"failed\n{result.error.code}", style="bold yellow")
+            table.add_row(Text(shown(result.case)), failure, "", "")
+            continue
+        cells = [_side_cell(result, side) for side in SIDES]
+        table.add_row(Text(shown(result.case)), *cells, f"{result.timings_s['total']:.1f}")
+    return table
+
+
+def _side_cell(result: CaseResult, side: Side) -> Text:
+    finding = result.sides[side]
+    cell = Text(OUTCOME_WORDS[finding.outcome], style=OUTCOME_STYLES[finding.outcome])
+    sums = [("kidney", finding.kidney.probability_sum, result.thresholds.kidney)]
+    if finding.lesion is not None:
+        sums.append(("lesion", finding.lesion.probability_sum, result.thresholds.lesion))
+    lines = [_measures_words(result, side)]
+    for name, found, threshold in sums:
+        near = margin(found, threshold, result.options).borderline
+        lines.append(f"{name} sum {found:.0f}{', borderline' if near else ''}")
+    cell.append("".join(f"\n{line}" for line in lines if line), style="not bold default")
+    for flag in result.flags_of(side):
+        cell.append(f"\n! {flag.code}", style="not bold yellow")
+    return cell
+
+
+def _side_words(result: CaseResult, side: Side) -> str:
+    measures = _measures_words(result, side)
+    words = OUTCOME_WORDS[result.sides[side].outcome]
+    return f"{words}, {measures}" if measures else words
+
+
+def _measures_words(result: CaseResult, side: Side) -> str:
+    """How large a suspected lesion is; "" where there is none, or it could not be measured."""
+    lesion = result.measures[side].lesion if result.measures else None
+    if lesion is None:
+        return ""
+    return f"{lesion.diameter.length_mm:.0f} mm, {lesion.volume_ml:.1f} ml"
+
+
+def shown_warnings(result: CaseResult | FailedCase) -> tuple[str, ...]:
+    """What a person must read next to a case's line: warnings, and why a side may say nothing."""
+    if isinstance(result, FailedCase):
+        return ()
+    flags = (*result.flags, *(flag for side in SIDES for flag in result.sides[side].flags))
+    return tuple(map(shown, (*result.warnings, *dict.fromkeys(flag.text for flag in flags))))
+
+
+def series_table(rows: Sequence[SeriesRow]) -> Table:
+    """The series of a study: what tells them apart, and what could be done with each.
+
+    Four columns of short lines, to fit 80 characters.
+    """
+    table = Table(title="Series", title_justify="left", show_lines=True)
+    for name in ("series", "what", "slices", "verdict"):
+        table.add_column(name, overflow="fold")
+    for row in rows:
+        what = [
+            shown(row.description),
+            shown(f"contrast {row.contrast}") if row.contrast else "no contrast recorded",
+            row.kernel and shown(f"kernel {row.kernel}"),
+        ]
+        slices = [
+            f"{row.slices} of {row.rows}x{row.columns}",
+            row.spacing_mm is not None
+            and f"every {row.spacing_mm:.4g} mm over {row.extent_mm:.0f} mm",
+            row.thickness_mm is not None and f"{row.thickness_mm:g} mm thick",
+        ]
+        table.add_row(
+            Text(row.label),
+            Text("\n".join(line for line in what if line)),
+            Text("\n".join(line for line in slices if line)),
+            Text(row.verdict, style="" if row.is_suitable else "yellow"),
+        )
+    return table
+
+
+def refused_series(rows: Sequence[SeriesRow]) -> tuple[str, ...]:
+    """Why each series that was refused was, one line each."""
+    return tuple(
+        shown(f"series {row.label} [{row.verdict}]: {row.reason}")
+        for row in rows
+        if not row.is_suitable
+    )
+
+
+# A progress bar on a terminal, plain lines elsewhere.
+
+STAGE_SPANS: Mapping[str, tuple[float, float]] = {
+    "reading_headers": (0.0, 0.05),
+    "loading_networks": (0.05, 0.1),
+    "preprocessing": (0.1, 0.25),
+    "kidney_network": (0.25, 0.8),
+    "lesion_network": (0.8, 0.95),
+    "measuring": (0.95, 1.0),
+}
+"""Where in a case each stage lies, by the share of time it usually takes."""
+
+
+class CaseProgress:
+    """Shows which case and stage the work is at. On no terminal, `say` just prints lines."""
+
+    def __init__(self, console: Console, cases: int) -> None:
+        self._console = console
+        self._parts: dict[str, float] = {}
+        self._bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.percentage:>3.0f} %"),
+            TimeRemainingColumn(),
+            console=console,
+            transient=True,
+            disable=not console.is_terminal,
+        )
+        self._task = self._bar.add_task("starting", total=float(cases))
+
+    def __enter__(self) -> Self:
+        with _no_matter_who_listens():
+            self._bar.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        with _no_matter_who_listens():
+            self._bar.stop()
+
+    def listener(self, case: Case, stage: str, done: float) -> None:
+        """Is told which stage a case is at, and how much of it is done. Several cases may be at
+        work at once."""
+        start, end = STAGE_SPANS[stage]
+        self._parts[case.name] = start + (end - start) * done
+        self._bar.update(
+            self._task,
+            description=f"{shown(case.name)}: {stage.replace('_', ' ')}",
+            completed=sum(self._parts.values()),
+        )
+
+    def ended(self, case: str) -> None:
+        """A case has come to its end."""
+        self._parts[case] = 1.0
+        self._bar.update(self._task, completed=sum(self._parts.values()))
+
+    def say(self, line: str) -> None:
+        """Print a line, above the bar where there is one."""
+        with _no_matter_who_listens():
+            self._console.print(line, markup=False)
+
+
+@contextmanager
+def _no_matter_who_listens() -> Iterator[None]:
+    """A terminal that was closed, or a full disk under the file that output is led into, is no
+    reason to lose a night: from then on nothing is shown."""
+    try:
+        yield
+    except (OSError, SystemExit) as error:  # rich ends programs whose pipe was closed
+        why = error.strerror if isinstance(error, OSError) else "the pipe was closed"
+        _log.warning("nothing can be shown any more (%s); the run goes on", why)
+        # Python would try again what it holds, when it ends.
+        with suppress(OSError), open(os.devnull, "wb") as nowhere:  # noqa: PTH123
+            os.dup2(nowhere.fileno(), sys.stdout.fileno())
+
+
+# How a download comes along: a bar on a terminal, nothing elsewhere.
+
+
+class BytesProgress:
+    """Bytes received, of how many. The bar appears with the first piece and goes at the end."""
+
+    def __init__(self, console: Console) -> None:
+        self._bar = Progress(
+            "downloading",
+            BarColumn(),
+            DownloadColumn(),
+            TimeRemainingColumn(),
+            console=console,
+            transient=True,
+            disable=not console.is_terminal,
+        )
+        self._task = self._bar.add_task("", total=None, visible=False)
+
+    def __enter__(self) -> Self:
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._bar.stop()
+
+    def listen(self, done: int, total: int | None) -> None:
+        """Show that `done` bytes of `total` are there; None: how many to come is not known."""
+        whole = total is not None and done == total
+        # What follows, checking and running, takes seconds without a figure to show.
+        self._bar.update(self._task, completed=done, total=total, visible=not whole)

@@ -1,0 +1,174 @@
+"""What the command line logs, and where: standard error and a file, and nothing of a patient."""
+
+import logging
+import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from logging.handlers import RotatingFileHandler
+from pathlib import Path
+
+import typer
+
+from rcc_onnx.errors import LogFileBusyError, LogFileError, RccOnnxError
+from rcc_onnx.system.file_lock import NO_LOCKS, try_lock
+from rcc_onnx.system.log_privacy import Heard, JsonFormatter, PlainFormatter
+
+_log = logging.getLogger(__name__)
+
+LEVELS = (logging.WARNING, logging.INFO, logging.DEBUG)
+"""By how often `-v` was given."""
+FILE_BYTES = 10_000_000
+"""Of a log file, before it is renamed and a new one begun: some ten thousand cases."""
+OLD_FILES = 5
+"""So many that were renamed are kept: FILE.1, the newest, to FILE.5."""
+
+
+def set_up_logging(verbose: int = 0) -> None:
+    """Log on standard error what this package says, for commands that write no log file. Others are
+    heard only where they warn, and those that quote headers never."""
+    logging.basicConfig(level=_level(verbose), handlers=[_terminal(_level(verbose))])
+
+
+@contextmanager
+def run_logs(verbose: int = 0, *, quiet: bool = False, file: Path | None = None) -> Iterator[None]:
+    """Log on standard error and into a file while the block runs, and how it ends if it fails.
+
+    The file has what is done (INFO) whatever the terminal shows, and with `verbose` 2 everything.
+
+    Raises:
+        LogFileError: the file cannot be written, or another run writes to it.
+    """
+    level = logging.ERROR if quiet else _level(verbose)
+    root = logging.getLogger()
+    with ExitStack() as held:
+        handlers: list[logging.Handler] = [_terminal(level)]
+        if file is not None:
+            handlers.append(held.enter_context(_log_file(file, min(_level(verbose), logging.INFO))))
+        before = root.level
+        root.setLevel(min(handler.level for handler in handlers))
+        held.callback(root.setLevel, before)
+        for handler in handlers:
+            root.addHandler(handler)
+            held.callback(root.removeHandler, handler)
+        with _end_is_logged():
+            yield
+
+
+def check_log_file(file: Path | None, studies: Path, out: Path) -> None:
+    """Raise LogFileError if a log would grow among the studies, and change what they are."""
+    if file is None:
+        return
+    folder = file.resolve().parent
+    if folder.is_relative_to(studies.resolve()) and not folder.is_relative_to(out.resolve()):
+        raise LogFileError(f"{file} lies among what is to be analysed; choose another --log-file")
+
+
+def silence_warnings() -> None:
+    """For a process of our own: libraries warn of values that break their VR, and quote them."""
+    warnings.simplefilter("ignore")
+
+
+def _level(verbose: int) -> int:
+    return LEVELS[min(verbose, len(LEVELS) - 1)]
+
+
+def _terminal(level: int) -> logging.Handler:
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setLevel(level)
+    handler.setFormatter(PlainFormatter())
+    handler.addFilter(Heard())
+    handler.addFilter(lambda record: not getattr(record, "said", False))
+    return handler
+
+
+@contextmanager
+def _end_is_logged() -> Iterator[None]:
+    """The terminal is told by others."""
+    said = {"said": True}
+    try:
+        yield
+    except RccOnnxError as error:
+        _log.error("%s", error, extra={"data": {"event": "error", "code": error.code}, **said})
+        raise
+    except KeyboardInterrupt:
+        _log.warning("interrupted", extra={"data": {"event": "interrupted"}, **said})
+        raise
+    except typer.Exit:
+        raise
+    except Exception:
+        _log.exception("unexpected", extra={"data": {"event": "unexpected"}, **said})
+        raise
+
+
+@contextmanager
+def _log_file(path: Path, level: int) -> Iterator[logging.Handler]:
+    with ExitStack() as held:
+        try:
+            lock = try_lock(path.with_name(f".{path.name}.lock"), remove=True)
+            if not held.enter_context(lock):
+                raise LogFileBusyError(
+                    f"another run of rcc-onnx logs to {path}; choose another --log-file"
+                )
+        except OSError as error:
+            if isinstance(error, LogFileError):
+                raise
+            if error.errno not in NO_LOCKS:
+                raise _cannot_log(path, error) from error
+        try:
+            handler = LogFile(path)
+        except OSError as error:
+            raise _cannot_log(path, error) from error
+        held.callback(handler.close)
+        handler.setLevel(level)
+        handler.setFormatter(JsonFormatter())
+        handler.addFilter(Heard())
+        yield handler
+
+
+def _cannot_log(path: Path, error: OSError) -> LogFileError:
+    return LogFileError(
+        f"cannot log to {path}: {error.strerror or error}; choose another --log-file, in a folder "
+        "that exists"
+    )
+
+
+class LogFile(RotatingFileHandler):
+    """Goes on where it can: a full disk costs lines of the log and no analysis."""
+
+    def __init__(self, path: Path) -> None:
+        # A name that is no UTF-8 becomes an escape that JSON has too.
+        super().__init__(
+            path,
+            maxBytes=FILE_BYTES,
+            backupCount=OLD_FILES,
+            encoding="utf-8",
+            errors="backslashreplace",
+        )
+        self._complained = False
+
+    def doRollover(self) -> None:  # noqa: N802  logging's name
+        try:
+            super().doRollover()
+        except OSError as error:
+            # As on Windows, where somebody else has it open: the file grows on.
+            self._complain(error)
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802  logging's name
+        self._complain(sys.exc_info()[1])
+
+    def close(self) -> None:
+        try:
+            super().close()
+        except OSError as error:
+            self._complain(error)
+
+    def _complain(self, error: BaseException | None) -> None:
+        """Once, on standard error."""
+        if not self._complained:
+            self._complained = True
+            why = getattr(error, "strerror", None) or type(error).__name__
+            print(
+                f"the log file {self.baseFilename} cannot be written ({why}); the analysis goes on",
+                file=sys.stderr,
+            )

@@ -1,0 +1,45 @@
+"""What all commands share: how they print, how they end."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import typer
+
+from rcc_onnx.errors import RccOnnxError
+from rcc_onnx.system.log_privacy import shown
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+EXIT_SOME_FAILED = 1
+EXIT_NOT_STARTED = 2
+EXIT_INTERRUPTED = 130
+
+
+def print_error(error: RccOnnxError) -> None:
+    """One line on stderr."""
+    print(f"error [{error.code}]: {shown(str(error))}", file=sys.stderr)
+
+
+def console(*, soft_wrap: bool = True, quiet: bool = False) -> "Console":
+    """The terminal. `soft_wrap` leaves long lines to it, as sentences want; tables do not. A quiet
+    one shows nothing."""
+    from rich.console import Console  # noqa: PLC0415  `--version` does without
+
+    # Without `emoji=False` a case `a:b` is shown with a picture instead of the letter.
+    return Console(highlight=False, soft_wrap=soft_wrap, emoji=False, quiet=quiet)
+
+
+@contextmanager
+def errors_end_here() -> Iterator[None]:
+    """An error of ours becomes one line on stderr and exit code 2, Ctrl-C exit code 130."""
+    try:
+        yield
+    except RccOnnxError as error:
+        print_error(error)
+        raise typer.Exit(EXIT_NOT_STARTED) from None
+    except KeyboardInterrupt:
+        print("interrupted; cases that were finished are complete", file=sys.stderr)
+        raise typer.Exit(EXIT_INTERRUPTED) from None

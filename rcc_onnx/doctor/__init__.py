@@ -1,6 +1,0 @@
-"""What `rcc-onnx doctor` looks at: software, machine, and whether answers are right here."""
-
-from rcc_onnx.doctor.lines import Line, Verdict
-from rcc_onnx.doctor.report import Report, doctor_report, report_json
-
-__all__ = ["Line", "Report", "Verdict", "doctor_report", "report_json"]

@@ -1,0 +1,83 @@
+"""Carries what the networks found back into the patient (docs/outputs.md)."""
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rcc_onnx.dicom import Study
+from rcc_onnx.imaging.placement import Placement, SourceImage
+from rcc_onnx.measurement.measure import measure_side
+from rcc_onnx.measurement.structures import source_masks, structure_labels
+from rcc_onnx.pipeline import Analysis
+from rcc_onnx.pipeline.preprocess import axis_maps
+from rcc_onnx.results import MeasuringOptions, PatientImages, SideMeasures
+from rcc_onnx.types import SIDES, Profile, Side, Thresholds
+
+
+def place_in_patient(
+    study: Study, analysis: Analysis, options: MeasuringOptions
+) -> PatientImages | None:
+    """Masks and images with their place in the patient; None in the notebook profile.
+
+    The notebook goes by file names and knows no positions, so nothing of its answer can be placed.
+    """
+    if study.profile is Profile.NOTEBOOK or analysis.hu is None:
+        return None
+    cutoff = options.mask_cutoff
+    placement = placement_of(study, analysis.volume.padding_before, len(analysis.volume.values))
+    return PatientImages(
+        placement=placement,
+        mask_cutoff=cutoff,
+        labels=structure_labels(analysis.images, analysis.sides, cutoff),
+        masks=source_masks(analysis.images, analysis.sides, placement, cutoff),
+        hu=analysis.hu,
+        read_hu=partial(_read_hu, study),
+        read_header=partial(_read_header, study),
+    )
+
+
+def measure_sides(
+    analysis: Analysis, patient: PatientImages, thresholds: Thresholds
+) -> Mapping[Side, SideMeasures]:
+    """Measurements of both sides."""
+    return {
+        side: measure_side(side, analysis.sides[side], analysis.images, patient, thresholds.lesion)
+        for side in SIDES
+    }
+
+
+def placement_of(study: Study, padding_before: int, depth: int) -> Placement:
+    """Where a study's network volume lies. Standard profile only."""
+    first = study.slices[0]
+    rows, columns = axis_maps(first, study.profile)
+    return Placement(
+        images=tuple(
+            SourceImage(
+                one.header.file_name,
+                one.header.sop_class_uid,
+                one.header.sop_instance_uid,
+                None if one.header.frame is None else one.header.frame + 1,
+                one.header.position,
+            )
+            for one in study.slices
+        ),
+        turn=first.turn,
+        shape_yx=first.shape,
+        affine_zyx_lps=study.affine_zyx_lps(),
+        rows=rows,
+        columns=columns,
+        stride=study.stride,
+        padding_before=padding_before,
+        depth=depth,
+    )
+
+
+def _read_hu(study: Study, index: int) -> NDArray[np.float64]:
+    return study.slices[index].hounsfield().hu
+
+
+def _read_header(study: Study, index: int) -> Any:
+    return study.slices[index].dataset()

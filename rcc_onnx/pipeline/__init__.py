@@ -1,0 +1,161 @@
+"""The computation, from slices to findings, to be read from top to bottom (docs/pipeline.md)."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rcc_onnx.dicom import Study
+from rcc_onnx.pipeline.localization import bound_lesion, crop_place, locate_kidney
+from rcc_onnx.pipeline.preprocess import VolumeReading
+from rcc_onnx.pipeline.quality_flags import side_flags
+from rcc_onnx.pipeline.timing import Stopwatch
+from rcc_onnx.results import (
+    CropImage,
+    KidneyFinding,
+    LesionFinding,
+    NetworkImages,
+    SideFinding,
+)
+from rcc_onnx.runtime.networks import Networks, network_input, split_sides
+from rcc_onnx.types import HALF_WIDTH, SIDES, NetworkVolume, Outcome, Side, Thresholds
+
+SLICES_A_CALL = 16
+"""Slices given to the kidney network at once: enough to work well, few enough to show progress."""
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """Findings on both sides, and the arrays behind them.
+
+    Attributes:
+        hu: float32 (depth, 160, 160), see `VolumeReading`; None of a volume given as such.
+        images_sha256: hash over the images that were read; None likewise.
+    """
+
+    sides: Mapping[Side, SideFinding]
+    images: NetworkImages
+    volume: NetworkVolume
+    hu: NDArray[np.float32] | None = None
+    images_sha256: str | None = None
+
+
+def analyse_study(
+    study: Study, networks: Networks, thresholds: Thresholds, watch: Stopwatch
+) -> Analysis:
+    """Decode the slices a study needs and look for kidneys and suspected lesions on both sides.
+
+    Raises:
+        IntakeError: a slice cannot be decoded, or does not hold what its header says.
+        NetworkError: a network failed or answered nonsense.
+    """
+    reading = VolumeReading(study)
+    parts = _read_ahead(reading.parts(SLICES_A_CALL), watch)
+    kidneys = _kidney_probability(reading.values, parts, networks, watch)
+    analysis = _analyse_sides(reading.volume(), kidneys, networks, thresholds, watch)
+    return replace(analysis, hu=reading.hu, images_sha256=reading.images_sha256)
+
+
+def analyse_volume(
+    volume: NetworkVolume, networks: Networks, thresholds: Thresholds, watch: Stopwatch
+) -> Analysis:
+    """Findings on both sides of a network volume."""
+    depth = len(volume.values)
+    starts = range(0, depth, SLICES_A_CALL)
+    parts = (slice(start, min(start + SLICES_A_CALL, depth)) for start in starts)
+    kidneys = _kidney_probability(volume.values, parts, networks, watch)
+    return _analyse_sides(volume, kidneys, networks, thresholds, watch)
+
+
+def _read_ahead(parts: Iterator[slice], watch: Stopwatch) -> Iterator[slice]:
+    """The same parts; the next one is read in a thread while the caller works on the last.
+
+    What is timed as preprocessing is the waiting for it.
+    """
+    with ThreadPoolExecutor(max_workers=1) as reader:
+        ahead = reader.submit(lambda: next(parts, None))
+        is_first = True
+        while True:
+            with watch.stage("preprocessing", 0.0 if is_first else None):
+                part = ahead.result()
+            if part is None:
+                return
+            ahead = reader.submit(lambda: next(parts, None))
+            is_first = False
+            yield part
+
+
+def _kidney_probability(
+    values: NDArray[np.uint8], parts: Iterable[slice], networks: Networks, watch: Stopwatch
+) -> NDArray[np.float64]:
+    """Kidney probability of every voxel, in float64, as the notebook keeps and sums it.
+
+    Slices that are the same, as all blank ones are, are given to the network once. `parts` are the
+    places of all slices, in order; the values of a part need be there only when it comes.
+    """
+    probability = np.empty(values.shape, np.float64)
+    place_of: dict[bytes, int] = {}
+    for part in parts:
+        with watch.stage("kidney_network", part.start / len(values)):
+            places = range(part.start, part.stop)
+            same_as = [place_of.setdefault(values[at].tobytes(), at) for at in places]
+            new = [at for at, same in zip(places, same_as, strict=True) if at == same]
+            if new:
+                probability[new] = networks.kidney_probability(network_input(values[new]))
+            probability[part] = probability[same_as]
+        watch.progress("kidney_network", part.stop / len(values))
+    return probability
+
+
+def _analyse_sides(
+    volume: NetworkVolume,
+    kidney_probability: NDArray[np.float64],
+    networks: Networks,
+    thresholds: Thresholds,
+    watch: Stopwatch,
+) -> Analysis:
+    halves, kidneys = split_sides(volume.values), split_sides(kidney_probability)
+    sides: dict[Side, SideFinding] = {}
+    crops: dict[Side, CropImage] = {}
+    for side in SIDES:
+        finding, crop = _analyse_side(halves[side], kidneys[side], networks, thresholds, watch)
+        sides[side] = replace(finding, flags=side_flags(side, volume, kidneys[side]))
+        if crop is not None:
+            z, y, x = crop.start_zyx
+            first_column = HALF_WIDTH if side == "left" else 0
+            crops[side] = replace(crop, start_zyx=(z, y, x + first_column))
+    # The network answers in float32, so nothing is lost.
+    images = NetworkImages(kidney_probability.astype(np.float32), crops)
+    return Analysis(sides, images, volume)
+
+
+def _analyse_side(
+    half_volume: NDArray[np.uint8],
+    kidney_probability: NDArray[np.float64],
+    networks: Networks,
+    thresholds: Thresholds,
+    watch: Stopwatch,
+) -> tuple[SideFinding, CropImage | None]:
+    """The finding, and the crop with its place in the half volume if the lesion network ran."""
+    kidney_sum = float(np.sum(kidney_probability))
+    if not kidney_sum > thresholds.kidney:
+        return SideFinding(Outcome.KIDNEY_NOT_FOUND, KidneyFinding(kidney_sum, None)), None
+    centre = locate_kidney(kidney_probability)
+    kidney = KidneyFinding(kidney_sum, centre)
+    if centre is None:
+        return SideFinding(Outcome.KIDNEY_NOT_LOCATED, kidney), None
+
+    where = crop_place(half_volume.shape, centre)
+    values = half_volume[where].copy()
+    with watch.stage("lesion_network"):
+        probability = networks.lesion_probability(network_input(values))
+    crop = CropImage((where[0].start, where[1].start, where[2].start), values, probability)
+    # In float32, as the notebook sums it.
+    lesion_sum = float(np.sum(probability))
+    if not lesion_sum > thresholds.lesion:
+        return SideFinding(Outcome.NO_LESION, kidney, LesionFinding(lesion_sum, None)), crop
+    box = bound_lesion(probability)
+    outcome = Outcome.LESION_NOT_LOCATED if box is None else Outcome.LESION
+    return SideFinding(outcome, kidney, LesionFinding(lesion_sum, box)), crop

@@ -1,0 +1,420 @@
+"""The only module that imports onnxruntime: makes sessions, and knows what really runs.
+
+onnxruntime prefers running somewhere to failing: a provider that cannot load is replaced by the CPU
+with no more than a line on standard error. Here a provider that was asked for runs or is an error,
+and the one that is reported is read back from the sessions.
+"""
+
+import contextlib
+import io
+import logging
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rcc_onnx.bundles.bundle import Bundle
+from rcc_onnx.bundles.manifest import BATCH, NETWORK_NAMES, NetworkEntry
+from rcc_onnx.bundles.variants import Form
+from rcc_onnx.errors import (
+    NetworkLoadError,
+    NetworkOutputError,
+    NetworkRunError,
+    PrecisionError,
+    ProviderDisagreesError,
+    ProviderError,
+    ProviderNotLoadedError,
+    RuntimeNotUsableError,
+    ThreadsError,
+)
+from rcc_onnx.runtime.forms import candidates, choose_forms
+from rcc_onnx.runtime.networks import check_crop, check_probability, check_slices
+from rcc_onnx.runtime.providers import (
+    SPECS,
+    ProviderName,
+    ProviderRecord,
+    installed_runtimes,
+    not_installed,
+    not_loaded,
+    why_passed_over,
+)
+from rcc_onnx.system.host import usable_cpus
+from rcc_onnx.system.memory import keep_freed_memory
+from rcc_onnx.system.stderr_capture import captured_stderr, logged_errors, one_line
+from rcc_onnx.types import CROP_SHAPE_ZYX, SLICE_SHAPE, Precision
+
+_log = logging.getLogger(__name__)
+
+TELEMETRY_SWITCH = "ORT_DISABLE_TELEMETRY"
+
+KIDNEY_BATCH = 4
+"""Slices in every run of the 2D network; the last run is filled up with zeros.
+
+The size never changes because onnxruntime's memory grows with every new shape, and some providers
+compile for each. Four waste at most three slices of a study.
+"""
+CPU_KIDNEY_BATCH = 1
+"""On the CPU 1 to 16 slices a run take the same time per slice, within 5 %, and every slice in a
+run costs some 40 MB of memory in a network of 32 base filters."""
+LESION_BATCH = 1
+"""There is one crop for each kidney."""
+
+_ERRORS_ONLY = 3
+
+
+def _onnxruntime() -> ModuleType:
+    """Import onnxruntime with its telemetry off.
+
+    From 1.29 on its Linux wheel writes an identifier of the machine below the home folder, and
+    means to send it, as soon as it is imported. Only this variable, set before the import, prevents
+    that: `onnxruntime.disable_telemetry_events()` comes too late.
+    """
+    if "onnxruntime" in sys.modules and os.environ.get(TELEMETRY_SWITCH) != "1":
+        _log.warning(
+            "onnxruntime was imported before rcc-onnx could turn its telemetry off; set %s=1 in "
+            "the environment of this program",
+            TELEMETRY_SWITCH,
+        )
+    os.environ[TELEMETRY_SWITCH] = "1"
+    try:
+        # Late: after the switch, and not at all for a mere --version.
+        import onnxruntime  # type: ignore[import-untyped]  # noqa: PLC0415
+    except Exception as error:
+        found = ", ".join(installed_runtimes()) or "none"
+        raise RuntimeNotUsableError(
+            f"onnxruntime cannot be imported: {one_line(str(error))}",
+            f"Packages of it that are installed: {found}. Reinstall exactly one; on Windows it "
+            "also needs the Microsoft Visual C++ Redistributable.",
+        ) from error
+    runtime: ModuleType = onnxruntime
+    runtime.set_default_logger_severity(_ERRORS_ONLY)
+    keep_freed_memory()
+    return runtime
+
+
+def import_runtime() -> ModuleType:
+    """onnxruntime, for the converter and tests. Raises RuntimeNotUsableError."""
+    return _onnxruntime()
+
+
+def runtime_version() -> str:
+    """Version of onnxruntime. Raises RuntimeNotUsableError."""
+    return str(_onnxruntime().__version__)
+
+
+def listed_providers() -> tuple[ProviderName, ...]:
+    """Providers that this onnxruntime was built with. That one is listed does not mean it loads."""
+    names = _onnxruntime().get_available_providers()
+    return tuple(name for name, spec in SPECS.items() if spec.runtime_name in names)
+
+
+def default_threads() -> int:
+    """The CPUs that this process may use."""
+    return usable_cpus()
+
+
+@dataclass(frozen=True)
+class OnnxNetwork:
+    """One network in one session, run in batches of one fixed size.
+
+    Attributes:
+        name: for messages.
+        entry: of the form that runs.
+        ran: the provider that the session says it uses first.
+    """
+
+    name: str
+    entry: NetworkEntry
+    batch: int
+    ran: ProviderName
+    _session: Any
+
+    def probability(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Run n inputs, float32 (n, *shape without channel); the answer has the same shape.
+
+        Raises:
+            NetworkRunError, NetworkOutputError: the network fails, or answers nonsense.
+        """
+        answer = np.empty(values.shape, np.float32)
+        for start in range(0, len(values), self.batch):
+            part = values[start : start + self.batch]
+            full = np.zeros((self.batch, *values.shape[1:], 1), np.float32)
+            full[: len(part), ..., 0] = part
+            answer[start : start + len(part)] = self._run(full)[: len(part), ..., 0]
+        return answer
+
+    def _run(self, full: NDArray[np.float32]) -> NDArray[np.float32]:
+        try:
+            names = [self.entry.output.name]
+            answer = self._session.run(names, {self.entry.input.name: full})[0]
+        except Exception as error:
+            raise NetworkRunError(
+                f"onnxruntime failed in the {self.name} network on {self.ran} "
+                f"({one_line(str(error))}). Try --provider cpu."
+            ) from error
+        return check_probability(answer, full.shape, self.name)
+
+
+@dataclass(frozen=True)
+class OnnxNetworks:
+    """Both networks of a bundle (the `Networks` protocol), and what runs them."""
+
+    kidney: OnnxNetwork
+    lesion: OnnxNetwork
+    record: ProviderRecord
+
+    def kidney_probability(self, slices: NDArray[np.float32]) -> NDArray[np.float32]:
+        check_slices(slices)
+        return self.kidney.probability(slices)
+
+    def lesion_probability(self, crop: NDArray[np.float32]) -> NDArray[np.float32]:
+        check_crop(crop)
+        lesion: NDArray[np.float32] = self.lesion.probability(crop[np.newaxis])[0]
+        return lesion
+
+
+Test = Callable[[OnnxNetworks], OnnxNetworks]
+"""Gives back networks that it finds fit to be used; raises ProviderError for others."""
+
+
+def open_networks(
+    bundle: Bundle,
+    provider: ProviderName = ProviderName.AUTO,
+    threads: int | None = None,
+    precision: Precision = Precision.FLOAT32,
+    test: Test = lambda networks: networks,
+) -> OnnxNetworks:
+    """Read, check and load a bundle's networks, each in the form that suits the provider.
+
+    Args:
+        bundle: a network is read from it once, and runs from the bytes that were checked.
+        provider: an explicit one runs or is an error; `auto` takes the first of AUTO_ORDER that
+            loads both networks.
+        threads: of one network on the CPU; None means `default_threads()`.
+        precision: int8 runs on the CPU only, where `auto` takes it; float16 on GPUs only.
+        test: a provider whose networks fail it is one that does not run: `auto` takes the next.
+
+    Raises:
+        BundleError: the bundle is broken.
+        PrecisionError: the bundle has no such variant, or the provider does not run it.
+        ProviderError, ThreadsError: the provider cannot run here, or `threads` is below 1.
+        NetworkLoadError: onnxruntime refuses a network.
+    """
+    provider, threads = _checked_provider(provider), _checked_threads(threads)
+    passed_over: dict[ProviderName, ProviderError] = {}
+    for candidate in candidates(provider, precision):
+        forms = choose_forms(bundle, candidate, precision)
+        try:
+            # A provider that is not there costs no reading of large files.
+            _check_listed(candidate)
+            pair = _open_both(bundle, forms, candidate, threads, precision)
+            said = why_passed_over(passed_over, runtime_version())
+            record = _record(provider, pair, said, threads)
+            record = replace(record, precision=precision, forms=forms)
+            networks = test(OnnxNetworks(*pair, record))
+        except ProviderError as error:
+            if provider is not ProviderName.AUTO or isinstance(error, RuntimeNotUsableError):
+                raise
+            passed_over[candidate] = error
+            continue
+        _log.info("provider %s: %s", networks.record.ran, networks.record.reason)
+        return networks
+    reasons = "; ".join(why_passed_over(passed_over, runtime_version()))
+    if any(isinstance(one, ProviderDisagreesError) for one in passed_over.values()):
+        raise ProviderDisagreesError(
+            f"no provider gives the right answers here: {reasons}",
+            "See `rcc-onnx doctor`; install onnxruntime again, and get the bundle again.",
+        )
+    if precision is Precision.FLOAT16:
+        raise PrecisionError(
+            f"float16 runs on GPUs only, and none loads here: {reasons}. Leave out --precision."
+        )
+    # The CPU is last in AUTO_ORDER and always listed; if not, onnxruntime is beyond repair.
+    raise ProviderNotLoadedError(f"no provider works here: {reasons}")
+
+
+def _open_both(
+    bundle: Bundle,
+    forms: Mapping[str, Form],
+    provider: ProviderName,
+    threads: int,
+    precision: Precision,
+) -> tuple[OnnxNetwork, OnnxNetwork]:
+    """Both networks on exactly this provider; their bytes are let go before anything runs."""
+    entries = bundle.manifest.networks
+    # Both are read and checked before the first takes time to load.
+    data = {name: bundle.read_network(name, forms[name]) for name in NETWORK_NAMES}
+    kidney, lesion = (
+        open_network(
+            name,
+            data[name],
+            entries[name].form(forms[name]),
+            provider,
+            threads,
+            precision=precision,
+        )
+        for name in NETWORK_NAMES
+    )
+    return kidney, lesion
+
+
+def open_network(  # noqa: PLR0913  the last one is seldom given
+    name: str,
+    data: bytes,
+    entry: NetworkEntry,
+    provider: ProviderName = ProviderName.CPU,
+    threads: int | None = None,
+    *,
+    precision: Precision = Precision.FLOAT32,
+) -> OnnxNetwork:
+    """Load one network from checked bytes on exactly this provider (not `auto`).
+
+    Some providers must be told that a network is in float16.
+
+    Raises:
+        ProviderError, ThreadsError, NetworkLoadError: as `open_networks`.
+    """
+    provider, threads = _checked_provider(provider), _checked_threads(threads)
+    batch = _batch(entry, provider)
+    _check_listed(provider)
+    if provider is ProviderName.CPU:
+        try:
+            session = _session(data, provider, batch, threads)
+        except Exception as error:
+            raise NetworkLoadError(
+                f"onnxruntime {runtime_version()} refuses the {name} network: "
+                f"{one_line(str(error))}"
+            ) from error
+        return OnnxNetwork(name, entry, batch, _ran(session, provider), session)
+    with captured_stderr() as captured:
+        failure = None
+        try:
+            session = _session(data, provider, batch, threads, precision)
+            network = OnnxNetwork(name, entry, batch, _ran(session, provider), session)
+            if network.ran is provider:
+                # Some libraries (cuDNN) are first looked for when something runs. This also moves
+                # the slow first run of a shape out of the first study.
+                one = CROP_SHAPE_ZYX if batch == LESION_BATCH else SLICE_SHAPE
+                network.probability(np.zeros((1, *one), np.float32))
+        except NetworkOutputError:
+            raise
+        except Exception as error:
+            failure = error
+    if failure is None and network.ran is provider:
+        return network
+    reasons = logged_errors(captured.text) or ([one_line(str(failure))] if failure else [])
+    raise not_loaded(provider, runtime_version(), reasons) from failure
+
+
+def _batch(entry: NetworkEntry, provider: ProviderName) -> int:
+    if len(entry.input.shape) == len(CROP_SHAPE_ZYX) + 2:
+        return LESION_BATCH
+    return CPU_KIDNEY_BATCH if provider is ProviderName.CPU else KIDNEY_BATCH
+
+
+def _session(
+    data: bytes,
+    provider: ProviderName,
+    batch: int,
+    threads: int,
+    precision: Precision = Precision.FLOAT32,
+) -> Any:
+    runtime = _onnxruntime()
+    options = runtime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.execution_mode = runtime.ExecutionMode.ORT_SEQUENTIAL
+    options.log_severity_level = _ERRORS_ONLY
+    options.add_free_dimension_override_by_name(BATCH, batch)
+    # The bytes were checked as ONNX; onnxruntime would guess, and has a second format.
+    options.add_session_config_entry("session.load_model_format", "ONNX")
+    # An arena keeps what the largest run took, for each session, and on top of it what did not fit
+    # its holes: 100 MB more with networks of 32 base filters. What it saves in time,
+    # keep_freed_memory saves too.
+    options.enable_cpu_mem_arena = False
+    # A pattern asks for all of a run's memory in one block. Without an arena, what is left of the
+    # last one seldom fits once something small lies in it: from 410 to 790 MB in ten cases.
+    # DirectML cannot work with patterns at all.
+    options.enable_mem_pattern = provider not in (ProviderName.CPU, ProviderName.DIRECTML)
+    names = (provider, *SPECS[provider].before)
+    if provider in (ProviderName.CUDA, ProviderName.TENSORRT):
+        _preload_libraries(runtime)
+    session = runtime.InferenceSession(
+        data,
+        options,
+        providers=[
+            (SPECS[one].runtime_name, SPECS[one].options_for(threads, precision)) for one in names
+        ],
+        enable_fallback=0,
+        # Neither the file nor the environment may change what is set here.
+        read_config_from_model=0,
+    )
+    session.disable_fallback()
+    return session
+
+
+def _preload_libraries(runtime: ModuleType) -> None:
+    """Load CUDA and cuDNN from NVIDIA's Python packages, if those are installed."""
+    if hasattr(runtime, "preload_dlls"):
+        said = io.StringIO()
+        with contextlib.redirect_stdout(said):
+            runtime.preload_dlls()
+        _log.debug("onnxruntime.preload_dlls: %s", said.getvalue().strip())
+
+
+def _ran(session: Any, asked: ProviderName) -> ProviderName:
+    """The provider that a session uses first, as it says itself.
+
+    Where several of ours go by that name, OpenVINO's devices, it is the one that was asked for: a
+    session cannot be told apart by its device, but none is made on a device that is not there.
+    """
+    first = session.get_providers()[0]
+    for name, spec in ((asked, SPECS[asked]), *SPECS.items()):
+        if spec.runtime_name == first:
+            return name
+    raise ProviderNotLoadedError(f"onnxruntime runs on {first}, which was not asked for")
+
+
+def _check_listed(provider: ProviderName) -> None:
+    if provider is ProviderName.AUTO:
+        raise ProviderError("auto is no provider of its own; open_networks chooses one")
+    if provider in listed_providers():
+        return
+    raise not_installed(provider, runtime_version())
+
+
+def _record(
+    requested: ProviderName,
+    pair: Sequence[OnnxNetwork],
+    passed_over: Sequence[str],
+    threads: int,
+) -> ProviderRecord:
+    ran = {network.ran for network in pair}
+    if len(ran) != 1:
+        raise ProviderNotLoadedError(f"the networks run on different providers: {sorted(ran)}")
+    (only,) = ran
+    reason = f"{only} was asked for" if only is requested else f"took {only}"
+    return ProviderRecord(
+        requested, only, "; ".join((*passed_over, reason)), threads, runtime_version()
+    )
+
+
+def _checked_provider(provider: str) -> ProviderName:
+    try:
+        return ProviderName(provider)
+    except ValueError:
+        known = ", ".join(ProviderName)
+        raise ProviderError(f"there is no provider {provider!r}", f"Choose from {known}.") from None
+
+
+def _checked_threads(threads: int | None) -> int:
+    if threads is None:
+        return default_threads()
+    if isinstance(threads, bool) or not isinstance(threads, int) or threads < 1:
+        raise ThreadsError(f"threads must be a whole number of at least 1, not {threads!r}")
+    return threads

@@ -1,0 +1,228 @@
+"""The benchmarks' own arithmetic and texts, and that their baseline computes the right thing."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from benchmarks import common, engines, limit, memory, networks, scaling, startup
+from benchmarks.plain_notebook import notebook_volume
+from benchmarks.studies import long_study
+from rcc_onnx.diagnostics.bench import started_worker
+from rcc_onnx.dicom import read_study
+from rcc_onnx.pipeline.preprocess import network_volume
+from rcc_onnx.types import Profile
+from tests.support.measurements import ANSWER
+from tests.support.tiny_networks import tiny_model
+from tests.support.volume_networks import VolumeUNet
+
+ENVIRONMENT = {
+    "rcc_onnx": "0.1.0",
+    "commit": "abc",
+    "python": "3.11",
+    "system": "Linux",
+    "processor": "made up",
+    "usable_cpus": 2,
+    "packages": {"numpy": "2.0"},
+}
+
+
+def engine_round(kind: str = "warm", **seconds: float) -> dict[str, Any]:
+    answers = {
+        key.replace("_", "-"): asdict(ANSWER) | {"seconds": one, "whole_s": one}
+        for key, one in seconds.items()
+    }
+    return {"kind": kind, "study": "s", "answers": answers}
+
+
+def test_a_ratio_is_the_median_of_ratios() -> None:
+    # The machine was ten times slower in the last round; the ratio of medians would be 2.
+    assert common.median_ratio([1, 2, 30], [3, 4, 90]) == 3
+
+
+def test_engines_are_compared_in_the_same_rounds_only() -> None:
+    rounds = [
+        engine_round(notebook=8.0, float32=2.0),
+        engine_round(notebook=10.0, float32=2.0),
+        engine_round(notebook=1.0),
+        engine_round("whole", notebook=20.0, float32=5.0),
+    ]
+    assert engines.ratio(rounds, "float32", "notebook") == 4.5
+    assert engines.ratio(rounds, "float32", "notebook", "whole") == 4.0
+    assert engines.ratio(rounds, "float32", "int8") is None
+
+
+def test_time_outside_the_networks() -> None:
+    # 1.2 and 0.6 of 2 seconds are the networks'.
+    assert engines.outside_networks([engine_round(float32=2.0)], "float32") == pytest.approx(0.1)
+    assert engines.outside_networks([], "float32") is None
+
+
+def test_different_outcomes_are_seen() -> None:
+    rounds = [engine_round(notebook=8.0, float32=2.0)]
+    assert engines.same_outcomes(rounds)
+    rounds[0]["answers"]["float32"]["outcomes"] = {"right": "no_lesion", "left": "no_lesion"}
+    assert not engines.same_outcomes(rounds)
+
+
+def test_the_engines_section_names_what_is_missing() -> None:
+    rounds = [engine_round(notebook=8.0, float32=2.0), engine_round("whole", notebook=9, float32=3)]
+    document = {
+        "command": "python -m benchmarks.engines",
+        "settings": {"slices": 80, "threads": 2, "environment": ENVIRONMENT},
+        "refused": {"int8": "no such variant"},
+        "figures": engines.figures(rounds),
+        "rounds": rounds,
+    }
+    text = engines.markdown(document, engines.engines(Path("networks"), 2, "python"))
+    assert "| rcc-onnx float32 (1.32.0) | 2.00 | 3.00 | 4.0 | 10.0% | 400 |" in text
+    assert "| rcc-onnx int8 | not measured |" in text
+    assert "Not measured: int8: no such variant" in text
+    assert "| float32 against notebook | 4.00 times | at least 4 |" in text
+    assert "| int8 against notebook | not measured |" in text
+
+
+def test_the_networks_section() -> None:
+    answers = {"as-converted": {"seconds": 0.3}, "float32": {"seconds": 0.2}}
+    rounds = [{"network": name, "answers": answers} for name in ("kidney", "lesion")]
+    text = networks.markdown(
+        {
+            "command": "c",
+            "settings": {"threads": 2, "environment": ENVIRONMENT},
+            "refused": {},
+            "rounds": rounds,
+        }
+    )
+    assert "| float32 | 12.5 | 1.50 | 200.0 | 1.50 |" in text
+    assert "float32 against openvino: not measured" in text
+
+
+def test_the_start_section() -> None:
+    text = startup.markdown(
+        {
+            "command": "c",
+            "settings": {"threads": 2, "environment": ENVIRONMENT},
+            "rounds": [{"version": 0.1, "whole": 4.0, "warm": 2.0}] * 3,
+        }
+    )
+    assert "| demo study, whole process | 4.00 | at most 2 times warm + 1 s: 5.00 |" in text
+
+
+def test_the_commit_does_not_change_with_the_tables(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[str, ...]] = []
+
+    def git(*arguments: str) -> str:
+        asked.append(arguments)
+        return "abc" if arguments[0] == "rev-parse" else " M x.py"
+
+    monkeypatch.setattr(common, "_git", git)
+    assert common.environment()["commit"] == "abc-changed"
+    assert asked[1][-1] == "*.py"
+
+
+@pytest.mark.parametrize(
+    ("held", "says"),
+    [([500, 600, 610, 612, 611], "flat"), ([500, 600, 610, 620, 640], "NOT FLAT")],
+)
+def test_memory_that_grows_is_seen(held: list[float], says: str) -> None:
+    document = {
+        "command": "c",
+        "settings": {"threads": 2, "environment": ENVIRONMENT},
+        "peaks": [{"what": "one case", "precision": "float32", "peak_mb": None, "at_most_mb": 450}],
+        "after_each_mb": held,
+    }
+    text = memory.markdown(document)
+    assert f": {says}." in text
+    assert "| one case | float32 | not measured | at most 450 |" in text
+
+
+def test_the_scaling_section() -> None:
+    answers = {count: asdict(ANSWER) | {"seconds": s} for count, s in (("1", 4.0), ("2", 2.0))}
+    text = scaling.markdown(
+        {
+            "command": "c",
+            "settings": {"counts": [1, 2], "environment": ENVIRONMENT},
+            "rounds": [{"study": "80 slices", "answers": answers}],
+        }
+    )
+    assert "| 80 slices | 80 | 4.00 | 2.00 | 25.0 | 2.00 |" in text
+
+
+def test_rounds_grow_only_under_the_same_settings(tmp_path: Path) -> None:
+    path = tmp_path / "deep" / "r.json"
+    settings = {"slices": 80, "analysed": (40, 80)}
+    assert common.earlier(path, settings, fresh=False) == []
+    common.write_json(path, {"settings": settings, "rounds": [1]})
+    assert common.earlier(path, settings, fresh=False) == [1]
+    assert common.earlier(path, settings, fresh=True) == []
+    assert common.earlier(path, settings | {"slices": 40}, fresh=False) == []
+
+
+def test_a_section_is_replaced_in_its_place(tmp_path: Path) -> None:
+    page = tmp_path / "RESULTS.md"
+    common.write_section(page, "one", "first")
+    common.write_section(page, "two", "second")
+    common.write_section(page, "one", "third")
+    text = page.read_text()
+    assert "first" not in text
+    assert text.index("third") < text.index("second")
+    assert text.count("<!-- one: start -->") == 1
+
+
+def test_the_baseline_computes_what_the_engine_computes(tmp_path: Path) -> None:
+    study = long_study(tmp_path, 12, seed=3)
+    assert long_study(tmp_path, 12, seed=3) == study
+    assert len(list(study.iterdir())) == 12
+    ours = network_volume(read_study(study, Profile.NOTEBOOK)).values
+    theirs = notebook_volume(study)
+    assert theirs.dtype == ours.dtype
+    np.testing.assert_array_equal(theirs, ours)
+    assert ours.max() == 255
+
+
+def test_an_engine_that_is_not_here_says_so(tmp_path: Path) -> None:
+    engine = engines.Engine("x", "x", ["python", "-m", "benchmarks.engine_worker", "x", "y", "1"])
+    with started_worker(engine.command) as worker:
+        assert "KeyError" in worker.ask("study")["error"]
+
+
+# --- The limit -----------------------------------------------------------------------------------
+
+
+def test_multiply_adds_are_counted_from_the_graph() -> None:
+    # One 3x3 convolution of one channel, "same" padding.
+    assert limit.multiply_adds(tiny_model("kidney")) == 9 * 160 * 160
+    assert limit.multiply_adds(tiny_model("lesion")) == 27 * 40 * 64 * 64
+    needs = {name: limit.multiply_adds(model) for name, model in limit.probes().items()}
+    assert needs == {"matrix product": 1536**3, "3x3 convolution": 9 * 64 * 64 * 160 * 160}
+    network = VolumeUNet(shape=(4, 4), kernel=(3, 3), width=2)
+    doubled = 4 * 4 * 2 * (2 * 2)
+    by_level = 16 * 9 * (1 * 2 + 4 * 2) + 4 * 9 * 2 * 4 + 16 * 2
+    assert limit.multiply_adds(network.build()) == by_level + doubled
+
+
+def test_the_least_time_of_a_case() -> None:
+    # A million million multiply-adds a second at best; the engine takes twice what they need.
+    rounds = [
+        {
+            "onnxruntime": {"matrix product": seconds, "3x3 convolution": 2.0},
+            "rcc-onnx float32": {"kidney": 0.32, "lesion": 0.2},
+        }
+        for seconds in (1.0, 3.0)
+    ]
+    needs = {"kidney": 10**10, "lesion": 10**11, "matrix product": 10**12, "3x3 convolution": 1}
+    document = {
+        "command": "python -m benchmarks.limit",
+        "settings": {"threads": 2, "environment": ENVIRONMENT},
+        "multiply_adds": needs,
+        "refused": {"openvino": "not there"},
+        "rounds": rounds,
+    }
+    text = limit.markdown(document)
+    assert "| matrix product | onnxruntime | 1000 |" in text
+    # 80 slices and 2 crops are one million million; 80 / 16 runs of 0.32 s and two of 0.2 s.
+    assert "| at the best rate above | 1.00 | 1.00 |  |" in text
+    assert "| rcc-onnx float32 | 2.00 | 2.00 | 50% |" in text
+    assert "Not measured: openvino: not there" in text

@@ -1,0 +1,186 @@
+"""Order and side: however a patient lay and files are named, one volume, or a named refusal."""
+
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rcc_onnx import errors
+from rcc_onnx.dicom import read_study
+from rcc_onnx.pipeline import analyse_study
+from rcc_onnx.pipeline.preprocess import network_volume
+from rcc_onnx.pipeline.timing import Stopwatch
+from rcc_onnx.runtime.networks import FakeNetworks
+from rcc_onnx.types import Outcome, Profile, Thresholds
+from tests.support.dicom_factory import LAYOUTS, body_volume, ct_series, enhanced_ct, write_series
+
+STANDARD = Profile.STANDARD
+POSITIONS = ["HFS", "HFP", "HFDL", "HFDR", "FFS", "FFP", "FFDL", "FFDR", "", "NONSENSE"]
+HU = body_volume()
+SPACING = (2.5, 2.3, 1.7)
+
+
+def volume(root):
+    return network_volume(read_study(Path(root), STANDARD)).values
+
+
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory):
+    return volume(write_series(tmp_path_factory.mktemp("plain"), ct_series(HU, SPACING)))
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    layout=st.sampled_from(LAYOUTS),
+    position=st.sampled_from(POSITIONS),
+    order=st.permutations(range(len(HU))),
+    names=st.lists(
+        st.from_regex(r"[A-Za-z0-9_. ]{1,12}[A-Za-z0-9]", fullmatch=True).filter(
+            lambda name: not name.lower().endswith(".zip")
+        ),
+        min_size=len(HU),
+        max_size=len(HU),
+        unique_by=str.lower,
+    ),
+    shift=st.tuples(*[st.integers(-3000, 3000).map(lambda n: n / 10)] * 3),
+    noise=st.integers(0, 2**32),
+)
+def test_one_volume_whatever_the_files_are(  # noqa: PLR0917
+    plain, layout, position, order, names, shift, noise
+):
+    series = ct_series(HU, SPACING, layout)
+    rng = np.random.default_rng(noise)
+    for dataset in series:
+        place = np.array(dataset.ImagePositionPatient) + shift
+        dataset.ImagePositionPatient = [round(float(one), 4) for one in place]
+        # Four digits, as many scanners write.
+        cosines = np.array(dataset.ImageOrientationPatient) + rng.uniform(-2e-4, 2e-4, 6)
+        dataset.ImageOrientationPatient = [round(float(one), 6) for one in cosines]
+        dataset.PatientPosition = position
+        dataset.InstanceNumber = int(rng.integers(1, 1000))
+        dataset.SliceLocation = float(rng.integers(-100, 100))
+    with TemporaryDirectory() as folder:
+        write_series(Path(folder), [series[index] for index in order], names)
+        np.testing.assert_array_equal(volume(folder), plain)
+
+
+class BrightIsLesion(FakeNetworks):
+    """A kidney on each side, and a lesion where the crop holds the brightest grey."""
+
+    def __init__(self):
+        pass
+
+    def kidney_probability(self, values):
+        found = np.zeros(values.shape[:3], np.float32)
+        found[:, 70:90, 60:75] = found[:, 70:90, 85:100] = 1
+        return found
+
+    def lesion_probability(self, values):
+        return (values.reshape(40, 64, 64) == 1).astype(np.float32)
+
+
+@pytest.mark.parametrize("position", POSITIONS)
+@pytest.mark.parametrize("layout", LAYOUTS, ids=str)
+def test_the_lesion_is_on_the_patients_right(tmp_path, layout, position):
+    hu = np.full((8, 100, 140), -1000, np.int16)
+    hu[:, 10:90, 10:130] = 40
+    hu[:, 10:20, 10:130] = -100
+    hu[:, 45:55, 45:55] = 1000  # columns 0 to 69 are the patient's right
+    series = ct_series(hu, (5.0, 2.0, 2.0), layout)
+    for dataset in series:
+        dataset.PatientPosition = position
+    study = read_study(write_series(tmp_path, series[::-1]), STANDARD)
+    sides = analyse_study(study, BrightIsLesion(), Thresholds(), Stopwatch()).sides
+    assert sides["right"].outcome is Outcome.LESION
+    assert sides["left"].outcome is Outcome.NO_LESION
+
+
+@pytest.mark.parametrize("degrees", [2.0, 18.5, 30.0])
+@pytest.mark.parametrize("tag", [None, 0.0])
+def test_gantry_tilt_is_seen_whatever_its_tag_says(tmp_path, degrees, tag):
+    series = ct_series(HU, SPACING)
+    c, s = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
+    for dataset in series:
+        dataset.ImageOrientationPatient = [1, 0, 0, 0, round(c, 6), round(-s, 6)]
+        if tag is not None:
+            dataset.GantryDetectorTilt = tag
+    with pytest.raises(errors.GantryTiltError, match=f"{degrees:.1f} degrees"):
+        volume(write_series(tmp_path, series))
+
+
+def test_untilted_series_with_a_tilt_tag_is_taken(tmp_path, plain):
+    series = ct_series(HU, SPACING)
+    for dataset in series:
+        dataset.GantryDetectorTilt = 18.5
+    np.testing.assert_array_equal(volume(write_series(tmp_path, series)), plain)
+
+
+@pytest.mark.parametrize("legacy", [False, True])
+@pytest.mark.parametrize("layout", LAYOUTS, ids=str)
+def test_multi_frame_is_the_same_as_single_frames(tmp_path, plain, layout, legacy):
+    series = ct_series(HU, SPACING, layout)
+    folder = write_series(tmp_path, [enhanced_ct([series[i] for i in (3, 0, 5, 1, 4, 2)], legacy)])
+    study = read_study(folder, STANDARD)
+    np.testing.assert_array_equal(network_volume(study).values, plain)
+    assert study.slices[0].header.file_name == "001.dcm[1]"
+    assert (study.files_found, study.files_used, len(study.slices)) == (1, 1, 6)
+
+
+def test_multi_frame_with_a_slope_for_each_frame(tmp_path, plain):
+    series = ct_series(HU, SPACING)
+    stored = np.frombuffer(series[2].PixelData, np.int16)
+    series[2].PixelData = (stored + 100).astype(np.int16).tobytes()
+    series[2].RescaleIntercept = -100
+    folder = write_series(tmp_path, [enhanced_ct(series)])
+    np.testing.assert_array_equal(volume(folder), plain)
+
+
+def spoilt_frames(**changes):
+    dataset = enhanced_ct(ct_series(HU, SPACING))
+    for name, change in changes.items():
+        change(dataset) if callable(change) else setattr(dataset, name, change)
+    return dataset
+
+
+MULTI_FRAME_REFUSALS = {
+    "no place": (
+        lambda d: delattr(d.PerFrameFunctionalGroupsSequence[2], "PlanePositionSequence"),
+        errors.MissingAttributeError,
+    ),
+    "no spacing": (
+        lambda d: delattr(d.SharedFunctionalGroupsSequence[0], "PixelMeasuresSequence"),
+        errors.MissingAttributeError,
+    ),
+    "no rescale": (
+        lambda d: delattr(
+            d.PerFrameFunctionalGroupsSequence[0], "PixelValueTransformationSequence"
+        ),
+        errors.MissingAttributeError,
+    ),
+    "frames and groups differ": (lambda d: setattr(d, "NumberOfFrames", 5), errors.NoDicomError),
+    "no groups": (
+        lambda d: [
+            delattr(d, name)
+            for name in ("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence")
+        ],
+        errors.NoCtError,
+    ),
+    "a frame is missing": (
+        lambda d: (
+            d.PerFrameFunctionalGroupsSequence.pop(3),
+            setattr(d, "NumberOfFrames", 5),
+        ),
+        errors.MissingSlicesError,
+    ),
+}
+
+
+@pytest.mark.parametrize("case", MULTI_FRAME_REFUSALS)
+def test_multi_frame_refusals(tmp_path, case):
+    spoil, error = MULTI_FRAME_REFUSALS[case]
+    with pytest.raises(error) as caught:
+        volume(write_series(tmp_path, [spoilt_frames(spoil=spoil)]))
+    assert type(caught.value) is error

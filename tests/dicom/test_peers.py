@@ -1,0 +1,128 @@
+"""Peers agree: dcm2niix and SimpleITK put every voxel where this program puts it.
+
+Both are asked for the same generated series. A voxel of ours is taken to the patient by our affine,
+and from there to the peer's array by the peer's: it must hit a voxel centre, and find the same HU.
+
+Where a peer is not installed the test is skipped, and says so; with TEST_PEERS=required, as in
+.ci/run, it fails.
+"""
+
+import struct
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+
+from rcc_onnx.dicom import read_study
+from rcc_onnx.types import Profile
+from tests.support.dicom_factory import (
+    LAYOUTS,
+    Storage,
+    body_volume,
+    ct_series,
+    enhanced_ct,
+    write_series,
+)
+from tests.support.peers import missing, run_peer
+
+CENTRE = 0.02
+"""How far from a voxel's centre, in voxels, a peer's answer may be: NIfTI holds float32."""
+LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
+
+
+class Peer(NamedTuple):
+    """What a peer made of a series: its array, indexed x, y, z, and its affine to the patient."""
+
+    values: np.ndarray
+    xyz_to_lps: np.ndarray
+
+
+def by_dcm2niix(folder: Path, out: Path) -> Peer:
+    out.mkdir()
+    run_peer("dcm2niix", "-z", "n", "-b", "n", "-f", "found", "-o", out, folder)
+    (path,) = out.glob("*.nii")
+    data = path.read_bytes()
+    shape = struct.unpack_from("<3h", data, 42)
+    datatype, start = struct.unpack_from("<h", data, 70)[0], struct.unpack_from("<f", data, 108)[0]
+    slope, intercept = struct.unpack_from("<2f", data, 112)
+    kind = {4: "<i2", 8: "<i4", 16: "<f4", 512: "<u2"}[datatype]
+    stored = np.frombuffer(data, kind, offset=int(start), count=int(np.prod(shape)))
+    affine = np.eye(4)
+    affine[:3] = np.array(struct.unpack_from("<12f", data, 280)).reshape(3, 4)
+    hu = stored.reshape(shape, order="F") * (slope or 1.0) + intercept
+    return Peer(hu, LPS_TO_RAS @ affine)
+
+
+def by_simple_itk(folder: Path, out: Path) -> Peer:
+    try:
+        import SimpleITK  # noqa: PLC0415
+    except ImportError:
+        missing("SimpleITK")
+    reader = SimpleITK.ImageSeriesReader()
+    names = reader.GetGDCMSeriesFileNames(str(folder))
+    reader.SetFileNames(names)
+    image = reader.Execute()
+    affine = np.eye(4)
+    affine[:3, :3] = np.array(image.GetDirection()).reshape(3, 3) * np.array(image.GetSpacing())
+    affine[:3, 3] = image.GetOrigin()
+    return Peer(SimpleITK.GetArrayFromImage(image).transpose(2, 1, 0), affine)
+
+
+PEERS = {"dcm2niix": by_dcm2niix, "SimpleITK": by_simple_itk}
+SPACINGS = [(5.0, 0.8, 0.8), (1.25, 0.7, 0.9), (3.0, 1.5, 0.6)]
+
+
+def study_files(layout, number):
+    """A series that differs in everything a peer might trip over."""
+    hu = body_volume((8, 50, 70), seed=number)
+    storage = [Storage(), Storage(signed=False, intercept=-1024.0)][number % 2]
+    series = ct_series(hu, SPACINGS[number % 3], layout, storage)
+    for dataset in series:
+        dataset.StudyInstanceUID, dataset.FrameOfReferenceUID = "1.2.3", "1.2.3.4"
+        dataset.PatientName = dataset.PatientID = "Test"
+        dataset.PatientPosition = ["HFS", "FFS", "HFP", "FFDL"][number % 4]
+    return series
+
+
+def compare(folder, peer):
+    study = read_study(folder, Profile.STANDARD)
+    ours = np.stack([one.hounsfield().hu for one in study.slices])
+    indices = np.indices(ours.shape).reshape(3, -1)
+    places = study.affine_zyx_lps() @ np.vstack([indices, np.ones(indices.shape[1])])
+    found = (np.linalg.inv(peer.xyz_to_lps) @ places)[:3]
+    nearest = np.rint(found).astype(int)
+    assert np.abs(found - nearest).max() < CENTRE
+    assert ours.size == peer.values.size
+    assert (nearest >= 0).all()
+    assert (nearest < np.array(peer.values.shape)[:, None]).all()
+    np.testing.assert_array_equal(peer.values[tuple(nearest)], ours.ravel())
+    theirs = np.linalg.norm(peer.xyz_to_lps[:3, :3], axis=0)
+    np.testing.assert_allclose(sorted(theirs), sorted(study.spacing_zyx_mm), rtol=1e-5)
+
+
+@pytest.mark.parametrize("peer", PEERS)
+@pytest.mark.parametrize("number", range(8))
+def test_peers_agree(tmp_path, number, peer):
+    series = study_files(LAYOUTS[number], number)
+    names = [f"{(index * 3 + number) % 8}.dcm" for index in range(8)]
+    folder = write_series(tmp_path / "study", series, names)
+    compare(folder, PEERS[peer](folder, tmp_path / "out"))
+
+
+def test_dcm2niix_agrees_on_multi_frame(tmp_path):
+    series = study_files(LAYOUTS[0], 0)
+    dataset = enhanced_ct(series)
+    for keyword in ("StudyInstanceUID", "FrameOfReferenceUID", "PatientName", "PatientID"):
+        setattr(dataset, keyword, getattr(series[0], keyword))
+    folder = write_series(tmp_path / "study", [dataset])
+    compare(folder, by_dcm2niix(folder, tmp_path / "out"))
+
+
+def test_a_mirrored_answer_would_be_seen(tmp_path):
+    folder = write_series(tmp_path / "study", study_files(LAYOUTS[0], 0))
+    peer = by_dcm2niix(folder, tmp_path / "out")
+    with pytest.raises(AssertionError):
+        compare(folder, peer._replace(values=peer.values[::-1]))
+    with pytest.raises(AssertionError):
+        compare(folder, peer._replace(values=peer.values[:, :, ::-1]))

@@ -1,0 +1,446 @@
+"""Masks compared: files in any order and kind, places, Dice, distances, and every refusal."""
+
+import gzip
+from dataclasses import replace
+from itertools import product
+from pathlib import Path
+
+import nibabel
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from numpy.typing import NDArray
+from pydicom.dataset import Dataset
+from pydicom.sr.codedict import codes
+from scipy.ndimage import binary_erosion, distance_transform_edt
+
+from rcc_onnx.errors import (
+    MaskError,
+    MaskLabelsError,
+    MaskPlaceError,
+    MasksMissingError,
+    MaskUnreadableError,
+    OptionError,
+)
+from rcc_onnx.evaluate.distances import dice, surface, surface_distances
+from rcc_onnx.evaluate.grids import LabelImage, _resampled, onto_grid
+from rcc_onnx.evaluate.mask_files import OWN_VALUES, Structure, parse_mapping, read_mask
+from rcc_onnx.evaluate.masks import MaskResults, compare_masks, summaries
+from tests.support.mask_files import (
+    AFFINE,
+    SPACING_ZYX,
+    in_order,
+    kidneys,
+    seg_affine,
+    segment,
+    source_slices,
+    write_nifti,
+    write_seg,
+)
+
+ORDERS = [
+    "".join(letters)
+    for axes in (("RL", "AP", "SI"), ("SI", "RL", "AP"), ("AP", "RL", "SI"))
+    for letters in product(*axes)
+]
+BITS = arrays(np.bool_, st.tuples(*[st.integers(1, 6)] * 3))
+
+
+def compare(folder: Path, *cases: str, mapping: str | None = None) -> MaskResults:
+    """Compare folder/out with folder/reference."""
+    values = None if mapping is None else parse_mapping(mapping)
+    return compare_masks(cases or ("a",), folder / "out", folder / "reference", values)
+
+
+def by_structure(results: MaskResults) -> dict[str, float | None]:
+    return {one.structure: one.dice for one in results.comparisons}
+
+
+# --- Dice and distances ---
+
+
+@settings(deadline=None)
+@given(BITS)
+def test_surface_is_what_an_erosion_takes_away(mask: NDArray[np.bool_]) -> None:
+    np.testing.assert_array_equal(surface(mask), mask & ~binary_erosion(mask))
+
+
+@settings(deadline=None)
+@given(st.data(), st.tuples(*[st.floats(0.5, 5)] * 3))
+def test_distances_are_those_of_a_distance_map(
+    data: st.DataObject, spacing: tuple[float, float, float]
+) -> None:
+    one = data.draw(BITS)
+    other = data.draw(arrays(np.bool_, one.shape))
+    found = surface_distances(one, other, np.diag([*spacing, 1.0]))
+    if not one.any() or not other.any():
+        assert found is None
+        return
+    ours, theirs = surface(one), surface(other)
+    there = distance_transform_edt(~theirs, sampling=spacing)[ours]
+    back = distance_transform_edt(~ours, sampling=spacing)[theirs]
+    assert found is not None
+    assert found.mean_mm == pytest.approx(np.concatenate([there, back]).mean(), abs=1e-6)
+    expected = max(np.percentile(there, 95), np.percentile(back, 95))
+    assert found.hausdorff_95_mm == pytest.approx(expected, abs=1e-6)
+
+
+def test_dice_by_hand() -> None:
+    one = np.array([[[1, 1, 0, 0]]], bool)
+    assert dice(one, np.array([[[0, 1, 1, 1]]], bool)) == pytest.approx(2 / 5)
+    assert dice(one, ~one) == 0
+    assert dice(one, one) == 1
+    assert dice(one & ~one, one & ~one) is None
+
+
+# --- Onto the grid ---
+
+
+@pytest.mark.parametrize("order", ORDERS)
+def test_another_order_of_voxels_is_the_same_mask(order: str) -> None:
+    moved = LabelImage(*in_order(kidneys(), AFFINE, order))
+    np.testing.assert_array_equal(onto_grid(moved, LabelImage(kidneys(), AFFINE)), kidneys())
+
+
+def test_another_spacing_takes_the_nearest_voxel() -> None:
+    coarse = LabelImage(kidneys(), AFFINE)
+    fine_affine = AFFINE @ np.diag([0.5, 0.5, 0.25, 1])
+    # Centres of the first fine voxels lie half a fine voxel into the coarse one.
+    fine_affine[:3, 3] = (AFFINE @ [-0.25, -0.25, -0.375, 1])[:3]
+    repeated = kidneys().repeat(2, 0).repeat(2, 1).repeat(4, 2)
+    fine = LabelImage(repeated, fine_affine)
+    np.testing.assert_array_equal(onto_grid(coarse, fine), repeated)
+    np.testing.assert_array_equal(onto_grid(fine, coarse), kidneys())
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_oblique_grids_are_carried_too(seed: int) -> None:
+    """Against the plain way: every voxel's centre, the nearest voxel of the other grid."""
+    rng = np.random.default_rng(seed)
+    steps = np.eye(4)
+    steps[:3, :3] = np.eye(3)[rng.permutation(3)] * rng.choice([-1, 1], 3)
+    steps[:3, :3] += rng.uniform(-0.25, 0.25, (3, 3))
+    shape = (12, 14, 16)
+    # About the middle of both grids, so that they share most of their volume.
+    steps[:3, 3] = np.array(shape) / 2 - steps[:3, :3] @ (np.array(shape) / 2)
+    drawn = np.zeros(shape, np.uint8)
+    drawn[4:8, 4:9, 5:10] = rng.integers(0, 4, (4, 5, 5))
+    target = LabelImage(np.zeros(shape, np.uint8), AFFINE)
+    expected = np.zeros(shape, np.uint8)
+    for index in np.ndindex(shape):
+        place = np.rint((steps @ [*index, 1])[:3]).astype(int)
+        if ((place >= 0) & (place < shape)).all():
+            expected[index] = drawn[tuple(place)]
+    assert expected.any()
+    reference = LabelImage(drawn, AFFINE @ np.linalg.inv(steps))
+    np.testing.assert_array_equal(_resampled(reference, target), expected)
+
+
+def shifted(x_mm: float = 0, y_mm: float = 0, z_mm: float = 0) -> NDArray[np.float64]:
+    moved = AFFINE.copy()
+    moved[:3, 3] += (x_mm, y_mm, z_mm)
+    return moved
+
+
+@pytest.mark.parametrize(
+    ("reference", "says"),
+    [
+        (LabelImage(kidneys(), shifted(z_mm=400)), "share 0% of the smaller grid"),
+        (LabelImage(kidneys(), shifted(x_mm=-20)), "share 7[0-9]% of the smaller grid"),
+        # The letters of right and left, front and back mixed up, in a volume off the centre.
+        (LabelImage(kidneys(), np.diag([-1.0, -1, 1, 1]) @ shifted(50)), "are not of one series"),
+        (LabelImage(kidneys()[:, :, :8], AFFINE), "predicted mask marks lies outside"),
+        (replace(LabelImage(kidneys(), AFFINE), frame_uid="1.2"), "Frame of Reference"),
+    ],
+)
+def test_masks_of_another_place_are_refused(reference: LabelImage, says: str) -> None:
+    target = replace(LabelImage(kidneys(), AFFINE), frame_uid="1.3")
+    with pytest.raises(MaskPlaceError, match=says):
+        onto_grid(reference, target)
+
+
+def test_a_reference_that_reaches_out_of_the_series_is_refused() -> None:
+    target = LabelImage(kidneys()[:, :, :12] * 0, AFFINE)
+    with pytest.raises(MaskPlaceError, match="42% of what the reference mask marks lies outside"):
+        onto_grid(LabelImage(kidneys(), AFFINE), target)
+
+
+def test_an_affine_that_leads_nowhere_is_refused() -> None:
+    for affine in (np.zeros((4, 4)), np.full((4, 4), np.nan)):
+        with pytest.raises(MaskPlaceError, match="no place in space"):
+            LabelImage(kidneys(), affine)
+
+
+# --- Files ---
+
+
+def test_masks_as_infer_writes_them(tmp_path: Path) -> None:
+    write_nifti(tmp_path / "out" / "a_mask.nii.gz", kidneys())
+    write_nifti(tmp_path / "reference" / "a.nii.gz", *in_order(kidneys(), AFFINE, "PIR"))
+    results = compare(tmp_path)
+    assert results.compared == ("a",)
+    names = ("right kidney", "left kidney", "suspected lesion", "kidneys with lesion")
+    assert by_structure(results) == dict.fromkeys(names, 1.0)
+    assert all(
+        one.distances and one.distances.hausdorff_95_mm < 1e-5 for one in results.comparisons
+    )
+    assert results.comparisons[0].reference_ml == pytest.approx(12 * 15 * 12 * 11.25 / 1000)
+
+
+def test_a_shifted_mask_by_hand(tmp_path: Path) -> None:
+    write_nifti(tmp_path / "out" / "a_mask.nii.gz", kidneys(shift=3))
+    write_nifti(tmp_path / "reference" / "a.nii", kidneys())
+    results = compare(tmp_path)
+    found = by_structure(results)
+    # 12 voxels wide, 9 of them shared; the lesion 6 and 3.
+    assert found["right kidney"] == pytest.approx(9 / 12)
+    assert found["suspected lesion"] == pytest.approx(3 / 6)
+    right = results.comparisons[0].distances
+    assert right is not None
+    # The ends are 3 voxels of 1.5 mm apart, the long sides mostly on one another.
+    assert right.hausdorff_95_mm == pytest.approx(4.5)
+    assert 0 < right.mean_mm < 4.5
+
+
+def test_values_of_other_data_sets(tmp_path: Path) -> None:
+    """As KiTS has them: 1 either kidney, 2 tumour, 3 cyst; floating point."""
+    table = np.array([0, 1, 1, 2])
+    write_nifti(tmp_path / "out" / "a_mask.nii.gz", kidneys())
+    kits = table[kidneys()].astype(np.float32)
+    kits[10, 12, 8] = 3
+    write_nifti(tmp_path / "reference" / "a.nii.gz", kits)
+    (refused,) = compare(tmp_path, mapping="1=kidney,2=lesion").refused
+    assert refused.code == "mask-labels"
+    assert "it holds the value 3, which nothing explains" in refused.reason
+    results = compare(tmp_path, mapping="1=kidney, 2=lesion, 3=Kidney")
+    assert by_structure(results) == {
+        "kidneys": 1.0, "suspected lesion": 1.0, "kidneys with lesion": 1.0,
+    }  # fmt: skip
+
+
+def test_a_mapping() -> None:
+    assert parse_mapping("1=right,2=left,3=lesion") == OWN_VALUES
+    for text in ("", "1", "right=1", "0=right", "256=right", "1=tumour", "1=right,1=left", "1=,"):
+        with pytest.raises(OptionError, match="--mask-labels"):
+            parse_mapping(text)
+
+
+def test_what_is_missing_is_told_apart(tmp_path: Path) -> None:
+    for case in ("a", "b"):
+        write_nifti(tmp_path / "out" / f"{case}_mask.nii.gz", kidneys())
+    write_nifti(tmp_path / "reference" / "a.nii.gz", kidneys())
+    write_nifti(tmp_path / "reference" / "c.nii.gz", kidneys())
+    results = compare(tmp_path, "a", "b", "c", "d")
+    assert results.compared == ("a",)
+    assert results.without_reference == ("b",)
+    assert results.without_prediction == ("c", "d")
+
+
+def test_no_pair_at_all(tmp_path: Path) -> None:
+    with pytest.raises(MasksMissingError, match="is no folder"):
+        compare(tmp_path)
+    (tmp_path / "reference").mkdir()
+    with pytest.raises(MasksMissingError, match=r"holds no predicted mask.*--save nifti"):
+        compare(tmp_path)
+    write_nifti(tmp_path / "out" / "a_mask.nii.gz", kidneys())
+    with pytest.raises(MasksMissingError, match=r"holds no reference mask.*a\.nii\.gz"):
+        compare(tmp_path)
+
+
+def test_structures_that_one_mask_lacks(tmp_path: Path) -> None:
+    without = np.where(kidneys() == 3, 2, kidneys())
+    for case, ours, theirs in (
+        ("both", kidneys(), kidneys()),
+        ("missed", without, kidneys()),
+        ("extra", kidneys(), without),
+        ("neither", without, without),
+    ):
+        write_nifti(tmp_path / "out" / f"{case}_mask.nii.gz", ours.astype(np.uint8))
+        write_nifti(tmp_path / "reference" / f"{case}.nii.gz", theirs.astype(np.uint8))
+    results = compare(tmp_path, "both", "missed", "extra", "neither")
+    (lesion,) = [one for one in summaries(results) if one.structure == "suspected lesion"]
+    assert lesion.dice == (1.0, 0.0)
+    assert (lesion.missed, lesion.only_predicted) == (1, 1)
+    assert len(lesion.mean_mm) == 1
+    found = {one.case: one for one in results.comparisons if one.structure == "suspected lesion"}
+    assert found["neither"].dice is None
+    assert found["missed"].distances is None
+
+
+def test_swapped_sides_are_told(tmp_path: Path) -> None:
+    swapped = np.array([0, 2, 1, 3], np.uint8)[kidneys()]
+    for case, mask in (("a", swapped), ("b", kidneys())):
+        write_nifti(tmp_path / "out" / f"{case}_mask.nii.gz", kidneys())
+        write_nifti(tmp_path / "reference" / f"{case}.nii.gz", mask)
+    assert compare(tmp_path, "a", "b").sides_swapped == ("a",)
+
+
+def spoiled(path: Path, kind: str) -> None:
+    """Write a file that is no good mask."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    good = kidneys()
+    if kind == "text":
+        path.write_bytes(gzip.compress(b"no NIfTI at all" * 100))
+    elif kind == "cut":
+        write_nifti(path, np.random.default_rng(0).integers(0, 3, good.shape).astype(np.uint8))
+        path.write_bytes(path.read_bytes()[:5000])
+    elif kind == "fractions":
+        write_nifti(path, good * np.float32(0.5))
+    elif kind == "nan":
+        write_nifti(path, np.full(good.shape, np.nan, np.float32))
+    elif kind == "large":
+        write_nifti(path, good.astype(np.int16) * 200)
+    elif kind == "complex":
+        write_nifti(path, good.astype(np.complex64))
+    elif kind == "series":
+        write_nifti(path, np.stack([good, good], axis=-1))
+    elif kind == "flat":
+        write_nifti(path, good[:, :, 0])
+    else:
+        image = nibabel.Nifti1Image(good, AFFINE)
+        image.set_sform(AFFINE, 0)
+        image.set_qform(AFFINE, 0)
+        nibabel.save(image, path)
+
+
+@pytest.mark.parametrize(
+    ("kind", "code", "says"),
+    [
+        ("text", "mask-unreadable", "a.nii.gz: it cannot be read"),
+        ("cut", "mask-unreadable", "a.nii.gz: it cannot be read"),
+        ("fractions", "mask-unreadable", "whole numbers"),
+        ("nan", "mask-unreadable", "whole numbers"),
+        ("large", "mask-unreadable", "from 0 to 600"),
+        ("complex", "mask-unreadable", "complex64"),
+        ("series", "mask-unreadable", "three axes"),
+        ("flat", "mask-unreadable", "three axes"),
+        ("no place", "mask-place", "neither sform nor qform"),
+    ],
+)
+def test_a_bad_mask_is_told_and_stops_no_other(
+    tmp_path: Path, kind: str, code: str, says: str
+) -> None:
+    for case in ("a", "b"):
+        write_nifti(tmp_path / "out" / f"{case}_mask.nii.gz", kidneys())
+    spoiled(tmp_path / "reference" / "a.nii.gz", kind)
+    write_nifti(tmp_path / "reference" / "b.nii.gz", kidneys())
+    results = compare(tmp_path, "a", "b")
+    assert results.compared == ("b",)
+    (refused,) = results.refused
+    assert (refused.case, refused.code) == ("a", code)
+    assert says in refused.reason
+
+
+def test_two_references_of_one_case(tmp_path: Path) -> None:
+    write_nifti(tmp_path / "out" / "a_mask.nii.gz", kidneys())
+    for name in ("a.nii", "a.nii.gz"):
+        write_nifti(tmp_path / "reference" / name, kidneys())
+    (refused,) = compare(tmp_path).refused
+    assert "2 reference masks, a.nii.gz, a.nii; keep one" in refused.reason
+
+
+def test_a_bad_prediction_is_told_by_its_name(tmp_path: Path) -> None:
+    write_nifti(tmp_path / "out" / "a_mask.nii.gz", kidneys() * 50)
+    write_nifti(tmp_path / "reference" / "a.nii.gz", kidneys())
+    (refused,) = compare(tmp_path).refused
+    assert refused.reason.startswith("a_mask.nii.gz: it holds the value 50, 100, 150")
+
+
+# --- DICOM SEG ---
+
+
+def coded_segments(mask: NDArray[np.uint8]) -> list[tuple[Dataset, NDArray[np.bool_]]]:
+    """As kidneys with a coded side, the lesion overlapping its kidney, numbered the other way."""
+    return [
+        (segment(1, "suspected lesion", side="left", lesion=True), mask == 3),
+        (segment(2, "left", side="left"), mask >= 2),
+        (segment(3, "right", side="right"), mask == 1),
+    ]
+
+
+def test_a_seg_says_by_codes_what_its_segments_are(tmp_path: Path) -> None:
+    slices = source_slices()
+    path = write_seg(tmp_path / "a.dcm", slices, coded_segments(kidneys()))
+    mask = read_mask(path, None)
+    assert mask.tells_sides
+    # Slices without a segment are left out of the file: 12 of 24 are there.
+    assert mask.image.values.shape[0] == 12
+    affine = seg_affine(slices)
+    whole = LabelImage(kidneys(), affine)
+    np.testing.assert_array_equal(onto_grid(mask.image, whole), kidneys())
+
+
+def test_a_seg_against_nifti_and_back(tmp_path: Path) -> None:
+    slices = source_slices()
+    affine = seg_affine(slices)
+    write_nifti(tmp_path / "out" / "a_mask.nii.gz", kidneys(shift=3), affine)
+    write_seg(tmp_path / "reference" / "a.dcm", slices, coded_segments(kidneys()))
+    there = compare(tmp_path)
+    assert by_structure(there)["right kidney"] == pytest.approx(9 / 12)
+    back = tmp_path / "back"
+    write_seg(back / "out" / "a_seg.dcm", slices, coded_segments(kidneys(shift=3)))
+    write_nifti(back / "reference" / "a.nii.gz", kidneys(), affine)
+    assert by_structure(compare(back)) == by_structure(there)
+
+
+@pytest.mark.parametrize("left_out", [slice(11, None), slice(None, 11)])
+def test_slices_that_a_predicted_seg_left_out_are_background(
+    tmp_path: Path, left_out: slice
+) -> None:
+    slices = source_slices()
+    half = kidneys()
+    half[:, :, left_out] = 0
+    write_seg(tmp_path / "out" / "a_seg.dcm", slices, coded_segments(half))
+    write_nifti(tmp_path / "reference" / "a.nii.gz", kidneys(), seg_affine(slices))
+    found = compare(tmp_path)
+    assert by_structure(found)["right kidney"] == pytest.approx(2 * 6 / (6 + 12))
+    assert found.comparisons[0].reference_ml == pytest.approx(12 * 15 * 12 * 11.25 / 1000)
+
+
+def test_a_reference_far_from_a_predicted_seg_is_refused(tmp_path: Path) -> None:
+    slices = source_slices()
+    write_seg(tmp_path / "out" / "a_seg.dcm", slices, coded_segments(kidneys()))
+    affine = seg_affine(slices)
+    affine[2, 3] += 900
+    write_nifti(tmp_path / "reference" / "a.nii.gz", kidneys(), affine)
+    (refused,) = compare(tmp_path).refused
+    assert refused.code == "mask-place"
+    assert "more than 500 mm away" in refused.reason
+
+
+def test_a_seg_without_sides_or_codes(tmp_path: Path) -> None:
+    slices = source_slices()
+    path = tmp_path / "a.dcm"
+    write_seg(path, slices, [(segment(1, "kidney", side=None), kidneys() > 0)])
+    mask = read_mask(path, None)
+    assert not mask.tells_sides
+    assert set(np.unique(mask.image.values)) == {0, Structure.KIDNEY}
+    unknown = segment(1, "thing", side=None)
+    unknown.AnatomicRegionSequence[0].CodeValue = "1"
+    unknown.SegmentedPropertyTypeCodeSequence[0].CodeValue = "2"
+    write_seg(path, slices, [(unknown, kidneys() > 0)])
+    with pytest.raises(MaskLabelsError, match=r"segment 1 \(thing\) name neither"):
+        read_mask(path, None)
+    assert read_mask(path, parse_mapping("1=lesion")).image.values.max() == Structure.LESION
+    with pytest.raises(MaskLabelsError, match="says nothing of its segment 1"):
+        read_mask(path, parse_mapping("2=lesion"))
+
+
+def test_dicom_that_is_no_seg(tmp_path: Path) -> None:
+    path = tmp_path / "a.dcm"
+    source_slices()[0].save_as(path, enforce_file_format=True)
+    with pytest.raises(MaskUnreadableError, match="cannot be read") as caught:
+        read_mask(path, None)
+    assert "Test" not in str(caught.value)
+    path.write_bytes(b"nothing")
+    with pytest.raises(MaskError, match="cannot be read"):
+        read_mask(path, None)
+
+
+def test_the_factory_is_right() -> None:
+    """The codes and the geometry that the tests above rest on."""
+    assert codes.SCT.Kidney.value == "64033007"
+    assert np.linalg.norm(AFFINE[:3, :3], axis=0).tolist() == [1.5, 1.5, 5.0]
+    assert SPACING_ZYX == (5.0, 1.5, 1.5)

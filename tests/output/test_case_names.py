@@ -1,0 +1,25 @@
+from pathlib import Path
+
+import pytest
+
+from rcc_onnx.errors import InputFolderError, ReservedNameError
+from rcc_onnx.output.names import check_case_name
+
+
+@pytest.mark.parametrize("name", ["con", "NUL.txt", "Com1", "lpt9.a.b"])
+def test_names_of_devices_are_refused_on_windows(name: str) -> None:
+    with pytest.raises(ReservedNameError, match="device"):
+        check_case_name(name, Path("in"), "win32")
+    check_case_name(name, Path("in"), "linux")
+
+
+@pytest.mark.parametrize("name", ["a\\b", "..\\x", "c:x"])
+def test_names_that_lead_elsewhere_on_windows_are_refused_there(name: str) -> None:
+    with pytest.raises(InputFolderError, match="named after"):
+        check_case_name(name, Path("in"), "win32")
+    check_case_name(name, Path("in"), "linux")
+
+
+@pytest.mark.parametrize("name", ["console", "com", "com10", "null", "a.con"])
+def test_names_like_those_of_devices_are_names(name: str) -> None:
+    check_case_name(name, Path("in"), "win32")

@@ -1,0 +1,252 @@
+"""The scripts of packaging/ on small things; .ci/run builds and tries the real ones."""
+
+import importlib.util
+import io
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+import tarfile
+import tomllib
+import zipfile
+from importlib.metadata import Distribution
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PACKAGING = ROOT / "packaging"
+EPOCH = 1_700_000_000
+
+
+def load(path: str, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """A script as a module; it may import the scripts beside it."""
+    file = PACKAGING / path
+    monkeypatch.syspath_prepend(file.parent)
+    spec = importlib.util.spec_from_file_location(file.stem, file)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, file.stem, module)
+    spec.loader.exec_module(module)
+    return module
+
+
+def packed(path: Path, names: list[str], **of_each: object) -> Path:
+    with tarfile.open(path, "w:gz") as archive:
+        for name in names:
+            member = tarfile.TarInfo(name)
+            for attribute, value in of_each.items():
+                setattr(member, attribute, value)
+            member.size = len(name)
+            archive.addfile(member, io.BytesIO(name.encode()))
+    return path
+
+
+def test_an_sdist_says_nothing_of_who_packed_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    maker = load("build_dist.py", monkeypatch)
+    one = packed(tmp_path / "one.tar.gz", ["a/x", "a/b"], mode=0o600, uname="me", mtime=5, uid=7)
+    two = packed(tmp_path / "two.tar.gz", ["a/b", "a/x"], mode=0o666, gname="us", mtime=9, gid=3)
+    for path in (one, two):
+        maker.repack(path, path.with_suffix(".new"), EPOCH)
+    assert one.read_bytes() != two.read_bytes()
+    assert one.with_suffix(".new").read_bytes() == two.with_suffix(".new").read_bytes()
+    with tarfile.open(one.with_suffix(".new")) as archive:
+        members = archive.getmembers()
+        assert [member.name for member in members] == ["a/b", "a/x"]
+        assert {(m.mode, m.mtime, m.uid, m.uname) for m in members} == {(0o644, EPOCH, 0, "")}
+
+
+def test_an_sdist_with_a_link_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    maker = load("build_dist.py", monkeypatch)
+    link = packed(tmp_path / "link.tar.gz", ["a/x"], type=tarfile.SYMTYPE, linkname="/etc/passwd")
+    with pytest.raises(SystemExit, match="neither a file nor a folder"):
+        maker.repack(link, tmp_path / "new", EPOCH)
+
+
+def test_what_a_wheel_must_and_must_not_hold(monkeypatch: pytest.MonkeyPatch) -> None:
+    checks = load("check_dist.py", monkeypatch)
+    good = [f"rcc_onnx/{one}" if "/" not in one else one for one in checks.IN_WHEEL]
+    good = [one if one.startswith("rcc_onnx") else f"rcc_onnx-1.data/{one}" for one in good]
+    assert checks.wheel_faults(good, []) == []
+    assert checks.wheel_faults([*good, "tests/cli/test_cli.py"], []) == ["the wheel brings tests"]
+    bundle = "rcc_onnx/models/published/kidney.onnx"
+    assert checks.wheel_faults([*good, bundle], []) == ["the wheel brings the bundle published"]
+    assert checks.wheel_faults(good[1:], []) == [f"the wheel lacks {checks.IN_WHEEL[0]}"]
+    assert checks.wheel_faults(good, ["rcc_onnx/new.py"]) == ["the wheel lacks rcc_onnx/new.py"]
+    sdist = [f"rcc_onnx-1{one}" for one in checks.IN_SDIST]
+    assert checks.sdist_faults(sdist, []) == []
+    assert checks.sdist_faults([*sdist, "rcc_onnx-1/tests/x.py"], []) != []
+
+
+def test_every_part_of_the_package_goes_into_the_wheel() -> None:
+    listed = set(
+        tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
+    )
+    there = {".".join(path.relative_to(ROOT).parts[:-1]) for path in ROOT.glob("rcc_onnx/**/*.py")}
+    assert there <= listed
+
+
+def wheel(folder: Path, name: str, *requires: str) -> None:
+    lines = ["Metadata-Version: 2.4", f"Name: {name}", "Version: 1.0"]
+    lines += [f"Requires-Dist: {one}" for one in requires]
+    with zipfile.ZipFile(folder / f"{name.replace('-', '_')}-1.0-py3-none-any.whl", "w") as archive:
+        archive.writestr(f"{name}-1.0.dist-info/METADATA", "\n".join(lines))
+
+
+def test_a_wheelhouse_lacks_what_only_the_other_machine_needs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    maker = load("wheelhouse.py", monkeypatch)
+    wheel(tmp_path, "rcc-onnx", "Core>=2", 'extra-one[fast]; extra == "results"')
+    wheel(tmp_path, "core", 'colorama>=0.4; sys_platform == "win32"', 'plots; extra == "plots"')
+    wheel(tmp_path, "extra_one", 'quick; extra == "fast"', 'slow; extra == "slow"')
+    wheels = [maker.Wheel.read(one) for one in tmp_path.glob("*.whl")]
+    environment = {str(key): str(value) for key, value in maker.default_environment().items()}
+    here = environment | maker.TARGETS["linux"].environment
+    there = environment | maker.TARGETS["windows"].environment
+    assert maker.missing(wheels, {"rcc-onnx": {"results"}}, here) == ["quick"]
+    assert maker.missing(wheels, {"rcc-onnx": {"results"}}, there) == ["colorama>=0.4", "quick"]
+    assert maker.missing(wheels, {"rcc-onnx": {""}}, here) == []
+
+
+def test_a_wheelhouse_says_what_to_type(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    maker = load("wheelhouse.py", monkeypatch)
+    wheel(tmp_path, "rcc-onnx")
+    wheels = [maker.Wheel.read(one) for one in tmp_path.glob("*.whl")]
+    maker.describe(wheels, tmp_path, "windows", "3.12", "results")
+    requirements = (tmp_path / "requirements.txt").read_text()
+    assert re.fullmatch(r"rcc-onnx\[results\]==1\.0 --hash=sha256:[0-9a-f]{64}\n", requirements)
+    assert b"py -3.12 -m venv rcc-onnx\r\n" in (tmp_path / "install.txt").read_bytes()
+    sums = (tmp_path / "SHA256SUMS").read_text().splitlines()
+    listed = {line.split("  ")[1] for line in sums}
+    assert listed == {path.name for path in tmp_path.iterdir()} - {"SHA256SUMS"}
+
+
+class Installed(Distribution):
+    """A distribution that is on disk nowhere."""
+
+    def __init__(self, metadata: str) -> None:
+        self._metadata = metadata
+
+    def read_text(self, filename: str) -> str | None:
+        return self._metadata if filename == "METADATA" else None
+
+    def locate_file(self, path: object) -> Path:
+        return Path(str(path))
+
+
+@pytest.mark.parametrize(
+    ("line", "refused"),
+    [
+        ("License-Expression: GPL-3.0-or-later", True),
+        ("License: GPLv3", True),
+        ("License: AGPL-3.0", True),
+        ("Classifier: License :: OSI Approved :: GNU General Public License v3 (GPLv3)", True),
+        ("License-Expression: LGPL-2.1-or-later", False),
+        ("Classifier: License :: OSI Approved :: GNU Lesser General Public License v3", False),
+        ("License-Expression: MIT", False),
+    ],
+)
+def test_nothing_under_the_gpl_is_handed_on(
+    line: str, refused: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    notices = load("pyinstaller/notices.py", monkeypatch)
+    monkeypatch.setattr(notices, "MISSING_TEXTS", tmp_path)
+    (tmp_path / "one.txt").write_text("Do as you like.")
+    found = notices.Owners((Installed(f"Name: one\nVersion: 1\n{line}\n"),), ())
+    if refused:
+        with pytest.raises(notices.LicenceError, match="under the GPL: one"):
+            notices.page(found)
+    else:
+        assert "one 1: " in notices.page(found)
+        assert "Do as you like." in notices.page(found)
+
+
+def test_a_package_without_the_text_of_its_licence_is_noticed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    notices = load("pyinstaller/notices.py", monkeypatch)
+    found = notices.Owners((Installed("Name: two\nVersion: 1\nLicense: MIT\n"),), ())
+    with pytest.raises(notices.LicenceError, match="two brings no text"):
+        notices.page(found)
+
+
+def test_every_file_of_the_folder_has_an_owner(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    notices = load("pyinstaller/notices.py", monkeypatch)
+    known = [Path(pytest.__file__), Path(json.__file__), ROOT / "rcc_onnx" / "cli.py"]
+    found = notices.owners([*known, tmp_path / "libz.so.1"], ROOT)
+    # An editable install owns the checkout's files too.
+    assert {one.metadata["Name"] for one in found.packages} - {"rcc-onnx"} == {"pytest"}
+    assert [one.name for one in found.libraries] == ["libz.so.1"]
+    # GNU readline, which Python would bring, is under the GPL.
+    with pytest.raises(notices.LicenceError, match=r"libreadline\.so\.8"):
+        notices.owners([tmp_path / "libreadline.so.8"], ROOT)
+
+
+def test_the_frozen_program_runs_modules_of_this_package_only() -> None:
+    entry = PACKAGING / "pyinstaller" / "entry.py"
+    environ = {**os.environ, "PYTHONPATH": str(ROOT)}
+
+    def ran(*arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, str(entry), *arguments]
+        return subprocess.run(command, env=environ, capture_output=True, text=True, check=False)
+
+    assert ran("--version").stdout.startswith("rcc-onnx ")
+    assert ran("-m", "rcc_onnx", "--version").returncode == 2
+    assert ran("-m", "json.tool", "--help").returncode == 2
+    # A worker whose input ends at once.
+    worker = ran("-m", "rcc_onnx.diagnostics.bench_worker", '{"provider": "none"}')
+    assert "No such option" not in worker.stderr
+
+
+DOCKERFILE = (PACKAGING / "docker" / "Dockerfile").read_text(encoding="utf-8")
+INSTRUCTIONS = [
+    line.split(maxsplit=1)
+    for line in DOCKERFILE.replace("\\\n", " ").splitlines()
+    if line.strip() and not line.startswith("#")
+]
+
+
+def instructions(name: str) -> list[str]:
+    return [rest for one, rest in INSTRUCTIONS if one == name]
+
+
+def test_the_dockerfile_copies_what_there_is_and_what_is_let_in() -> None:
+    copied = [shlex.split(one)[:-1] for one in instructions("COPY") if "--from" not in one]
+    files = [one for line in copied for one in line]
+    assert "rcc_onnx" in files
+    assert [one for one in files if not (ROOT / one).exists()] == []
+    ignored = PACKAGING / "docker" / "Dockerfile.dockerignore"
+    let_in = {line[1:] for line in ignored.read_text().splitlines() if line.startswith("!")}
+    assert set(files) == let_in
+    assert ignored.read_text().splitlines()[1] == "*"
+
+
+def test_the_wheel_of_the_image_can_be_built_from_what_is_copied() -> None:
+    copied = [shlex.split(one)[:-1] for one in instructions("COPY") if "--from" not in one]
+    files = {one for line in copied for one in line}
+    pyproject = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    needed = re.search(r'"share/man/man1" = \["(.*)"\]', pyproject)
+    assert needed is not None
+    assert needed[1] in files
+    assert {"pyproject.toml", "README.md", "LICENSE", "NOTICE", "models/phantom"} <= files
+
+
+def test_the_image_runs_as_nobody_and_asks_for_nothing() -> None:
+    (user,) = instructions("USER")
+    assert int(user.split(":")[0]) > 0
+    names = [one for one, _ in INSTRUCTIONS]
+    assert names.index("USER") > max(i for i, name in enumerate(names) if name == "RUN")
+    assert instructions("ENTRYPOINT") == ['["rcc-onnx"]']
+    assert json.loads(instructions("VOLUME")[0]) == ["/in", "/out", "/data"]
+    assert "RCC_ONNX_HOME=/data" in instructions("ENV")[0]
+    assert not instructions("ADD")
+    assert all(re.search(r":\d+\.\d+", one) for one in instructions("ARG"))

@@ -1,0 +1,482 @@
+"""The agreement test: what differs by more than it may is not used, whoever asks for it."""
+
+import json
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from numpy.typing import NDArray
+
+from rcc_onnx.bundles.bundle import Bundle, find_bundle, load_bundle
+from rcc_onnx.bundles.manifest import Manifest, NetworkName
+from rcc_onnx.bundles.reference_outputs import Answers
+from rcc_onnx.engine import Engine
+from rcc_onnx.errors import NetworkOutputError, ProviderDisagreesError
+from rcc_onnx.runtime import self_test as agreed
+from rcc_onnx.runtime import session as sessions
+from rcc_onnx.runtime.providers import SPECS, Agreement, ProviderName, ProviderRecord
+from rcc_onnx.runtime.self_test import AGREEMENTS_FILE, agreement_of, held_to_answers
+from rcc_onnx.runtime.session import open_network, open_networks
+from rcc_onnx.types import Precision
+from tests.support.stored_answers import bundle_with_answers
+from tests.support.tiny_networks import add_variant, manifest_of, tiny_model, write_bundle
+
+MANIFEST_TEXT = json.dumps(
+    manifest_of({name: tiny_model(name).SerializeToString() for name in ("kidney", "lesion")})
+)
+RECORD = ProviderRecord(ProviderName.AUTO, ProviderName.CUDA, "x", 1, "9.9")
+RNG = np.random.default_rng(1)
+ANSWERS = Answers(
+    RNG.integers(0, 256, (2, 160, 160)).astype(np.uint8),
+    RNG.integers(0, 256, (40, 64, 64)).astype(np.uint8),
+    RNG.random((2, 160, 160), np.float32),
+    RNG.random((40, 64, 64), np.float32),
+)
+
+
+@dataclass
+class Off:
+    """Networks that answer as stored, but for so much."""
+
+    kidney: float = 0.0
+    lesion: float = 0.0
+
+    def kidney_probability(self, slices: NDArray[np.float32]) -> NDArray[np.float32]:
+        assert slices.dtype == np.float32
+        assert slices.max() <= 1
+        return (ANSWERS.kidney + np.float32(self.kidney)).astype(np.float32)
+
+    def lesion_probability(self, crop: NDArray[np.float32]) -> NDArray[np.float32]:
+        changed = ANSWERS.lesion.copy()
+        changed[20, 30, 30] += np.float32(self.lesion)
+        return changed
+
+
+def manifest(**changes: Any) -> Manifest:
+    return replace(Manifest.from_json(MANIFEST_TEXT), **changes)
+
+
+def test_answers_that_are_the_same() -> None:
+    assert agreement_of(Off(), RECORD, manifest(), ANSWERS) == Agreement(True, 0, 1e-4, 0, None)
+
+
+def test_without_stored_answers_nothing_is_tested_and_nothing_claimed() -> None:
+    class NotAsked:
+        def __getattr__(self, name: str) -> Any:
+            raise AssertionError(name)
+
+    found = agreement_of(NotAsked(), RECORD, manifest(), None)  # type: ignore[arg-type]
+    assert found == Agreement(False, None, None, None, None)
+
+
+def test_small_differences_are_told_and_rounded_up() -> None:
+    found = agreement_of(Off(lesion=1.234e-5), RECORD, manifest(), ANSWERS)
+    assert found.largest_difference == 1.3e-5
+    assert found.tested
+
+
+@pytest.mark.parametrize(
+    ("networks", "words"),
+    [
+        (Off(kidney=0.01), "certified kidney network: probabilities differ by up to 0.01"),
+        (Off(lesion=0.01), "certified lesion network: probabilities differ by up to 0.01"),
+        (Off(lesion=1.1e-4), "certified lesion network: .*0.0001 they may"),
+        (Off(lesion=float("nan")), "certified lesion network: "),
+    ],
+)
+def test_what_differs_by_more_is_refused(networks: Off, words: str) -> None:
+    with pytest.raises(ProviderDisagreesError, match=words) as caught:
+        agreement_of(networks, RECORD, manifest(), ANSWERS)
+    assert caught.value.code == "provider-disagrees"
+    assert "--provider" in caught.value.advice
+
+
+def test_decisions_must_be_the_same_even_where_probabilities_hardly_differ() -> None:
+    total = float(ANSWERS.lesion.sum(dtype=np.float64))
+    close = replace(manifest().thresholds, lesion=total + 2e-5)
+    with pytest.raises(ProviderDisagreesError, match="other side"):
+        agreement_of(Off(lesion=5e-5), RECORD, manifest(thresholds=close), ANSWERS)
+
+
+def test_networks_that_cannot_answer_disagree() -> None:
+    class Broken(Off):
+        def lesion_probability(self, crop: NDArray[np.float32]) -> NDArray[np.float32]:
+            raise NetworkOutputError("not finite")
+
+    with pytest.raises(
+        ProviderDisagreesError, match=r"cannot answer the stored inputs.*not finite"
+    ):
+        agreement_of(Broken(), RECORD, manifest(), ANSWERS)
+
+
+# --- Fewer bits ----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def small_manifest(tmp_path: Path) -> Manifest:
+    folder = write_bundle(tmp_path / "tiny")
+    for name in ("kidney", "lesion"):
+        add_variant(folder, name, "int8", tiny_model(name).SerializeToString())
+    return load_bundle(folder).manifest
+
+
+INT8 = replace(
+    RECORD,
+    ran=ProviderName.CPU,
+    precision=Precision.INT8,
+    forms={"kidney": "int8", "lesion": "int8"},
+)
+
+
+def test_fewer_bits_are_held_to_sums(small_manifest: Manifest) -> None:
+    found = agreement_of(Off(kidney=0.004, lesion=0.5), INT8, small_manifest, ANSWERS)
+    assert found.tolerance is None
+    assert found.sum_tolerance == 0.01
+    assert found.largest_difference == pytest.approx(0.5, rel=0.02)
+    assert found.largest_sum_difference == pytest.approx(0.008, rel=0.1)
+
+
+def test_fewer_bits_may_not_move_sums_far(small_manifest: Manifest) -> None:
+    with pytest.raises(ProviderDisagreesError, match=r"differs by .*%, and by 1.0% it may"):
+        agreement_of(Off(kidney=0.02), INT8, small_manifest, ANSWERS)
+
+
+def test_what_was_measured_of_a_variant_widens_its_tolerance(small_manifest: Manifest) -> None:
+    kidney = small_manifest.networks.kidney
+    variant = kidney.variants["int8"]
+    wide = replace(variant.agreement, largest_sum_difference=0.03)
+    entry = replace(kidney, variants={"int8": replace(variant, agreement=wide)})
+    manifest = replace(small_manifest, networks=replace(small_manifest.networks, kidney=entry))
+    assert agreement_of(Off(kidney=0.02), INT8, manifest, ANSWERS).sum_tolerance == 0.06
+
+
+def test_each_network_is_held_by_its_own_form(small_manifest: Manifest) -> None:
+    """Where a bundle has int8 of one network only, the other runs in float32."""
+    half = replace(INT8, forms={"kidney": "int8", "lesion": "plain"})
+    found = agreement_of(Off(kidney=0.004), half, small_manifest, ANSWERS)
+    assert (found.tolerance, found.sum_tolerance) == (1e-4, 0.01)
+    with pytest.raises(ProviderDisagreesError, match="certified lesion network: probabilities"):
+        agreement_of(Off(lesion=0.01), half, small_manifest, ANSWERS)
+
+
+def test_devices_that_know_nothing_wider_are_held_to_sums() -> None:
+    npu = replace(RECORD, ran=ProviderName.OPENVINO_NPU)
+    assert agreement_of(Off(kidney=0.004), npu, manifest(), ANSWERS).sum_tolerance == 0.02
+    with pytest.raises(ProviderDisagreesError, match="sum"):
+        agreement_of(Off(kidney=0.02), npu, manifest(), ANSWERS)
+
+
+def test_only_providers_that_must_compute_in_half() -> None:
+    half = {name for name, spec in SPECS.items() if spec.always_half}
+    assert half == {ProviderName.OPENVINO_NPU, ProviderName.COREML}
+
+
+@pytest.mark.parametrize("name", ["kidney", "lesion"])
+def test_the_shipped_answers_tell_tf32_from_float32(name: NetworkName) -> None:
+    """Weights with the 10 bits that TF32 keeps, which is less than TF32 does."""
+    bundle = find_bundle("phantom")
+    networks = open_networks(bundle, ProviderName.CPU)
+    answers = bundle.read_answers()
+    assert agreement_of(networks, networks.record, bundle.manifest, answers).tested
+    model = onnx.load_from_string(bundle.read_network(name))
+    for weight in model.graph.initializer:
+        if weight.data_type == onnx.TensorProto.FLOAT:
+            bits = onnx.numpy_helper.to_array(weight).view(np.uint32)
+            rounded = ((bits + np.uint32(1 << 12)) & np.uint32(0xFFFFE000)).view(np.float32)
+            weight.CopyFrom(onnx.numpy_helper.from_array(rounded, weight.name))
+    entry = bundle.manifest.networks[name].form("plain")
+    coarse = open_network(name, model.SerializeToString(), entry)
+    off = replace(networks, kidney=coarse) if name == "kidney" else replace(networks, lesion=coarse)
+    with pytest.raises(ProviderDisagreesError, match=f"certified {name} network: probabilities"):
+        agreement_of(off, networks.record, bundle.manifest, answers)
+
+
+# --- Once for each machine -----------------------------------------------------------------------
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / "data folder"
+    monkeypatch.setenv("RCC_ONNX_HOME", str(folder))
+    return folder
+
+
+@pytest.fixture
+def bundle(tmp_path: Path) -> Bundle:
+    return load_bundle(bundle_with_answers(tmp_path / "tiny"))
+
+
+@pytest.fixture
+def runs(monkeypatch: pytest.MonkeyPatch) -> list[ProviderRecord]:
+    """The tests that were really run."""
+    run: list[ProviderRecord] = []
+    real = agreed.agreement_of
+
+    def counted(networks: Any, record: ProviderRecord, *rest: Any) -> Agreement:
+        run.append(record)
+        return real(networks, record, *rest)
+
+    monkeypatch.setattr(agreed, "agreement_of", counted)
+    return run
+
+
+Runs = list[ProviderRecord]
+
+
+def opened(bundle: Bundle, **options: Any) -> Agreement:
+    networks = open_networks(bundle, ProviderName.CPU, test=held_to_answers(bundle), **options)
+    assert networks.record.agreement is not None
+    return networks.record.agreement
+
+
+def test_the_test_runs_once_and_says_the_same_again(bundle: Bundle, home: Path, runs: Runs) -> None:
+    first = opened(bundle)
+    assert first.tested
+    assert first.largest_difference is not None
+    assert 0 < first.largest_difference < 2e-5
+    assert opened(bundle) == first
+    assert len(runs) == 1
+    assert [path.name for path in home.iterdir()] == [AGREEMENTS_FILE]
+
+
+def test_what_is_remembered_names_neither_machine_nor_user(
+    bundle: Bundle, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(agreed, "processor", lambda: "Secret Processor")
+    opened(bundle)
+    text = (home / AGREEMENTS_FILE).read_text()
+    assert "Secret" not in text
+    assert str(home) not in text
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda patch, _: patch.setattr(agreed, "processor", lambda: "another one"),
+        lambda patch, _: patch.setattr(agreed, "processor_flags", lambda: ("sse",)),
+        lambda patch, _: patch.setattr(agreed, "__version__", "99"),
+        lambda patch, _: patch.setattr(sessions, "runtime_version", lambda: "99.1"),
+    ],
+    ids=["processor", "flags", "rcc-onnx", "onnxruntime"],
+)
+def test_another_machine_or_version_is_tested_anew(
+    change: Callable[..., None],
+    bundle: Bundle,
+    home: Path,
+    runs: Runs,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    opened(bundle)
+    change(monkeypatch, bundle)
+    opened(bundle)
+    assert len(runs) == 2
+    monkeypatch.undo()
+
+
+def test_another_bundle_or_number_of_threads_is_tested_anew(
+    bundle: Bundle, home: Path, runs: Runs
+) -> None:
+    opened(bundle, threads=1)
+    opened(bundle, threads=2)
+    path = bundle.folder / "manifest.json"
+    path.write_text(path.read_text().replace('"kidney": 1000.0', '"kidney": 999.0'))
+    opened(load_bundle(bundle.folder), threads=1)
+    assert len(runs) == 3
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "[]",
+        "{",
+        "[" * 100_000,
+        '{"schema_version": 2, "agreements": {}}',
+        '{"schema_version": 1, "agreements": []}',
+        '{"schema_version": 1}',
+    ],
+    ids=["empty", "list", "cut", "deep", "newer", "no object", "nothing"],
+)
+def test_a_damaged_memory_costs_one_test(text: str, bundle: Bundle, home: Path, runs: Runs) -> None:
+    home.mkdir()
+    (home / AGREEMENTS_FILE).write_text(text)
+    first = opened(bundle)
+    assert opened(bundle) == first
+    assert len(runs) == 1
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        {"tested": False},
+        {"tested": True, "largest_difference": "0"},
+        {"tested": True, "largest_difference": float("nan")},
+        {"surprise": 1},
+        None,
+    ],
+)
+def test_an_entry_that_nobody_wrote_is_not_believed(
+    entry: Any, bundle: Bundle, home: Path, runs: Runs
+) -> None:
+    first = opened(bundle)
+    path = home / AGREEMENTS_FILE
+    document = json.loads(path.read_text())
+    (key,) = document["agreements"]
+    whole = document["agreements"][key]
+    document["agreements"][key] = entry if entry is None else {**whole, **entry}
+    path.write_text(json.dumps(document))
+    assert opened(bundle) == first
+    assert len(runs) == 2
+
+
+def test_the_oldest_is_forgotten(
+    bundle: Bundle, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(agreed, "MOST_REMEMBERED", 2)
+    for threads in (1, 2, 3):
+        opened(bundle, threads=threads)
+    assert len(json.loads((home / AGREEMENTS_FILE).read_text())["agreements"]) == 2
+
+
+def test_a_data_folder_that_cannot_be_written_is_no_error(
+    bundle: Bundle, home: Path, runs: Runs, caplog: pytest.LogCaptureFixture
+) -> None:
+    home.write_text("a file where the folder should be")
+    with caplog.at_level(logging.DEBUG, "rcc_onnx.runtime.self_test"):
+        first = opened(bundle)
+        assert opened(bundle) == first
+    assert len(runs) == 2
+    said = [record for record in caplog.records if "is not written" in record.message]
+    assert {record.levelno for record in said} == {logging.DEBUG}
+    assert home.read_text() == "a file where the folder should be"
+
+
+def test_no_home_at_all_is_no_error(
+    bundle: Bundle, runs: Runs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(agreed, "data_folder", lambda: None)
+    opened(bundle)
+    opened(bundle)
+    assert len(runs) == 2
+
+
+def test_a_memory_that_another_process_is_writing_is_left_alone(
+    bundle: Bundle, home: Path, runs: Runs
+) -> None:
+    home.mkdir()
+    (home / f".{AGREEMENTS_FILE}.new").write_text("half")
+    opened(bundle)
+    assert [path.name for path in home.iterdir()] == [f".{AGREEMENTS_FILE}.new"]
+
+
+def test_what_a_killed_process_left_goes_away(
+    bundle: Bundle, home: Path, runs: Runs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home.mkdir()
+    (home / f".{AGREEMENTS_FILE}.new").write_text("half")
+    monkeypatch.setattr(agreed, "STALE_S", -1.0)
+    opened(bundle)
+    opened(bundle)
+    opened(bundle)
+    assert [path.name for path in home.iterdir()] == [AGREEMENTS_FILE]
+    assert len(runs) == 2
+
+
+def test_bundles_without_answers_say_so_and_leave_no_file(tmp_path: Path, home: Path) -> None:
+    assert opened(load_bundle(write_bundle(tmp_path / "plain"))) == Agreement(tested=False)
+    assert not home.exists()
+
+
+def test_what_disagrees_is_tested_again_each_time(tmp_path: Path, home: Path, runs: Runs) -> None:
+    bundle = load_bundle(bundle_with_answers(tmp_path / "off", off_by=0.01))
+    for _ in range(2):
+        with pytest.raises(ProviderDisagreesError, match=r"differ by up to 0.01"):
+            opened(bundle)
+    assert len(runs) == 2
+    assert not home.exists()
+
+
+# --- Where providers are chosen ------------------------------------------------------------------
+
+CUDA, CPU = (SPECS[name].runtime_name for name in (ProviderName.CUDA, ProviderName.CPU))
+
+
+@pytest.fixture
+def cuda_is_off(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """A CUDA that computes what the CPU does, and a bit more; the list holds how much."""
+    real, by = sessions._session, [0.01]
+
+    def session(
+        data: bytes, provider: ProviderName, batch: int, threads: int, *rest: Precision
+    ) -> Any:
+        made = real(data, ProviderName.CPU, batch, threads)
+        if provider is not ProviderName.CUDA:
+            return made
+        return SimpleNamespace(
+            get_providers=lambda: [CUDA, CPU],
+            run=lambda names, feed: [
+                np.clip(made.run(names, feed)[0] + np.float32(by[0]), 0, 1).astype(np.float32)
+            ],
+        )
+
+    monkeypatch.setattr(sessions, "_session", session)
+    monkeypatch.setattr(sessions, "listed_providers", lambda: (ProviderName.CUDA, ProviderName.CPU))
+    return by
+
+
+def test_auto_passes_over_what_disagrees_and_says_why(
+    bundle: Bundle, home: Path, cuda_is_off: list[float]
+) -> None:
+    record = open_networks(bundle, test=held_to_answers(bundle)).record
+    assert record.ran is ProviderName.CPU
+    assert "cuda (onnxruntime" in record.reason
+    assert "probabilities differ by up to 0.01" in record.reason
+    assert record.reason.endswith("took cpu")
+    assert record.agreement is not None
+    assert record.agreement.tested
+
+
+def test_auto_takes_what_agrees(bundle: Bundle, home: Path, cuda_is_off: list[float]) -> None:
+    cuda_is_off[0] = 0.0
+    record = open_networks(bundle, test=held_to_answers(bundle)).record
+    assert record.ran is ProviderName.CUDA
+
+
+def test_a_device_is_tested_each_time(
+    bundle: Bundle, home: Path, cuda_is_off: list[float], runs: Runs
+) -> None:
+    """Another card, or another driver, has no name that could be remembered."""
+    cuda_is_off[0] = 0.0
+    for _ in range(2):
+        open_networks(bundle, ProviderName.CUDA, test=held_to_answers(bundle))
+    assert len(runs) == 2
+    assert not home.exists()
+
+
+def test_an_explicit_provider_that_disagrees_is_an_error(
+    bundle: Bundle, home: Path, cuda_is_off: list[float]
+) -> None:
+    with pytest.raises(ProviderDisagreesError, match=r"^cuda .*0\.01.*--provider"):
+        open_networks(bundle, ProviderName.CUDA, test=held_to_answers(bundle))
+
+
+def test_where_nothing_agrees_nothing_is_analysed(tmp_path: Path, home: Path) -> None:
+    folder = bundle_with_answers(tmp_path / "off", off_by=0.01)
+    with pytest.raises(ProviderDisagreesError, match="no provider gives the right answers here"):
+        Engine.load(str(folder))
+    with pytest.raises(ProviderDisagreesError, match=r"^cpu "):
+        Engine.load(str(folder), provider="cpu")
+
+
+def test_the_engine_says_what_was_tested(bundle: Bundle, home: Path) -> None:
+    engine = Engine.load(str(bundle.folder))
+    assert engine._named is not None
+    agreement = engine._named.provider.agreement
+    assert agreement is not None
+    assert agreement.tested

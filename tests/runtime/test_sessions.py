@@ -1,0 +1,567 @@
+"""Sessions on the CPU, and every way in which another provider can fail, by a stand-in runtime."""
+
+import json
+import logging
+import os
+import subprocess
+import sys
+import textwrap
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from rcc_onnx.bundles.bundle import Bundle, load_bundle
+from rcc_onnx.errors import (
+    BundleHashError,
+    NetworkLoadError,
+    NetworkOutputError,
+    NetworkRunError,
+    PrecisionError,
+    ProviderConflictError,
+    ProviderError,
+    ProviderNotInstalledError,
+    ProviderNotLoadedError,
+    RccOnnxError,
+    RuntimeNotUsableError,
+    ThreadsError,
+)
+from rcc_onnx.runtime import providers
+from rcc_onnx.runtime import session as sessions
+from rcc_onnx.runtime.networks import Networks
+from rcc_onnx.runtime.providers import AUTO_ORDER, SPECS, ProviderName
+from rcc_onnx.runtime.session import OnnxNetworks, open_network, open_networks
+from rcc_onnx.types import Precision
+from tests.support.tiny_networks import SHAPES, add_variant, tiny_model, write_bundle
+
+
+@pytest.fixture
+def bundle(tmp_path: Path) -> Bundle:
+    return load_bundle(write_bundle(tmp_path / "tiny"))
+
+
+# --- Running on the CPU --------------------------------------------------------------------------
+
+
+def _by_hand(name: str, values: np.ndarray) -> np.ndarray:
+    """What `tiny_model` computes, in numpy and float64."""
+    axes = len(SHAPES[name]) - 1
+    weights = np.random.default_rng(0).normal(size=(3,) * axes).astype(np.float32)
+    padded = np.pad(values.astype(np.float64), [(0, 0)] + [(1, 1)] * axes)
+    total = np.zeros(values.shape)
+    for offset in np.ndindex(*weights.shape):
+        window = tuple(slice(o, o + n) for o, n in zip(offset, values.shape[1:], strict=True))
+        total += weights[offset] * padded[(slice(None), *window)]
+    return 1 / (1 + np.exp(-total))
+
+
+@pytest.mark.parametrize("count", [0, 1, 3, 4, 5, 8, 41])
+def test_kidney_probability_whatever_the_number_of_slices(bundle: Bundle, count: int) -> None:
+    networks: Networks = open_networks(bundle, ProviderName.CPU, threads=1)
+    slices = np.random.default_rng(1).random((count, 160, 160), np.float32)
+    answer = networks.kidney_probability(slices)
+    assert (answer.dtype, answer.shape) == (np.float32, slices.shape)
+    np.testing.assert_allclose(answer, _by_hand("kidney", slices), atol=1e-6)
+
+
+def test_a_slice_gets_the_same_bits_in_any_place_of_a_batch(bundle: Bundle) -> None:
+    networks = open_networks(bundle, ProviderName.CPU)
+    slices = np.random.default_rng(2).random((6, 160, 160), np.float32)
+    together = networks.kidney_probability(slices)
+    for index in range(6):
+        alone = networks.kidney_probability(slices[index : index + 1])
+        np.testing.assert_array_equal(alone[0], together[index])
+
+
+def test_lesion_probability(bundle: Bundle) -> None:
+    networks = open_networks(bundle, ProviderName.CPU)
+    crop = np.random.default_rng(3).random((40, 64, 64), np.float32)
+    answer = networks.lesion_probability(crop)
+    assert (answer.dtype, answer.shape) == (np.float32, crop.shape)
+    np.testing.assert_allclose(answer, _by_hand("lesion", crop[np.newaxis])[0], atol=1e-6)
+
+
+def test_input_that_is_not_contiguous(bundle: Bundle) -> None:
+    networks = open_networks(bundle, ProviderName.CPU)
+    wide = np.random.default_rng(4).random((2, 160, 320), np.float32)
+    halves = wide[:, :, ::2]
+    expected = networks.kidney_probability(np.ascontiguousarray(halves))
+    np.testing.assert_array_equal(networks.kidney_probability(halves), expected)
+
+
+def test_record_of_an_explicit_cpu(bundle: Bundle) -> None:
+    record = open_networks(bundle, ProviderName.CPU, threads=2).record
+    assert (record.requested, record.ran, record.threads) == ("cpu", "cpu", 2)
+    assert record.reason == "cpu was asked for"
+    assert record.runtime == sessions.runtime_version()
+
+
+def test_threads_default_to_the_usable_cpus(
+    bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sessions, "usable_cpus", lambda: 3)
+    assert open_networks(bundle, ProviderName.CPU).record.threads == 3
+
+
+@pytest.mark.parametrize("threads", [0, -1, True, 1.0, "2"])
+def test_threads_that_are_no_number_of_threads(bundle: Bundle, threads: Any) -> None:
+    with pytest.raises(ThreadsError, match="at least 1") as caught:
+        open_networks(bundle, ProviderName.CPU, threads)
+    assert caught.value.code == "threads"
+
+
+def test_provider_given_as_plain_text(bundle: Bundle) -> None:
+    provider: Any = "cpu"
+    assert open_networks(bundle, provider).record.requested is ProviderName.CPU
+    provider = "gpu"
+    with pytest.raises(ProviderError, match="Choose from auto, cpu, cuda") as caught:
+        open_networks(bundle, provider)
+    assert caught.value.code == "provider"
+    with pytest.raises(ProviderError, match="auto is no provider"):
+        open_network("kidney", b"", bundle.manifest.networks.kidney, ProviderName.AUTO)
+
+
+def test_changed_bundle_is_never_loaded(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+    changed = tiny_model("lesion", seed=1).SerializeToString()
+    (bundle.folder / "lesion.onnx").write_bytes(changed)
+    monkeypatch.setattr(sessions, "open_network", lambda *_: pytest.fail("was loaded"))
+    with pytest.raises(BundleHashError):
+        open_networks(bundle, ProviderName.CPU)
+
+
+def test_bytes_that_were_hashed_are_the_bytes_that_run(
+    bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Files changed between the check and the session make no difference."""
+    make = sessions._session
+
+    def change_files_first(*args: Any) -> Any:
+        for name in SHAPES:
+            (bundle.folder / f"{name}.onnx").write_bytes(b"changed")
+        return make(*args)
+
+    monkeypatch.setattr(sessions, "_session", change_files_first)
+    networks = open_networks(bundle, ProviderName.CPU)
+    assert networks.lesion_probability(np.zeros((40, 64, 64), np.float32)).max() == 0.5
+
+
+def _open(path: Path, kidney: bytes) -> OnnxNetworks:
+    return open_networks(
+        load_bundle(write_bundle(path / "b", {"kidney": kidney})), ProviderName.CPU
+    )
+
+
+def test_network_that_onnxruntime_refuses(tmp_path: Path) -> None:
+    model = tiny_model(last="NoSuchOperator")
+    with pytest.raises(NetworkLoadError, match=r"refuses the kidney network.*NoSuchOp") as caught:
+        _open(tmp_path, model.SerializeToString())
+    assert caught.value.code == "network-load"
+
+
+def test_network_that_fails_when_it_runs(bundle: Bundle) -> None:
+    network = open_networks(bundle, ProviderName.CPU).kidney
+    with pytest.raises(NetworkRunError, match="kidney network on cpu") as caught:
+        network.probability(np.zeros((1, 10, 10), np.float32))
+    assert caught.value.code == "network-run"
+
+
+@pytest.mark.parametrize(("last", "words"), [("Exp", "no probability"), ("Log", "not finite")])
+def test_network_that_answers_nonsense(tmp_path: Path, last: str, words: str) -> None:
+    networks = _open(tmp_path, tiny_model(last=last).SerializeToString())
+    slices = np.random.default_rng(5).random((1, 160, 160), np.float32)
+    with pytest.raises(NetworkOutputError, match=f"kidney network.*{words}"):
+        networks.kidney_probability(slices)
+
+
+def test_nothing_is_printed(bundle: Bundle, capfd: pytest.CaptureFixture[str]) -> None:
+    networks = open_networks(bundle)
+    networks.kidney_probability(np.zeros((5, 160, 160), np.float32))
+    assert capfd.readouterr() == ("", "")
+
+
+# --- Other providers, by a stand-in for onnxruntime ----------------------------------------------
+
+CUDA, DML, OPENVINO, CPU = (SPECS[name].runtime_name for name in AUTO_ORDER)
+
+
+class _StandIn:
+    """onnxruntime as far as `sessions` uses it. `loads` decides what each session runs on."""
+
+    __version__ = "9.9"
+    ExecutionMode = SimpleNamespace(ORT_SEQUENTIAL="sequential")
+
+    def __init__(self, listed: list[str], loads: Callable[[str], list[str]]) -> None:
+        self.listed, self.loads = listed, loads
+        self.made: list[tuple[Any, Any, dict[str, Any]]] = []
+
+    def get_available_providers(self) -> list[str]:
+        return self.listed
+
+    def SessionOptions(self) -> Any:  # noqa: N802
+        options = SimpleNamespace(overrides={}, config={})
+        options.add_free_dimension_override_by_name = options.overrides.__setitem__
+        options.add_session_config_entry = options.config.__setitem__
+        return options
+
+    def InferenceSession(self, data: bytes, options: Any, **rest: Any) -> Any:  # noqa: N802
+        self.made.append((data, options, rest))
+        ran = self.loads(rest["providers"][0][0])
+        return SimpleNamespace(
+            get_providers=lambda: ran,
+            disable_fallback=lambda: None,
+            run=lambda _, feed: [np.full_like(feed["image"], 0.25)],
+        )
+
+
+@pytest.fixture
+def stand_in(monkeypatch: pytest.MonkeyPatch) -> Callable[..., _StandIn]:
+    def install(
+        listed: list[str],
+        loads: Callable[[str], list[str]] = lambda name: [name, CPU],
+        packages: tuple[str, ...] = ("onnxruntime",),
+    ) -> _StandIn:
+        runtime = _StandIn(listed, loads)
+        monkeypatch.setattr(sessions, "_onnxruntime", lambda: runtime)
+        monkeypatch.setattr(providers, "installed_runtimes", lambda: packages)
+        return runtime
+
+    return install
+
+
+StandIn = Callable[..., _StandIn]
+
+
+def _falls_back(_: str) -> list[str]:
+    """What onnxruntime does when a provider's library is missing: a line, and the CPU."""
+    os.write(
+        2,
+        b"\x1b[1;31m2026 [E:onnxruntime:Default, x.cc:1 f()] y.cc:2 [ONNXRuntimeError] : 1 : FAIL :"
+        b" Failed to load library p.so with error: libcudnn.so.9: cannot open shared object file\n",
+    )
+    return [CPU]
+
+
+def test_provider_that_loads(bundle: Bundle, stand_in: StandIn) -> None:
+    runtime = stand_in([CUDA, CPU])
+    networks = open_networks(bundle, ProviderName.CUDA, threads=3)
+    assert (networks.record.requested, networks.record.ran) == ("cuda", "cuda")
+    assert networks.kidney_probability(np.zeros((2, 160, 160), np.float32)).max() == 0.25
+    (data, options, rest), (_, lesion_options, _) = runtime.made
+    assert data == (bundle.folder / "kidney.onnx").read_bytes()
+    assert rest["providers"] == [(CUDA, {"use_tf32": "0"})]
+    assert rest["enable_fallback"] == 0
+    assert (options.intra_op_num_threads, options.inter_op_num_threads) == (3, 1)
+    assert options.overrides == {"batch": sessions.KIDNEY_BATCH}
+    assert lesion_options.overrides == {"batch": 1}
+    assert options.config == {"session.load_model_format": "ONNX"}
+    assert options.enable_mem_pattern is True
+    assert options.enable_cpu_mem_arena is False
+
+
+def test_the_cpu_asks_for_memory_piece_by_piece(bundle: Bundle, stand_in: StandIn) -> None:
+    runtime = stand_in([CPU])
+    open_networks(bundle, ProviderName.CPU)
+    assert {options.enable_mem_pattern for _, options, _ in runtime.made} == {False}
+
+
+def test_the_cpu_takes_a_slice_at_a_time(bundle: Bundle) -> None:
+    networks = open_networks(bundle, ProviderName.CPU, threads=1)
+    assert (networks.kidney.batch, networks.lesion.batch) == (1, 1)
+
+
+def test_directml_needs_its_memory_pattern_off(bundle: Bundle, stand_in: StandIn) -> None:
+    runtime = stand_in([DML, CPU])
+    open_networks(bundle, ProviderName.DIRECTML)
+    for _, options, _ in runtime.made:
+        assert options.enable_mem_pattern is False
+        assert options.execution_mode == "sequential"
+
+
+def test_openvino_is_told_precision_and_threads(bundle: Bundle, stand_in: StandIn) -> None:
+    runtime = stand_in([OPENVINO, CPU])
+    open_networks(bundle, ProviderName.OPENVINO, threads=5)
+    ((_, given),) = runtime.made[0][2]["providers"]
+    assert given == {"device_type": "CPU", "precision": "FP32", "num_of_threads": "5"}
+
+
+@pytest.fixture
+def bundle_with_float16(tmp_path: Path) -> Bundle:
+    folder = write_bundle(tmp_path / "half")
+    for name in SHAPES:
+        add_variant(folder, name, "float16", tiny_model(name, seed=3).SerializeToString())
+    return load_bundle(folder)
+
+
+@pytest.mark.parametrize(
+    ("provider", "changed"),
+    [
+        (ProviderName.CUDA, {}),
+        (ProviderName.DIRECTML, {}),
+        (ProviderName.TENSORRT, {"trt_fp16_enable": "1"}),
+        (ProviderName.OPENVINO_GPU, {"precision": "FP16"}),
+    ],
+)
+def test_a_gpu_gets_the_networks_in_float16_and_is_told_so(
+    bundle_with_float16: Bundle, stand_in: StandIn, provider: ProviderName, changed: dict[str, str]
+) -> None:
+    runtime = stand_in([SPECS[provider].runtime_name, CPU])
+    record = open_networks(bundle_with_float16, provider, precision=Precision.FLOAT16).record
+    assert record.forms == {"kidney": "float16", "lesion": "float16"}
+    assert (record.ran, record.precision) == (provider, Precision.FLOAT16)
+    (data, _, rest), _ = runtime.made
+    assert data == (bundle_with_float16.folder / "kidney.float16.onnx").read_bytes()
+    assert rest["providers"][0][1] == SPECS[provider].options_for(record.threads) | changed
+
+
+def test_float16_without_a_gpu(bundle_with_float16: Bundle, stand_in: StandIn) -> None:
+    runtime = stand_in([CUDA, OPENVINO, CPU], _falls_back)
+    with pytest.raises(PrecisionError, match=r"GPUs only.*libcudnn.*Leave out --precision"):
+        open_networks(bundle_with_float16, precision=Precision.FLOAT16)
+    tried = {rest["providers"][0][0] for _, _, rest in runtime.made}
+    assert tried == {CUDA}
+
+
+def test_tensorrt_has_cuda_behind_it(bundle: Bundle, stand_in: StandIn) -> None:
+    name = SPECS[ProviderName.TENSORRT].runtime_name
+    runtime = stand_in([name, CUDA, CPU])
+    open_networks(bundle, ProviderName.TENSORRT)
+    assert [one for one, _ in runtime.made[0][2]["providers"]] == [name, CUDA]
+
+
+def test_provider_that_is_not_installed(bundle: Bundle, stand_in: StandIn) -> None:
+    stand_in([CPU])
+    for provider, extra in (("cuda", "cuda"), ("directml", "directml"), ("openvino", "openvino")):
+        with pytest.raises(ProviderNotInstalledError) as caught:
+            open_networks(bundle, ProviderName(provider))
+        assert caught.value.code == "provider-not-installed"
+        assert f"pip install 'rcc-onnx[{extra}]'" in str(caught.value)
+        assert "pip uninstall -y onnxruntime," in str(caught.value)
+
+
+def test_provider_that_falls_back_is_an_error_that_names_the_library(
+    bundle: Bundle, stand_in: StandIn, capfd: pytest.CaptureFixture[str]
+) -> None:
+    stand_in([CUDA, CPU], _falls_back)
+    with pytest.raises(ProviderNotLoadedError) as caught:
+        open_networks(bundle, ProviderName.CUDA)
+    assert caught.value.code == "provider-not-loaded"
+    assert "does not load: libcudnn.so.9: cannot open shared object file." in str(caught.value)
+    assert "NVIDIA GPU with its driver" in str(caught.value)
+    assert capfd.readouterr().err == "", "the line is in the message, not on the screen"
+
+
+def test_provider_that_falls_back_without_a_word(bundle: Bundle, stand_in: StandIn) -> None:
+    stand_in([CUDA, CPU], lambda _: [CPU])
+    with pytest.raises(ProviderNotLoadedError, match="gave no reason"):
+        open_networks(bundle, ProviderName.CUDA)
+
+
+def test_provider_that_raises(bundle: Bundle, stand_in: StandIn) -> None:
+    def fail(_: str) -> list[str]:
+        raise RuntimeError("CUDA failure 100: no CUDA-capable device is detected")
+
+    stand_in([CUDA, CPU], fail)
+    with pytest.raises(ProviderNotLoadedError, match="no CUDA-capable device"):
+        open_networks(bundle, ProviderName.CUDA)
+
+
+def test_provider_that_fails_in_its_first_run(
+    bundle: Bundle, stand_in: StandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any) -> Any:
+        raise RuntimeError("CUDNN_STATUS_NOT_INITIALIZED")
+
+    runtime = stand_in([CUDA, CPU])
+    made = runtime.InferenceSession
+    monkeypatch.setattr(
+        runtime,
+        "InferenceSession",
+        lambda *a, **k: SimpleNamespace(**vars(made(*a, **k)) | {"run": fail}),
+    )
+    with pytest.raises(ProviderNotLoadedError, match="CUDNN_STATUS_NOT_INITIALIZED"):
+        open_networks(bundle, ProviderName.CUDA)
+
+
+def test_one_network_falling_back_is_enough(bundle: Bundle, stand_in: StandIn) -> None:
+    answers = iter([[CUDA, CPU], [CPU]])
+    stand_in([CUDA, CPU], lambda _: next(answers))
+    with pytest.raises(ProviderNotLoadedError):
+        open_networks(bundle, ProviderName.CUDA)
+
+
+def test_packages_over_one_another(bundle: Bundle, stand_in: StandIn) -> None:
+    both = ("onnxruntime", "onnxruntime-gpu")
+    stand_in([CPU], packages=both)
+    with pytest.raises(ProviderConflictError, match="installed over one another") as caught:
+        open_networks(bundle, ProviderName.CUDA)
+    assert caught.value.code == "provider-conflict"
+    assert "pip uninstall -y onnxruntime onnxruntime-gpu" in str(caught.value)
+    record = open_networks(bundle).record
+    assert record.ran == "cpu"
+    assert "cuda is hidden: onnxruntime and onnxruntime-gpu" in record.reason
+
+
+def test_auto_says_what_it_passed_over(bundle: Bundle, stand_in: StandIn) -> None:
+    stand_in([CUDA, OPENVINO, CPU], lambda name: _falls_back(name) if name == CUDA else [name])
+    record = open_networks(bundle).record
+    assert (record.requested, record.ran) == ("auto", "openvino")
+    assert record.reason == (
+        "cuda is in this onnxruntime (9.9) but does not load: libcudnn.so.9: cannot open shared "
+        "object file; directml is not in this onnxruntime (9.9); took openvino"
+    )
+
+
+def test_auto_names_what_is_not_there_in_one_breath(bundle: Bundle, stand_in: StandIn) -> None:
+    stand_in([CPU])
+    assert open_networks(bundle).record.reason == (
+        "cuda, directml and openvino are not in this onnxruntime (9.9); took cpu"
+    )
+
+
+def test_auto_takes_the_first_that_loads(bundle: Bundle, stand_in: StandIn) -> None:
+    stand_in([OPENVINO, DML, CUDA, CPU])
+    record = open_networks(bundle).record
+    assert (record.ran, record.reason) == ("cuda", "took cuda")
+
+
+def test_auto_wants_both_networks_on_one_provider(bundle: Bundle, stand_in: StandIn) -> None:
+    answers = iter([[CUDA, CPU], [CPU], [CPU], [CPU]])
+    stand_in([CUDA, CPU], lambda _: next(answers))
+    networks = open_networks(bundle)
+    assert {networks.kidney.ran, networks.lesion.ran, networks.record.ran} == {ProviderName.CPU}
+
+
+def test_auto_never_takes_tensorrt_or_coreml(bundle: Bundle, stand_in: StandIn) -> None:
+    names = [SPECS[name].runtime_name for name in (ProviderName.TENSORRT, ProviderName.COREML)]
+    stand_in([*names, CPU])
+    assert open_networks(bundle).record.ran == "cpu"
+
+
+def test_no_provider_at_all(bundle: Bundle, stand_in: StandIn) -> None:
+    stand_in([])
+    with pytest.raises(
+        ProviderNotLoadedError, match="no provider works here: cuda, directml, openvino and cpu"
+    ):
+        open_networks(bundle)
+
+
+def test_session_on_a_provider_that_nobody_knows(bundle: Bundle, stand_in: StandIn) -> None:
+    stand_in([CPU], lambda _: ["XyzExecutionProvider"])
+    with pytest.raises(ProviderNotLoadedError, match="XyzExecutionProvider"):
+        open_network("kidney", b"", bundle.manifest.networks.kidney)
+
+
+def test_listed_providers(stand_in: StandIn) -> None:
+    stand_in([CPU, "AzureExecutionProvider", CUDA])
+    assert sessions.listed_providers() == ("cpu", "cuda")
+
+
+def test_cuda_libraries_are_preloaded_without_a_word(
+    bundle: Bundle, stand_in: StandIn, capsys: pytest.CaptureFixture[str]
+) -> None:
+    runtime = stand_in([CUDA, CPU])
+    runtime.preload_dlls = lambda: print("Failed to load something")  # type: ignore[attr-defined]
+    open_networks(bundle, ProviderName.CUDA)
+    assert capsys.readouterr().out == ""
+
+
+def test_provider_errors_are_runtime_errors() -> None:
+    for error in (ProviderConflictError, ProviderNotLoadedError, RuntimeNotUsableError):
+        assert issubclass(error, ProviderError)
+        assert issubclass(error, RccOnnxError)
+        assert issubclass(error, RuntimeError)
+
+
+# --- In a process of its own ---------------------------------------------------------------------
+
+
+def _python(home: Path, code: str, **environment: str) -> str:
+    """Standard output of a program whose home is an empty folder."""
+    kept = {key: value for key, value in os.environ.items() if not key.startswith("ORT_")}
+    homes = dict.fromkeys(("HOME", "USERPROFILE", "APPDATA", "LOCALAPPDATA"), str(home))
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code)],
+        env=kept | homes | {"XDG_CACHE_HOME": str(home / ".cache")} | environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+RUN = """
+    import os, sys
+    from pathlib import Path
+    import numpy as np
+    from rcc_onnx.bundles.bundle import load_bundle
+    from rcc_onnx.runtime.session import open_networks
+    assert "onnxruntime" not in sys.modules, "onnxruntime is imported before it is needed"
+    networks = open_networks(load_bundle(Path(os.environ["BUNDLE"])))
+    networks.kidney_probability(np.zeros((1, 160, 160), np.float32))
+    descriptors = Path("/proc/self/fd")
+    links = [os.readlink(one) for one in descriptors.iterdir() if one.is_symlink()] if (
+        descriptors.is_dir()) else []
+    print([link for link in links if link.startswith("socket:")])
+"""
+
+
+def test_a_run_leaves_nothing_in_the_home_folder_and_no_socket(
+    tmp_path: Path, bundle: Bundle
+) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    assert _python(home, RUN, BUNDLE=str(bundle.folder)) == "[]\n"
+    assert list(home.rglob("*")) == []
+
+
+def test_the_switch_is_set_even_if_the_environment_says_otherwise(
+    tmp_path: Path, bundle: Bundle
+) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    _python(home, RUN, BUNDLE=str(bundle.folder), ORT_DISABLE_TELEMETRY="0")
+    assert list(home.rglob("*")) == []
+
+
+EARLY = """
+    import logging, sys
+    logging.basicConfig(stream=sys.stdout, format="%(message)s")
+    import onnxruntime
+    from rcc_onnx.runtime.session import runtime_version
+    runtime_version()
+    runtime_version()
+"""
+
+
+def test_early_import_of_onnxruntime_is_warned_of_once(tmp_path: Path) -> None:
+    said = _python(tmp_path, EARLY)
+    assert said.count("imported before rcc-onnx could turn its telemetry off") == 1
+    assert _python(tmp_path, EARLY, ORT_DISABLE_TELEMETRY="1") == ""
+
+
+BROKEN = """
+    import sys, json
+    sys.modules["onnxruntime"] = None
+    from rcc_onnx.errors import RuntimeNotUsableError
+    from rcc_onnx.runtime.session import runtime_version
+    try:
+        runtime_version()
+    except RuntimeNotUsableError as error:
+        print(json.dumps([error.code, str(error)]))
+"""
+
+
+def test_onnxruntime_that_cannot_be_imported(tmp_path: Path) -> None:
+    code, message = json.loads(_python(tmp_path, BROKEN))
+    assert code == "onnxruntime-not-usable"
+    assert "Reinstall exactly one" in message
+
+
+def test_choice_is_logged(bundle: Bundle, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO):
+        open_networks(bundle, ProviderName.CPU)
+    assert "provider cpu: cpu was asked for" in caplog.text

@@ -1,0 +1,48 @@
+"""Stored answers for tests: those of `tiny_networks`, and bundles that hold some."""
+
+import hashlib
+import json
+from pathlib import Path
+
+import numpy as np
+
+from rcc_onnx.bundles.bundle import load_bundle
+from rcc_onnx.bundles.manifest import ANSWERS_FILE
+from rcc_onnx.bundles.reference_outputs import Answers, write_answers
+from rcc_onnx.runtime.networks import network_input
+from rcc_onnx.runtime.providers import ProviderName
+from rcc_onnx.runtime.session import open_networks
+from tests.support.tiny_networks import write_bundle
+
+
+def answers_of(folder: Path, slices: int = 2) -> Answers:
+    """What a bundle's networks answer on the CPU to noise."""
+    rng = np.random.default_rng(7)
+    seen = rng.integers(0, 256, (slices, 160, 160)).astype(np.uint8)
+    crop = rng.integers(0, 256, (40, 64, 64)).astype(np.uint8)
+    networks = open_networks(load_bundle(folder), ProviderName.CPU)
+    return Answers(
+        seen,
+        crop,
+        networks.kidney_probability(network_input(seen)),
+        networks.lesion_probability(network_input(crop)),
+    )
+
+
+def put_answers(folder: Path, data: bytes) -> Path:
+    """Put a file of stored answers into a bundle, whatever it holds, with its hash."""
+    path = folder / "manifest.json"
+    manifest = json.loads(path.read_text())
+    manifest["answers"] = {"file": ANSWERS_FILE, "sha256": hashlib.sha256(data).hexdigest()}
+    (folder / ANSWERS_FILE).write_bytes(data)
+    path.write_text(json.dumps(manifest))
+    return folder
+
+
+def bundle_with_answers(folder: Path, off_by: float = 0.0) -> Path:
+    """A tiny bundle with its answers, those of the lesion network changed by so much."""
+    write_bundle(folder)
+    answers = answers_of(folder)
+    lesion = np.clip(answers.lesion + np.float32(off_by), 0, 1).astype(np.float32)
+    changed = Answers(answers.slices, answers.crop, answers.kidney, lesion)
+    return put_answers(folder, write_answers(changed))
