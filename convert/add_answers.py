@@ -26,7 +26,7 @@ from rcc_onnx.bundles.manifest import (
 from rcc_onnx.bundles.reference_outputs import Answers, read_answers, write_answers
 from rcc_onnx.errors import ProviderDisagreesError
 from rcc_onnx.runtime.providers import Agreement, ProviderName
-from rcc_onnx.runtime.self_test import agreement_of
+from rcc_onnx.runtime.self_test import self_test
 from rcc_onnx.runtime.session import open_networks
 from rcc_onnx.types import Precision
 
@@ -92,7 +92,7 @@ def _agreement(bundle: Bundle, answers: Answers) -> Agreement:
     for precision in precisions:
         networks = open_networks(bundle, ProviderName.CPU, precision=precision)
         try:
-            found.append(agreement_of(networks, networks.record, bundle.manifest, answers))
+            found.append(self_test(networks, networks.record, bundle.manifest, answers))
         except ProviderDisagreesError as problem:
             raise ParityError(f"{problem.problem}; nothing was written") from problem
     return found[0]

@@ -35,7 +35,7 @@ from rcc_onnx.bundles.variants import Form, Variant, VariantName
 from rcc_onnx.errors import NetworkOutputError, ProviderDisagreesError
 from rcc_onnx.phantom.seeds import TRAINING, TUNING
 from rcc_onnx.runtime.providers import ProviderName, ProviderRecord
-from rcc_onnx.runtime.self_test import agreement_of
+from rcc_onnx.runtime.self_test import self_test
 from rcc_onnx.runtime.session import OnnxNetworks, open_networks
 from rcc_onnx.types import Precision
 
@@ -209,7 +209,7 @@ def _hold_to_answers(
     record = replace(record, precision=Precision(kind), forms=forms)
     try:
         small = OnnxNetworks(kidney, lesion, record)
-        agreement_of(small, record, manifest, bundle.read_answers())
+        self_test(small, record, manifest, bundle.read_answers())
     except ProviderDisagreesError as problem:
         raise QuantizedDecisionsError(
             f"in {_IN_WORDS[kind]}, {problem.problem}; nothing was written. Stay with float32."

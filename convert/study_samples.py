@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from convert.errors import QuantizeError
 from rcc_onnx.batch.cases import find_cases
-from rcc_onnx.dicom import SeriesWish, read_study
+from rcc_onnx.dicom import SeriesSelection, read_study
 from rcc_onnx.errors import IntakeError
 from rcc_onnx.phantom import network_samples
 from rcc_onnx.pipeline.localization import crop_around, locate_kidney
@@ -54,7 +54,7 @@ def user_studies(folder: Path, networks: Networks, thresholds: Thresholds) -> It
     found = 0
     for case in find_cases(folder):
         try:
-            volume = network_volume(read_study(case.folder, Profile.STANDARD, SeriesWish()))
+            volume = network_volume(read_study(case.folder, Profile.STANDARD, SeriesSelection()))
         except IntakeError as error:
             _log.warning("%s passed over: %s", case.name, error)
             continue

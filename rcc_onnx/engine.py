@@ -14,7 +14,7 @@ from typing import TypeVar
 
 from rcc_onnx.bundles.bundle import Bundle, choose_bundle, find_bundle, search_folders
 from rcc_onnx.bundles.manifest import NETWORK_NAMES, StudyKind
-from rcc_onnx.dicom import SeriesPolicy, SeriesWish, Study, check_wish, read_study
+from rcc_onnx.dicom import SeriesPolicy, SeriesSelection, Study, check_series_selection, read_study
 from rcc_onnx.errors import OptionError, ThreadsError
 from rcc_onnx.measurement.measure import mean_kidney_hu
 from rcc_onnx.measurement.patient_space import measure_sides, place_in_patient
@@ -31,10 +31,10 @@ from rcc_onnx.results import (
 )
 from rcc_onnx.runtime.networks import Networks
 from rcc_onnx.runtime.providers import ProviderName, ProviderRecord
-from rcc_onnx.runtime.self_test import held_to_answers
+from rcc_onnx.runtime.self_test import checked_against_reference
 from rcc_onnx.runtime.session import open_networks
 from rcc_onnx.system.host import environment
-from rcc_onnx.system.memory import Steady
+from rcc_onnx.system.memory import MemoryTrimmer
 from rcc_onnx.types import Precision, Profile, Thresholds
 
 _log = logging.getLogger(__name__)
@@ -57,7 +57,7 @@ class Options:
     threads: int | None = None
     kidney_threshold: float | None = None
     lesion_threshold: float | None = None
-    wish: SeriesWish = field(default_factory=SeriesWish)
+    wish: SeriesSelection = field(default_factory=SeriesSelection)
     precision: Precision = Precision.FLOAT32
     measuring: MeasuringOptions = field(default_factory=MeasuringOptions)
 
@@ -70,7 +70,7 @@ class Options:
                 raise OptionError(
                     f"the {name} threshold must be a finite number of 0 or more, not {value}"
                 )
-        check_wish(self.profile, self.wish)
+        check_series_selection(self.profile, self.wish)
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ class Engine:
     options: Options
     _named: _Loaded | None = None
     _chosen: dict[StudyKind, _Loaded] = field(default_factory=dict)
-    _memory: Steady = field(default_factory=Steady)
+    _memory: MemoryTrimmer = field(default_factory=MemoryTrimmer)
 
     @classmethod
     def load(  # noqa: PLR0913  keyword options, one for each field of Options
@@ -136,7 +136,7 @@ class Engine:
             threads=threads,
             kidney_threshold=kidney_threshold,
             lesion_threshold=lesion_threshold,
-            wish=SeriesWish(
+            wish=SeriesSelection(
                 series, None if policy is None else _named(SeriesPolicy, policy, "series policy")
             ),
             precision=_named(Precision, precision, "precision"),
@@ -273,7 +273,11 @@ def _case_name(path: Path) -> str:
 
 def _open(bundle: Bundle, options: Options) -> _Loaded:
     networks = open_networks(
-        bundle, options.provider, options.threads, options.precision, held_to_answers(bundle)
+        bundle,
+        options.provider,
+        options.threads,
+        options.precision,
+        checked_against_reference(bundle),
     )
     record = networks.record
     forms = ", ".join(f"{name} {form}" for name, form in record.forms.items())

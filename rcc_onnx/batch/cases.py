@@ -75,7 +75,7 @@ def find_cases(
     cases = tuple(Case(name, path) for name, path in find_studies(folder, out, input_is))
     for case in cases:
         check_case_name(case.name, folder)
-    _see_that_results_do_not_mix(cases, out)
+    _reject_overlap(cases, out)
     return cases
 
 
@@ -98,11 +98,11 @@ def _pseudonymous(
     chosen_cases = tuple(
         Case(name, place.path, hide_names=True) for name, place in zip(chosen, places, strict=True)
     )
-    _see_that_results_do_not_mix(chosen_cases, out)
+    _reject_overlap(chosen_cases, out)
     return chosen_cases
 
 
-def _see_that_results_do_not_mix(cases: Sequence[Case], out: Path | None) -> None:
+def _reject_overlap(cases: Sequence[Case], out: Path | None) -> None:
     """Raise OutputError if `out` is a study's own folder, of which its results would be a part."""
     if out is not None and any(
         os.path.realpath(out) == os.path.realpath(case.folder) for case in cases

@@ -35,7 +35,7 @@ def inputs_sha256(study: Path) -> str:
     """
     total = hashlib.sha256()
     if study.is_file():
-        _see_that_it_is_no_disk([study])
+        _check_size_limits([study])
         total.update(_file_sha256(study))
         return total.hexdigest()
     files: list[Path] = []
@@ -47,7 +47,7 @@ def inputs_sha256(study: Path) -> str:
         if len(files) > MAX_FILES:
             raise OSError(errno.EFBIG, "more files than a study has")
     files.sort()
-    _see_that_it_is_no_disk(files)
+    _check_size_limits(files)
     for path in files:
         # Names are bytes on Linux, and need not be UTF-8.
         name = os.fsencode(path.relative_to(study).as_posix())
@@ -56,7 +56,7 @@ def inputs_sha256(study: Path) -> str:
     return total.hexdigest()
 
 
-def _see_that_it_is_no_disk(files: Iterable[Path]) -> None:
+def _check_size_limits(files: Iterable[Path]) -> None:
     if sum(path.stat().st_size for path in files if path.is_file()) > MAX_BYTES:
         raise OSError(errno.EFBIG, "more bytes than a study has")
 

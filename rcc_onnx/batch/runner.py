@@ -17,11 +17,11 @@ from rcc_onnx.engine import Engine, Options
 from rcc_onnx.errors import CaseCrashedError, CaseMemoryError, CaseProcessError, RccOnnxError
 from rcc_onnx.options import Saving
 from rcc_onnx.output.case import write_case
-from rcc_onnx.output.lock import is_held, remove_leavings_of, vanished
+from rcc_onnx.output.lock import is_held, remove_stale_files_of, vanished
 from rcc_onnx.output.run import options_json
 from rcc_onnx.results import CaseResult, FailedCase, Fingerprint
 from rcc_onnx.system.host import machine, packages, usable_cpus
-from rcc_onnx.system.log_privacy import of_case
+from rcc_onnx.system.log_privacy import case_context
 from rcc_onnx.types import SIDES
 
 _log = logging.getLogger(__name__)
@@ -107,7 +107,7 @@ thin slices at 500 MB (benchmarks/RESULTS.md)."""
 
 
 @dataclass(frozen=True)
-class Ended:
+class CaseOutcome:
     """A case that is done. `kept`: an earlier run had done it, and nothing has changed since."""
 
     result: CaseResult | FailedCase
@@ -115,7 +115,7 @@ class Ended:
 
 
 @dataclass(frozen=True)
-class CaseWork:
+class BatchConfig:
     """What every case of a run has in common. Picklable: it travels to the processes.
 
     Attributes:
@@ -143,12 +143,12 @@ class CaseWork:
             self.prepare()
         return Engine.of(self.options, self.models)
 
-    def shared_by(self, processes: int) -> "CaseWork":
+    def shared_by(self, processes: int) -> "BatchConfig":
         """The same for so many processes side by side, each with its share of the CPUs."""
         threads = threads_of(self.options.threads, processes)
         return replace(self, options=replace(self.options, threads=threads))
 
-    def handler(self) -> Handler[Case, Ended]:
+    def handler(self) -> Handler[Case, CaseOutcome]:
         """What does cases in a process of its own. Raises as `engine` does."""
         return partial(_do_in_process, self.engine(), self)
 
@@ -159,7 +159,7 @@ def case_work(
     out: Path,
     saving: Saving | None = None,
     overwrite: bool = False,
-) -> CaseWork:
+) -> BatchConfig:
     """The work of a run, with the hash of its settings.
 
     Threads are no part of that: they change the last bits of sums, and no decision that does not
@@ -169,7 +169,7 @@ def case_work(
     asked = options_json(options, saving)
     settings = {name: value for name, value in asked.items() if name != "threads"}
     settings["rcc_onnx_version"] = __version__
-    return CaseWork(models, options, out, saving, settings_sha256(settings), overwrite)
+    return BatchConfig(models, options, out, saving, settings_sha256(settings), overwrite)
 
 
 def threads_of(threads: int | None, workers: int) -> int | None:
@@ -195,7 +195,7 @@ def workers_for(asked: int, memory: int | None, each: int = CASE_BYTES) -> int:
     return max(min(asked, memory // each), 1)
 
 
-def do_case(engine: Engine, work: CaseWork, case: Case, tell: Tell) -> Ended:
+def do_case(engine: Engine, work: BatchConfig, case: Case, tell: Tell) -> CaseOutcome:
     """One case, from its files to its files.
 
     Raises:
@@ -210,16 +210,16 @@ def do_case(engine: Engine, work: CaseWork, case: Case, tell: Tell) -> Ended:
     if fingerprint is not None and not work.overwrite:
         before = result_of_before(engine, case.name, fingerprint, work.out, work.saving)
         if before is not None:
-            return Ended(before, kept=True)
+            return CaseOutcome(before, kept=True)
     result = replace(analyse_case(engine, case, tell), fingerprint=fingerprint)
     if is_locked and not is_held(work.out):
         raise vanished(work.out)
-    return Ended(write_result(engine, result, work.out, work.saving))
+    return CaseOutcome(write_result(engine, result, work.out, work.saving))
 
 
-def do_logged_case(engine: Engine, work: CaseWork, case: Case, tell: Tell) -> Ended:
+def do_logged_case(engine: Engine, work: BatchConfig, case: Case, tell: Tell) -> CaseOutcome:
     """As `do_case`, with a line in the log when it starts and when it ends."""
-    with of_case(case.name):
+    with case_context(case.name):
         log_start(case.name)
         started = time.perf_counter()
         ended = do_case(engine, work, case, tell)
@@ -227,7 +227,7 @@ def do_logged_case(engine: Engine, work: CaseWork, case: Case, tell: Tell) -> En
     return ended
 
 
-def _do_in_process(engine: Engine, work: CaseWork, case: Case, tell: Tell) -> Ended:
+def _do_in_process(engine: Engine, work: BatchConfig, case: Case, tell: Tell) -> CaseOutcome:
     """One case; a process that wanted too much memory does no other.
 
     Raises:
@@ -241,12 +241,12 @@ def _do_in_process(engine: Engine, work: CaseWork, case: Case, tell: Tell) -> En
 
 
 def cases_by_processes(
-    work: CaseWork,
+    work: BatchConfig,
     cases: Sequence[Case],
     processes: int,
     limits: Limits,
     tell: Callable[[Case, str, float], None],
-) -> Iterator[Ended]:
+) -> Iterator[CaseOutcome]:
     """Every case, as it ends. What kills a process fails its case and no other. Where an earlier
     run had a result for it, it is tried once more before that is lost: most likely nothing has
     changed, and the process was just looking.
@@ -256,7 +256,7 @@ def cases_by_processes(
     """
 
     def died(pid: int) -> None:
-        remove_leavings_of(work.out, pid)
+        remove_stale_files_of(work.out, pid)
 
     workers = [TaskProcess(work.handler, limits, died) for _ in range(processes)]
     # What is wrong with models or provider is told before the first case.
@@ -272,21 +272,21 @@ def cases_by_processes(
         yield _what_came(work, case, ended)
 
 
-def _what_came(work: CaseWork, case: Case, ended: "Ended | RccOnnxError") -> Ended:
-    if isinstance(ended, Ended):
+def _what_came(work: BatchConfig, case: Case, ended: "CaseOutcome | RccOnnxError") -> CaseOutcome:
+    if isinstance(ended, CaseOutcome):
         return ended
     if not isinstance(ended, CaseProcessError):
         raise ended
     failed = FailedCase(case.name, work.options.profile, ended)
-    with of_case(case.name):
+    with case_context(case.name):
         log_end(failed)
     write_case(failed, work.out)
-    return Ended(failed)
+    return CaseOutcome(failed)
 
 
 def cases_in_this_process(
-    work: CaseWork, cases: Sequence[Case], tell: Callable[[Case, str, float], None]
-) -> Iterator[Ended]:
+    work: BatchConfig, cases: Sequence[Case], tell: Callable[[Case, str, float], None]
+) -> Iterator[CaseOutcome]:
     """The same without other processes: what crashes here ends the run."""
     engine = work.engine()
     for case in cases:

@@ -30,7 +30,7 @@ from rcc_onnx.errors import (
     CaseTimeoutError,
     RccOnnxError,
 )
-from rcc_onnx.system.log_privacy import Heard, log_received, to_send, where_raised
+from rcc_onnx.system.log_privacy import PrivacyFilter, log_received, to_send, where_raised
 
 _log = logging.getLogger(__name__)
 
@@ -248,7 +248,7 @@ class _ToParent(logging.Handler):
     def __init__(self, answer: _Answers) -> None:
         super().__init__()
         self._answer = answer
-        self.addFilter(Heard())
+        self.addFilter(PrivacyFilter())
 
     def emit(self, record: logging.LogRecord) -> None:
         # No line of a log is worth a case.

@@ -9,7 +9,7 @@ import typer
 from rcc_onnx.cli.demo import DEMO_SEED
 from rcc_onnx.cli.logging import set_up_logging
 from rcc_onnx.cli.options import Models, Threads
-from rcc_onnx.cli.shared import console, errors_end_here
+from rcc_onnx.cli.shared import console, exit_on_error
 from rcc_onnx.runtime.providers import ProviderName
 from rcc_onnx.types import InputIs, Precision
 
@@ -48,7 +48,7 @@ def bench(  # noqa: PLR0913, PLR0917  an option each
     Example: rcc-onnx bench --repeats 3 --plot bench.png
     """
     set_up_logging()
-    with errors_end_here(), tempfile.TemporaryDirectory() as scratch:
+    with exit_on_error(), tempfile.TemporaryDirectory() as scratch:
         from rich.markup import escape  # noqa: PLC0415  heavy imports only where used
 
         from rcc_onnx.cli import bench_report as display_bench  # noqa: PLC0415

@@ -171,7 +171,7 @@ class CaseProgress:
         self._task = self._bar.add_task("starting", total=float(cases))
 
     def __enter__(self) -> Self:
-        with _no_matter_who_listens():
+        with ignore_broken_output():
             self._bar.start()
         return self
 
@@ -181,7 +181,7 @@ class CaseProgress:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        with _no_matter_who_listens():
+        with ignore_broken_output():
             self._bar.stop()
 
     def listener(self, case: Case, stage: str, done: float) -> None:
@@ -202,12 +202,12 @@ class CaseProgress:
 
     def say(self, line: str) -> None:
         """Print a line, above the bar where there is one."""
-        with _no_matter_who_listens():
+        with ignore_broken_output():
             self._console.print(line, markup=False)
 
 
 @contextmanager
-def _no_matter_who_listens() -> Iterator[None]:
+def ignore_broken_output() -> Iterator[None]:
     """A terminal that was closed, or a full disk under the file that output is led into, is no
     reason to lose a night: from then on nothing is shown."""
     try:

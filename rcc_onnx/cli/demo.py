@@ -8,7 +8,7 @@ import typer
 from rcc_onnx.cli.infer import run
 from rcc_onnx.cli.logging import set_up_logging
 from rcc_onnx.cli.options import Provider, Threads
-from rcc_onnx.cli.shared import console, errors_end_here
+from rcc_onnx.cli.shared import console, exit_on_error
 from rcc_onnx.runtime.providers import ProviderName
 
 DEMO_SEED = 9
@@ -30,7 +30,7 @@ def demo(
     Example: rcc-onnx demo
     """
     set_up_logging()
-    with errors_end_here():
+    with exit_on_error():
         from rcc_onnx.batch.cases import Case  # noqa: PLC0415  heavy imports only where used
         from rcc_onnx.batch.runner import case_work  # noqa: PLC0415
         from rcc_onnx.engine import Options  # noqa: PLC0415
@@ -60,7 +60,7 @@ def phantom(
 
     Example: rcc-onnx phantom studies --count 3
     """
-    with errors_end_here():
+    with exit_on_error():
         from rcc_onnx.phantom.demo import make_phantom_folder  # noqa: PLC0415
 
         for number in range(seed, seed + count):

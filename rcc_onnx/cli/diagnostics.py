@@ -9,7 +9,7 @@ import typer
 
 from rcc_onnx.cli.logging import set_up_logging
 from rcc_onnx.cli.options import Json, Verbose
-from rcc_onnx.cli.shared import EXIT_SOME_FAILED, console, errors_end_here
+from rcc_onnx.cli.shared import EXIT_SOME_FAILED, console, exit_on_error
 from rcc_onnx.output.schema_checker import SchemaName, schema_text
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def doctor(
     Example: rcc-onnx doctor --out results
     """
     set_up_logging(verbose)
-    with errors_end_here():
+    with exit_on_error():
         from rich.markup import escape  # noqa: PLC0415  heavy imports only where used
 
         from rcc_onnx.diagnostics.doctor import Verdict, doctor_report, report_json  # noqa: PLC0415
@@ -134,7 +134,7 @@ def support_bundle(
 
     Example: rcc-onnx support-bundle results --to support.zip
     """
-    with errors_end_here():
+    with exit_on_error():
         from rcc_onnx.diagnostics.support import write_bundle  # noqa: PLC0415  heavy imports only where used
 
         members = write_bundle(out, to, log_file or (), overwrite=overwrite)

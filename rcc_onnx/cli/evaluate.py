@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rcc_onnx.cli.shared import EXIT_SOME_FAILED, console, errors_end_here
+from rcc_onnx.cli.shared import EXIT_SOME_FAILED, console, exit_on_error
 from rcc_onnx.errors import OptionError
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ def evaluate(  # noqa: PLR0913, PLR0917  an option each
 
     Example: rcc-onnx evaluate results labels.csv
     """
-    with errors_end_here():
+    with exit_on_error():
         from rcc_onnx.evaluate.cohort import build_cohort  # noqa: PLC0415  heavy imports
         from rcc_onnx.evaluate.documents import Evaluation  # noqa: PLC0415
         from rcc_onnx.evaluate.figures import evaluate_cohort  # noqa: PLC0415

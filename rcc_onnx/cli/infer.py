@@ -12,13 +12,13 @@ import typer
 from rcc_onnx.cli.logging import check_log_file, run_logs
 from rcc_onnx.cli.options import InferOptions, with_options
 from rcc_onnx.cli.settings_command import say_settings, stronger
-from rcc_onnx.cli.shared import EXIT_SOME_FAILED, console, errors_end_here, print_error
+from rcc_onnx.cli.shared import EXIT_SOME_FAILED, console, exit_on_error, print_error
 from rcc_onnx.errors import RccOnnxError
 from rcc_onnx.types import counted
 
 if TYPE_CHECKING:
     from rcc_onnx.batch.cases import Case
-    from rcc_onnx.batch.runner import CaseWork, Ended
+    from rcc_onnx.batch.runner import BatchConfig, CaseOutcome
     from rcc_onnx.batch.worker_pool import Limits
     from rcc_onnx.cli.console import CaseProgress
     from rcc_onnx.cli.options import RunOptions
@@ -30,7 +30,7 @@ MB = 1 << 20
 
 
 @contextmanager
-def run_begins(context: typer.Context, asked: "RunOptions", place: Path) -> Iterator[bool]:
+def run_context(context: typer.Context, asked: "RunOptions", place: Path) -> Iterator[bool]:
     """What comes before a run over the studies in `place`, and holds while it lasts: logs, and a
     line about settings. Gives whether the run is to be quiet.
 
@@ -75,8 +75,8 @@ def workers_of(asked: "RunOptions", cases: int | None = None) -> int:
     return started
 
 
-def work_of(asked: "RunOptions", overwrite: bool = False) -> "CaseWork":
-    """What every case of a run has in common, for one process (`CaseWork.shared_by`).
+def work_of(asked: "RunOptions", overwrite: bool = False) -> "BatchConfig":
+    """What every case of a run has in common, for one process (`BatchConfig.shared_by`).
 
     Raises:
         OptionError, MissingExtraError: an option has an impossible value, or cannot be had here.
@@ -98,7 +98,7 @@ def limits_of(asked: "RunOptions") -> "Limits":
 
 
 def run(
-    work: "CaseWork",
+    work: "BatchConfig",
     cases: "Sequence[Case]",
     processes: int = 0,
     limits: "Limits | None" = None,
@@ -119,7 +119,7 @@ def run(
     """
     from rcc_onnx.batch.cases import exit_code  # noqa: PLC0415  heavy imports only where used
     from rcc_onnx.cli.console import CaseProgress  # noqa: PLC0415
-    from rcc_onnx.output.lock import output_lock, remove_leavings  # noqa: PLC0415
+    from rcc_onnx.output.lock import output_lock, remove_stale_files  # noqa: PLC0415
     from rcc_onnx.output.run import RunFiles  # noqa: PLC0415
 
     broken_off: RccOnnxError | None = None
@@ -129,7 +129,7 @@ def run(
         output_lock(work.out),
         run_logged(work, len(cases), processes, hidden=hidden) as results,
     ):
-        remove_leavings(work.out)
+        remove_stale_files(work.out)
         try:
             with CaseProgress(console(quiet=quiet), len(cases)) as progress, files:
                 for ended in _ended(work, cases, processes, limits, progress.listener):
@@ -142,7 +142,7 @@ def run(
             broken_off = error
         finally:
             # Ctrl-C, a full disk: a process that was ended may have been writing.
-            remove_leavings(work.out)
+            remove_stale_files(work.out)
     _say_end(work.out, files, len(cases), quiet)
     if broken_off is None:
         return exit_code(files.results)
@@ -153,7 +153,7 @@ def run(
 
 @contextmanager
 def run_logged(
-    work: "CaseWork", cases: int | None, processes: int, *, hidden: bool
+    work: "BatchConfig", cases: int | None, processes: int, *, hidden: bool
 ) -> "Iterator[list[CaseResult | FailedCase]]":
     """The first and the last line of a run in the log. Gives a list to put the results in.
 
@@ -177,12 +177,12 @@ def run_logged(
 
 
 def _ended(
-    work: "CaseWork",
+    work: "BatchConfig",
     cases: "Sequence[Case]",
     processes: int,
     limits: "Limits | None",
     tell: "Callable[[Case, str, float], None]",
-) -> "Iterator[Ended]":
+) -> "Iterator[CaseOutcome]":
     from rcc_onnx.batch.runner import cases_by_processes, cases_in_this_process  # noqa: PLC0415
     from rcc_onnx.batch.worker_pool import Limits  # noqa: PLC0415
 
@@ -193,7 +193,7 @@ def _ended(
 
 def _say(
     progress: "CaseProgress",
-    ended: "Ended",
+    ended: "CaseOutcome",
     results: "Sequence[CaseResult | FailedCase]",
     cases: int,
     quiet: bool,
@@ -269,7 +269,7 @@ def infer(
 
     Example: rcc-onnx infer study.zip --save seg --save sr
     """
-    with errors_end_here(), run_begins(context, options, study) as quiet:
+    with exit_on_error(), run_context(context, options, study) as quiet:
         from rcc_onnx.batch.cases import find_cases  # noqa: PLC0415  heavy imports only where used
 
         # What is wrong with options is told before the studies are looked for.

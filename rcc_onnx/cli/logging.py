@@ -12,7 +12,7 @@ import typer
 
 from rcc_onnx.errors import LogFileBusyError, LogFileError, RccOnnxError
 from rcc_onnx.system.file_lock import NO_LOCKS, try_lock
-from rcc_onnx.system.log_privacy import Heard, JsonFormatter, PlainFormatter
+from rcc_onnx.system.log_privacy import JsonFormatter, PlainFormatter, PrivacyFilter
 
 _log = logging.getLogger(__name__)
 
@@ -77,7 +77,7 @@ def _terminal(level: int) -> logging.Handler:
     handler = logging.StreamHandler(sys.stderr)
     handler.setLevel(level)
     handler.setFormatter(PlainFormatter())
-    handler.addFilter(Heard())
+    handler.addFilter(PrivacyFilter())
     handler.addFilter(lambda record: not getattr(record, "said", False))
     return handler
 
@@ -122,7 +122,7 @@ def _log_file(path: Path, level: int) -> Iterator[logging.Handler]:
         held.callback(handler.close)
         handler.setLevel(level)
         handler.setFormatter(JsonFormatter())
-        handler.addFilter(Heard())
+        handler.addFilter(PrivacyFilter())
         yield handler
 
 

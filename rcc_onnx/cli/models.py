@@ -14,7 +14,7 @@ from rcc_onnx.cli.shared import (
     EXIT_NOT_STARTED,
     EXIT_SOME_FAILED,
     console,
-    errors_end_here,
+    exit_on_error,
     print_error,
 )
 from rcc_onnx.errors import RccOnnxError
@@ -38,7 +38,7 @@ def models_list(as_json: Json = False) -> None:
 
     Example: rcc-onnx models list
     """
-    with errors_end_here():
+    with exit_on_error():
         from rcc_onnx.bundles.bundle import (  # noqa: PLC0415
             hidden_bundles,
             installed_bundles,
@@ -69,7 +69,7 @@ def models_show(name: BundleName, as_json: Json = False) -> None:
 
     Example: rcc-onnx models show phantom
     """
-    with errors_end_here():
+    with exit_on_error():
         from rcc_onnx.bundles.bundle import find_bundle  # noqa: PLC0415
         from rcc_onnx.cli.models_report import bundle_table  # noqa: PLC0415
 
@@ -96,7 +96,7 @@ def models_verify(
 
     Example: rcc-onnx models verify models/published
     """
-    with errors_end_here():
+    with exit_on_error():
         from rcc_onnx.bundles.bundle import BrokenBundle, find_bundle, installed_bundles  # noqa: PLC0415
 
         if name is not None:
@@ -152,7 +152,7 @@ def models_install(
             done = install_bundle(
                 source, user_store(), sha256=sha256, replace=replace, listen=progress.listen
             )
-    with errors_end_here():
+    with exit_on_error():
         name = done.bundle.name
         hidden = [(one, by) for one, by in hidden_bundles() if one.name == name]
         lines = installation_lines(
@@ -191,7 +191,7 @@ def models_export(
 
     Example: rcc-onnx models export published published.zip
     """
-    with errors_end_here():
+    with exit_on_error():
         from rcc_onnx.bundle_store.export import export_bundle  # noqa: PLC0415
         from rcc_onnx.bundles.bundle import find_bundle  # noqa: PLC0415
 
@@ -213,7 +213,7 @@ def _verify(bundle: "Bundle") -> None:
 
 @contextmanager
 def _nothing_changed() -> Iterator[None]:
-    """Like `errors_end_here`, for commands that change all or nothing."""
+    """Like `exit_on_error`, for commands that change all or nothing."""
     try:
         yield
     except RccOnnxError as error:

@@ -124,7 +124,7 @@ class AnalysisOptions:
 
     def checked(self) -> "Options":
         """As the engine takes them; raises OptionError."""
-        from rcc_onnx.dicom import SeriesWish  # noqa: PLC0415
+        from rcc_onnx.dicom import SeriesSelection  # noqa: PLC0415
         from rcc_onnx.engine import Options  # noqa: PLC0415  heavy imports only where used
         from rcc_onnx.results import MeasuringOptions  # noqa: PLC0415
 
@@ -134,7 +134,7 @@ class AnalysisOptions:
             threads=self.threads,
             kidney_threshold=self.kidney_threshold,
             lesion_threshold=self.lesion_threshold,
-            wish=SeriesWish(self.series, self.series_policy),
+            wish=SeriesSelection(self.series, self.series_policy),
             precision=self.precision,
             measuring=MeasuringOptions(self.mask_cutoff, self.borderline),
         )

@@ -8,7 +8,7 @@ import typer
 
 from rcc_onnx.cli.logging import set_up_logging
 from rcc_onnx.cli.options import Json, Verbose
-from rcc_onnx.cli.shared import console, errors_end_here
+from rcc_onnx.cli.shared import console, exit_on_error
 
 
 def series(
@@ -31,7 +31,7 @@ def series(
     Example: rcc-onnx series study
     """
     set_up_logging(verbose)
-    with errors_end_here():
+    with exit_on_error():
         from rcc_onnx.cli.console import refused_series, series_table  # noqa: PLC0415
         from rcc_onnx.dicom import series_table as read_series_table  # noqa: PLC0415
         from rcc_onnx.output.document import series_json  # noqa: PLC0415

@@ -20,7 +20,7 @@ from rcc_onnx.cli.settings import (
     settings_of,
     toml_value,
 )
-from rcc_onnx.cli.shared import errors_end_here
+from rcc_onnx.cli.shared import exit_on_error
 from rcc_onnx.errors import OptionError, SettingsFileError
 from rcc_onnx.system.log_privacy import shown
 
@@ -51,7 +51,7 @@ def read_settings(context: typer.Context, named: Path | None) -> Path | None:
     """Callback of the option `--settings`, which is processed before all others: what settings say
     becomes their default."""
     if not context.resilient_parsing:
-        with errors_end_here():
+        with exit_on_error():
             taken = _take(context, str(context.info_name), named)
             context.meta[_META] = taken
             context.default_map = {name: one.value for name, one in taken.values.items()}
@@ -201,7 +201,7 @@ def settings_command(
 
     Example: rcc-onnx settings --template
     """
-    with errors_end_here():
+    with exit_on_error():
         commands = _commands(context)
         if template:
             print(_template(commands), end="")

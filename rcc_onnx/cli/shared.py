@@ -33,7 +33,7 @@ def console(*, soft_wrap: bool = True, quiet: bool = False) -> "Console":
 
 
 @contextmanager
-def errors_end_here() -> Iterator[None]:
+def exit_on_error() -> Iterator[None]:
     """An error of ours becomes one line on stderr and exit code 2, Ctrl-C exit code 130."""
     try:
         yield

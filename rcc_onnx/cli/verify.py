@@ -8,7 +8,7 @@ import typer
 
 from rcc_onnx.cli.logging import set_up_logging
 from rcc_onnx.cli.options import Json, Models, Verbose
-from rcc_onnx.cli.shared import EXIT_SOME_FAILED, errors_end_here
+from rcc_onnx.cli.shared import EXIT_SOME_FAILED, exit_on_error
 from rcc_onnx.runtime.providers import ProviderName
 
 
@@ -53,7 +53,7 @@ def verify(  # noqa: PLR0913, PLR0917  an option each
     Example: rcc-onnx verify results --reproduce case01 --input studies/case01
     """
     set_up_logging(verbose)
-    with errors_end_here():
+    with exit_on_error():
         if case is not None:
             same = _reproduce(out, case, study, models, provider, as_json=as_json)
         else:

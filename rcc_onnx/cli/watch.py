@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rcc_onnx.cli.infer import limits_of, run_begins, run_logged, work_of, workers_of
+from rcc_onnx.cli.infer import limits_of, run_context, run_logged, work_of, workers_of
 from rcc_onnx.cli.options import WatchOptions, with_options
-from rcc_onnx.cli.shared import EXIT_INTERRUPTED, errors_end_here
+from rcc_onnx.cli.shared import EXIT_INTERRUPTED, exit_on_error
 
 if TYPE_CHECKING:
     from rcc_onnx.results import CaseResult, FailedCase
@@ -40,7 +40,7 @@ def watch(
 
     Example: rcc-onnx watch inbox --out results --once --move-done done
     """
-    with errors_end_here(), run_begins(context, options, inbox) as quiet:
+    with exit_on_error(), run_context(context, options, inbox) as quiet:
         from rcc_onnx.batch.cases import exit_code  # noqa: PLC0415  heavy imports only where used
         from rcc_onnx.types import RESEARCH_ONLY  # noqa: PLC0415
         from rcc_onnx.watch import session  # noqa: PLC0415

@@ -11,9 +11,9 @@ from rcc_onnx.dicom.discovery import StudyPlace, find_studies
 from rcc_onnx.dicom.headers import SliceHeader
 from rcc_onnx.dicom.images_hash import ImagesHash
 from rcc_onnx.dicom.notebook import read_notebook_study
-from rcc_onnx.dicom.pixels import Seen
+from rcc_onnx.dicom.pixels import PixelObserver
 from rcc_onnx.dicom.reader import read_standard_study
-from rcc_onnx.dicom.series import SeriesWish, as_recorded, read_contents
+from rcc_onnx.dicom.series import SeriesSelection, as_recorded, read_contents
 from rcc_onnx.dicom.sources import LeftOut
 from rcc_onnx.dicom.study import Study, StudySlice
 from rcc_onnx.errors import OptionError
@@ -23,23 +23,23 @@ __all__ = [
     "ImagesHash",
     "InputIs",
     "LeftOut",
-    "Seen",
+    "PixelObserver",
     "SeriesPolicy",
-    "SeriesWish",
+    "SeriesSelection",
     "SliceHeader",
     "Study",
     "StudyPlace",
     "StudySlice",
-    "check_wish",
+    "check_series_selection",
     "find_studies",
     "read_study",
     "series_table",
 ]
 
 
-def check_wish(profile: Profile, wish: SeriesWish) -> None:
+def check_series_selection(profile: Profile, wish: SeriesSelection) -> None:
     """Raise OptionError if a series was asked for in the notebook profile, which cannot choose."""
-    if profile is Profile.NOTEBOOK and wish != SeriesWish():
+    if profile is Profile.NOTEBOOK and wish != SeriesSelection():
         raise OptionError(
             "the notebook profile takes every *.dcm file and cannot choose a series; use the "
             "standard profile, or put the series into a folder of its own"
@@ -47,7 +47,11 @@ def check_wish(profile: Profile, wish: SeriesWish) -> None:
 
 
 def read_study(
-    root: Path, profile: Profile, wish: SeriesWish | None = None, *, shown_as: str | None = None
+    root: Path,
+    profile: Profile,
+    wish: SeriesSelection | None = None,
+    *,
+    shown_as: str | None = None,
 ) -> Study:
     """The one CT series of a folder or zip archive, by the rules of a profile (docs/pipeline.md
     section 1; docs/intake.md).
@@ -65,8 +69,8 @@ def read_study(
         IntakeError: one of its leaves, for anything that would have to be guessed.
         OptionError: a series was asked for in the notebook profile, which knows file names only.
     """
-    wish = wish or SeriesWish()
-    check_wish(profile, wish)
+    wish = wish or SeriesSelection()
+    check_series_selection(profile, wish)
     if profile is Profile.NOTEBOOK:
         return read_notebook_study(root, shown_as)
     return read_standard_study(root, wish, shown_as)

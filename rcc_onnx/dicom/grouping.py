@@ -64,7 +64,7 @@ def split_by_marks(headers: Sequence[SliceHeader]) -> list[Group]:
     return [Group(tuple(headers))]
 
 
-def split_by_turns(headers: Sequence[SliceHeader]) -> list[Group]:
+def split_interleaved(headers: Sequence[SliceHeader]) -> list[Group]:
     """Slices of an even stack, in order, parted by the first mark whose values take turns along it:
     two phases or kernels, the one's slices half way between the other's, look like one fine stack.
     One group if no mark does; values that follow one another are one scan in several acquisitions.

@@ -18,7 +18,7 @@ from rcc_onnx.errors import (
     NotebookStopsError,
     SpacingRangeError,
 )
-from rcc_onnx.imaging.placement import AxisTurn
+from rcc_onnx.imaging.placement import Reorientation
 from rcc_onnx.types import IntakeRecord, Profile
 
 SMALLEST_MM = 1e-3
@@ -108,7 +108,7 @@ def _slice(header: SliceHeader) -> StudySlice:
     between_rows, between_columns = _in_mm(header, "PixelSpacing")
     return StudySlice(
         header=header,
-        turn=AxisTurn(),
+        turn=Reorientation(),
         shape=(header.rows, header.columns),
         spacing_yx_mm=(between_rows, between_columns),
         slope=header.required("RescaleSlope")[0],

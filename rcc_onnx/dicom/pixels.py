@@ -30,7 +30,7 @@ from rcc_onnx.errors import (
 from rcc_onnx.imaging.body_mask import fill_holes
 from rcc_onnx.imaging.hounsfield import HuImage, Mask
 
-Seen = Callable[[SliceHeader, NDArray[Any]], object]
+PixelObserver = Callable[[SliceHeader, NDArray[Any]], object]
 """Told the stored values of an image, as the file has them, when they are decoded."""
 
 LUT_NEGATIVE_FROM = 0x8000
@@ -40,7 +40,7 @@ TISSUE_ABOVE_HU = -300
 """Padding below this is air already. Above, the same value may also occur inside the patient."""
 
 
-def read_stored_values(header: SliceHeader, seen: Seen | None = None) -> NDArray[Any]:
+def read_stored_values(header: SliceHeader, seen: PixelObserver | None = None) -> NDArray[Any]:
     """Stored values before slope and intercept: integers, shape (rows, columns) of the file.
 
     `seen` is told them too.
@@ -57,7 +57,7 @@ def read_stored_values(header: SliceHeader, seen: Seen | None = None) -> NDArray
     return stored
 
 
-def read_hu(header: SliceHeader, seen: Seen | None = None) -> HuImage:
+def read_hu(header: SliceHeader, seen: PixelObserver | None = None) -> HuImage:
     """HU of a header that passed the intake, as the file has them (not turned).
 
     Slope and intercept, or the Modality LUT in their place; padding becomes air. `seen` is told the

@@ -10,7 +10,7 @@ from rcc_onnx.dicom.series import (
     TOO_SHORT_MM,
     Candidate,
     Contents,
-    SeriesWish,
+    SeriesSelection,
     Stack,
     choose,
     read_contents,
@@ -23,7 +23,7 @@ from rcc_onnx.types import IntakeRecord, Note, Profile
 _log = logging.getLogger(__name__)
 
 
-def read_standard_study(root: Path, wish: SeriesWish, shown_as: str | None = None) -> Study:
+def read_standard_study(root: Path, wish: SeriesSelection, shown_as: str | None = None) -> Study:
     """The one axial CT series of a folder or archive that is suitable or was asked for, head first.
 
     Raises:

@@ -12,7 +12,7 @@ from rcc_onnx.dicom.grouping import (
     drop_copies,
     group_slices,
     split_by_marks,
-    split_by_turns,
+    split_interleaved,
     why_no_slice,
 )
 from rcc_onnx.dicom.header_privacy import (
@@ -41,7 +41,7 @@ from rcc_onnx.errors import (
     UnknownSeriesError,
     ValuesNotHuError,
 )
-from rcc_onnx.imaging.placement import AxisTurn
+from rcc_onnx.imaging.placement import Reorientation
 from rcc_onnx.types import Note, SeriesPolicy, SeriesRow
 
 _log = logging.getLogger(__name__)
@@ -71,7 +71,7 @@ class Stack:
     """
 
     slices: tuple[StudySlice, ...]
-    turn: AxisTurn
+    turn: Reorientation
     order: SliceOrder
 
     @property
@@ -83,7 +83,7 @@ class Stack:
         return slice_stride(self.order.spacing_mm, self.order.spacing_error_mm)
 
 
-def judge(headers: Sequence[SliceHeader]) -> Stack:
+def build_stack(headers: Sequence[SliceHeader]) -> Stack:
     """The stack that slices of one group form.
 
     Raises:
@@ -136,7 +136,7 @@ def warnings_of(stack: Stack) -> list[Note]:
     return [Note(code, sentence) for code, sentence in said.items() if sentence]
 
 
-def _slice(header: SliceHeader, turn: AxisTurn) -> StudySlice:
+def _slice(header: SliceHeader, turn: Reorientation) -> StudySlice:
     """A slice with what is needed to decode it.
 
     Raises:
@@ -263,7 +263,7 @@ def _judge_group(group: Group) -> list[_Judged]:
         return [_Judged(group.headers, None, group.error, ())]
     headers, copies = drop_copies(group.headers, same_instance=True)
     try:
-        stack = judge(headers)
+        stack = build_stack(headers)
         return _taking_turns(stack, tuple(copies)) or [
             _Judged(tuple(headers), stack, None, tuple(copies))
         ]
@@ -279,14 +279,14 @@ def _judge_group(group: Group) -> list[_Judged]:
 
 def _taking_turns(stack: Stack, copies: tuple[LeftOut, ...]) -> list[_Judged]:
     """The stacks that take turns in one; none unless each is a stack that could be analysed."""
-    parts = split_by_turns([one.header for one in stack.slices])
+    parts = split_interleaved([one.header for one in stack.slices])
     judged = [_verdict(part.headers, copies) for part in parts] if len(parts) > 1 else []
     return judged if all(one.stack for one in judged) else []
 
 
 def _verdict(headers: tuple[SliceHeader, ...], copies: tuple[LeftOut, ...]) -> _Judged:
     try:
-        return _Judged(headers, judge(headers), None, copies)
+        return _Judged(headers, build_stack(headers), None, copies)
     except IntakeError as error:
         return _Judged(headers, None, error, copies)
 
@@ -383,7 +383,7 @@ SAME_SPACING_MM = 0.01
 
 
 @dataclass(frozen=True)
-class SeriesWish:
+class SeriesSelection:
     """What was asked for.
 
     Attributes:
@@ -395,7 +395,7 @@ class SeriesWish:
     policy: SeriesPolicy | None = None
 
 
-def choose(contents: Contents, wish: SeriesWish) -> tuple[Candidate, str]:
+def choose(contents: Contents, wish: SeriesSelection) -> tuple[Candidate, str]:
     """The candidate to analyse, which is suitable, and why it was chosen, in a sentence.
 
     Raises:

@@ -21,7 +21,7 @@ from rcc_onnx.errors import (
     TooFewSlicesError,
     UnevenSpacingError,
 )
-from rcc_onnx.imaging.placement import AxisTurn
+from rcc_onnx.imaging.placement import Reorientation
 
 COSINE_TOLERANCE = 1e-3
 """How far cosines may be from a right-angled pair of unit vectors: files have three digits or more.
@@ -58,7 +58,7 @@ class SliceOrder(NamedTuple):
     extent_mm: float
 
 
-def axis_turn(header: SliceHeader) -> AxisTurn:
+def axis_turn(header: SliceHeader) -> Reorientation:
     """How a slice is turned to rows anterior -> posterior, columns patient right -> left.
 
     Raises:
@@ -83,7 +83,7 @@ def axis_turn(header: SliceHeader) -> AxisTurn:
             f"{header.file_name}: the slice is not axial (ImageOrientationPatient "
             f"{_listed((*along_row, *along_column))}); give an axial series"
         )
-    return AxisTurn(
+    return Reorientation(
         transpose=transpose,
         flip_rows=bool(front_to_back[1] < 0),
         flip_columns=bool(right_to_left[0] < 0),

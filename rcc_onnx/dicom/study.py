@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 
 from rcc_onnx.dicom.headers import SliceHeader
-from rcc_onnx.dicom.pixels import Seen, read_dataset, read_hu, read_stored_values
+from rcc_onnx.dicom.pixels import PixelObserver, read_dataset, read_hu, read_stored_values
 from rcc_onnx.dicom.sources import LeftOut
 from rcc_onnx.imaging.hounsfield import HuImage
-from rcc_onnx.imaging.placement import AxisTurn
+from rcc_onnx.imaging.placement import Reorientation
 from rcc_onnx.types import PHANTOM_MANUFACTURER, IntakeRecord, Note, Profile
 
 NETWORK_SLICE_MM = 5.0
@@ -33,13 +33,13 @@ class StudySlice:
     """
 
     header: SliceHeader
-    turn: AxisTurn
+    turn: Reorientation
     shape: tuple[int, int]
     spacing_yx_mm: tuple[float, float]
     slope: float
     intercept: float
 
-    def stored_values(self, seen: Seen | None = None) -> NDArray[Any]:
+    def stored_values(self, seen: PixelObserver | None = None) -> NDArray[Any]:
         """Stored values, turned; decoded anew at every call. `seen` is told them before that.
 
         Raises:
@@ -47,7 +47,7 @@ class StudySlice:
         """
         return np.ascontiguousarray(self.turn.apply(read_stored_values(self.header, seen)))
 
-    def hounsfield(self, seen: Seen | None = None) -> HuImage:
+    def hounsfield(self, seen: PixelObserver | None = None) -> HuImage:
         """HU, turned, with padding as air; decoded anew at every call. `seen` as above.
 
         Raises:

@@ -27,7 +27,7 @@ _Scalar = TypeVar("_Scalar", bound=np.generic)
 
 
 @dataclass(frozen=True)
-class AxisTurn:
+class Reorientation:
     """How a file's array is turned to rows anterior -> posterior, columns patient right -> left.
 
     First the transposition, then the flips of the transposed array's axes.
@@ -84,7 +84,7 @@ class Placement:
     """
 
     images: tuple[SourceImage, ...]
-    turn: AxisTurn
+    turn: Reorientation
     shape_yx: tuple[int, int]
     affine_zyx_lps: NDArray[np.float64]
     rows: AxisMap
@@ -122,7 +122,7 @@ class Placement:
         )
 
     @cached_property
-    def between(self) -> tuple["Between", "Between", "Between"]:
+    def between(self) -> tuple["LinearInterpolation", "LinearInterpolation", "LinearInterpolation"]:
         """Where each slice, row and column of the turned stack lies in the network volume.
 
         Slices behind the last analysed one, fewer than the stride, have its place.
@@ -137,7 +137,7 @@ class Placement:
         """The slice of the stack that a (not blank) slice of the network volume shows."""
         return (place - self.padding_before) * self.stride
 
-    def carried_slice(
+    def resample_slice(
         self, volume: NDArray[np.float32], index: int, fill: float = 0.0
     ) -> NDArray[np.float32]:
         """One slice of the turned stack from a volume (depth, 160, 160), linear between voxels.
@@ -155,8 +155,8 @@ class Placement:
     def sample(self, stack: NDArray[_Scalar]) -> NDArray[_Scalar]:
         """What the network volume shows of an array of the turned stack's shape; zeros elsewhere.
 
-        Undoes `carried_slice` wherever the grid does not show one source pixel twice, which it does
-        only where pixels are larger than 2 mm.
+        Undoes `resample_slice` wherever the grid does not show one source pixel twice, which it
+        does only where pixels are larger than 2 mm.
         """
         volume = np.zeros(self._network_shape, stack.dtype)
         needed = stack[:: self.stride, self.rows.sources[:, None], self.columns.sources[None, :]]
@@ -186,14 +186,14 @@ class Placement:
     def _network_shape(self) -> tuple[int, int, int]:
         return (self.depth, GRID_SIZE, GRID_SIZE)
 
-    def _slices_between(self) -> "Between":
+    def _slices_between(self) -> "LinearInterpolation":
         slices = np.arange(len(self.images))
         at = np.minimum(slices / self.stride, (len(self.images) - 1) // self.stride)
-        return Between.of(self.padding_before + at, np.ones(at.shape, np.bool_))
+        return LinearInterpolation.of(self.padding_before + at, np.ones(at.shape, np.bool_))
 
 
 @dataclass(frozen=True)
-class Between:
+class LinearInterpolation:
     """Where source indices of one axis lie: between which two places, and how near to which.
 
     Attributes:
@@ -208,7 +208,7 @@ class Between:
     reached: NDArray[np.bool_]
 
     @classmethod
-    def of(cls, at: NDArray[np.float64], reached: NDArray[np.bool_]) -> "Between":
+    def of(cls, at: NDArray[np.float64], reached: NDArray[np.bool_]) -> "LinearInterpolation":
         """From places that need not be whole numbers."""
         low = np.floor(at).astype(np.intp)
         weight = (at - low).astype(np.float32)
@@ -222,7 +222,7 @@ class Between:
         return picked
 
 
-def pixels_between(axis: AxisMap, size: int) -> Between:
+def pixels_between(axis: AxisMap, size: int) -> LinearInterpolation:
     """Where each of `size` source pixels of an axis lies on the grid.
 
     Reached are pixels up to half a step before the first and behind the last that the grid shows.
@@ -232,7 +232,7 @@ def pixels_between(axis: AxisMap, size: int) -> Between:
     sources, firsts = np.unique(axis.sources, return_index=True)
     half_step = _step(axis) / 2
     reached = (pixels >= sources[0] - half_step) & (pixels <= sources[-1] + half_step)
-    return Between.of(axis.first + np.interp(pixels, sources, firsts), reached)
+    return LinearInterpolation.of(axis.first + np.interp(pixels, sources, firsts), reached)
 
 
 def _step(axis: AxisMap) -> float:

@@ -54,13 +54,13 @@ def vanished(out: Path) -> OutputError:
     )
 
 
-def remove_leavings_of(out: Path, pid: int) -> None:
+def remove_stale_files_of(out: Path, pid: int) -> None:
     """Remove what a process that died left half written."""
     for path in _leavings(out, f".rcc-onnx-{pid}.part*"):
         path.unlink(missing_ok=True)
 
 
-def remove_leavings(out: Path) -> int:
+def remove_stale_files(out: Path) -> int:
     """Remove what killed runs left half written; how many files. To be called under the lock."""
     leavings = _leavings(out, ".rcc-onnx-*.part*")
     for path in leavings:

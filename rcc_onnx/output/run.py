@@ -322,7 +322,7 @@ class RunFiles:
         Raises:
             OutputError: the folder has vanished since, with these files or without.
         """
-        self._see_that_it_is_there()
+        self._check_folder()
         kept = result.without_images() if isinstance(result, CaseResult) else result
         self._results[result.case] = kept
 
@@ -350,7 +350,7 @@ class RunFiles:
         Raises:
             OutputError: one cannot be written.
         """
-        self._see_that_it_is_there()
+        self._check_folder()
         spent = timedelta(seconds=time.perf_counter() - self._start_s)
         run = Run(
             out=self._out,
@@ -379,7 +379,7 @@ class RunFiles:
                 raise
             _log.error("the files of the run are missing: %s", unwritten)
 
-    def _see_that_it_is_there(self) -> None:
+    def _check_folder(self) -> None:
         if self._is_locked and not is_held(self._out):
             raise vanished(self._out)
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from rcc_onnx.dicom import ImagesHash, Seen, Study, StudySlice
+from rcc_onnx.dicom import ImagesHash, PixelObserver, Study, StudySlice
 from rcc_onnx.errors import NotebookStopsError, SpacingRangeError
 from rcc_onnx.imaging.body_mask import FOREGROUND_ABOVE, Mask, body_mask
 from rcc_onnx.imaging.hounsfield import HuEvidence, gathered
@@ -129,7 +129,7 @@ def axis_maps(one: StudySlice, profile: Profile) -> tuple[AxisMap, AxisMap]:
 
 
 def _standard_slice(
-    one: StudySlice, rows: AxisMap, columns: AxisMap, evidence: HuEvidence, seen: Seen
+    one: StudySlice, rows: AxisMap, columns: AxisMap, evidence: HuEvidence, seen: PixelObserver
 ) -> tuple[NDArray[np.float64], NDArray[np.uint8], Mask | None]:
     """HU, and grey values with the body masked in HU. A slice without a body is blank, which is 0,
     whatever its HU."""
@@ -146,7 +146,7 @@ def _standard_slice(
 
 
 def _notebook_slice(
-    one: StudySlice, rows: AxisMap, columns: AxisMap, seen: Seen
+    one: StudySlice, rows: AxisMap, columns: AxisMap, seen: PixelObserver
 ) -> tuple[NDArray[np.uint8], Mask]:
     """Body masked in stored values, whatever they mean in HU, as the notebook does."""
     stored = one.stored_values(seen)

@@ -58,7 +58,7 @@ class _Rule:
     sum_share: float | None
 
 
-def agreement_of(
+def self_test(
     networks: Networks, record: ProviderRecord, manifest: Manifest, answers: Answers | None
 ) -> Agreement:
     """Run networks on the stored inputs and compare.
@@ -205,7 +205,7 @@ ON_THE_PROCESSOR = (ProviderName.CPU, ProviderName.OPENVINO)
 names: they are tested each time, which costs them little."""
 
 
-def held_to_answers(bundle: Bundle) -> Callable[[OnnxNetworks], OnnxNetworks]:
+def checked_against_reference(bundle: Bundle) -> Callable[[OnnxNetworks], OnnxNetworks]:
     """A test for `open_networks`: networks of this bundle, with what was found in their record.
 
     The test runs once for each processor, provider, version of onnxruntime, precision, number of
@@ -221,7 +221,7 @@ def held_to_answers(bundle: Bundle) -> Callable[[OnnxNetworks], OnnxNetworks]:
         if found is None:
             answers = bundle.read_answers()
             started = time.perf_counter()
-            found = agreement_of(networks, record, bundle.manifest, answers)
+            found = self_test(networks, record, bundle.manifest, answers)
             spent = time.perf_counter() - started
             _log.info(
                 "agreement of %s with the stored answers: %s (%.2f s)", record.ran, found, spent

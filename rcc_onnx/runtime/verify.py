@@ -7,7 +7,7 @@ import numpy as np
 from rcc_onnx.bundles.bundle import Bundle
 from rcc_onnx.bundles.manifest import NETWORK_NAMES
 from rcc_onnx.runtime.providers import ProviderName, ProviderRecord
-from rcc_onnx.runtime.self_test import agreement_of
+from rcc_onnx.runtime.self_test import self_test
 from rcc_onnx.runtime.session import open_network, open_networks
 from rcc_onnx.types import CROP_SHAPE_ZYX, SLICE_SHAPE
 
@@ -31,5 +31,5 @@ def verify_bundle(bundle: Bundle) -> ProviderRecord:
             network = open_network(name, bundle.read_network(name, form), entry.form(form))
             network.probability(np.zeros((1, *shape), np.float32))
     networks = open_networks(bundle, ProviderName.CPU)
-    agreement = agreement_of(networks, networks.record, bundle.manifest, bundle.read_answers())
+    agreement = self_test(networks, networks.record, bundle.manifest, bundle.read_answers())
     return replace(networks.record, agreement=agreement)

@@ -35,7 +35,7 @@ QUOTING = ("pydicom", "highdicom")
 PACKAGE = "rcc_onnx"
 
 
-class Ours(str):
+class SafeText(str):
     """Text that this software made of its own words; no name of anything is in it."""
 
     __slots__ = ()
@@ -46,7 +46,7 @@ _FOLDER = Path(__file__).resolve().parents[1]
 
 
 @contextmanager
-def of_case(name: str) -> Iterator[None]:
+def case_context(name: str) -> Iterator[None]:
     """What this thread logs in the block is about the case."""
     before = _case.set(name)
     try:
@@ -64,7 +64,7 @@ def is_heard(record: logging.LogRecord) -> bool:
     return package == PACKAGE or (package not in QUOTING and record.levelno >= logging.WARNING)
 
 
-class Heard(logging.Filter):
+class PrivacyFilter(logging.Filter):
     """For every handler: passes what is heard, and notes what only the thread that logs knows."""
 
     def filter(self, record: logging.LogRecord) -> bool:
@@ -124,7 +124,7 @@ def sentence_of(record: logging.LogRecord) -> str | None:
     if record.name.split(".")[0] != PACKAGE or not isinstance(record.msg, str):
         return None
     values = record.args if isinstance(record.args, tuple) else ()
-    told = (int, float, Ours, Enum)
+    told = (int, float, SafeText, Enum)
     known = tuple(one if isinstance(one, told) else "<...>" for one in values)
     try:
         return record.msg % known if known else record.msg
@@ -156,9 +156,9 @@ def log_received(sent: dict[str, Any]) -> None:
     logging.getLogger(record.name).handle(record)
 
 
-def where_raised(error: BaseException) -> tuple[Ours, Ours]:
+def where_raised(error: BaseException) -> tuple[SafeText, SafeText]:
     """An exception's type, and our lines that it came along, for a message."""
-    return Ours(type(error).__name__), Ours(", ".join(our_lines(error.__traceback__)))
+    return SafeText(type(error).__name__), SafeText(", ".join(our_lines(error.__traceback__)))
 
 
 def our_lines(trace: TracebackType | None) -> list[str]:

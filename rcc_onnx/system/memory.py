@@ -70,7 +70,7 @@ def give_back_freed_memory() -> bool:
 
 
 @dataclass
-class Steady:
+class MemoryTrimmer:
     """Keeps what a process holds between two studies from growing.
 
     Blocks that are kept for the next study come to lie between others, and now and then one fits no

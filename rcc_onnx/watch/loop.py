@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from rcc_onnx.batch.runner import CaseWork, log_end
+from rcc_onnx.batch.runner import BatchConfig, log_end
 from rcc_onnx.errors import (
     CaseProcessError,
     InboxGoneError,
@@ -19,7 +19,7 @@ from rcc_onnx.errors import (
     StudyUnreadableError,
 )
 from rcc_onnx.results import CaseResult, FailedCase
-from rcc_onnx.system.log_privacy import of_case
+from rcc_onnx.system.log_privacy import case_context
 from rcc_onnx.types import counted
 from rcc_onnx.watch.inbox import Snapshot
 from rcc_onnx.watch.leaving import Leaving
@@ -56,7 +56,7 @@ class Watcher:
     def __init__(  # noqa: PLR0913, PLR0917  its parts, put together by `session`
         self,
         rules: Rules,
-        work: CaseWork,
+        work: BatchConfig,
         looks: Looks,
         output: Output,
         pool: Pool,
@@ -269,7 +269,7 @@ class Watcher:
         """A study that cost its process its life."""
         fingerprint = fingerprint_of(self._work, one.inputs)
         failed = FailedCase(name, self._work.options.profile, error, fingerprint)
-        with of_case(name):
+        with case_context(name):
             log_end(failed)
         try:
             self._output.check()

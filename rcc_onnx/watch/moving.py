@@ -44,7 +44,7 @@ def move_study(study: Path, to: Path) -> Path:
     return target
 
 
-def remove_leavings(to: Path) -> None:
+def remove_stale_files(to: Path) -> None:
     """Remove what a watcher that was killed had copied in part."""
     for path in to.glob(f"{COPYING}*"):
         _remove(path)

@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
 
-from rcc_onnx.batch.runner import CaseWork
+from rcc_onnx.batch.runner import BatchConfig
 from rcc_onnx.batch.worker_pool import Limits, TaskPool, TaskProcess
 from rcc_onnx.errors import RccOnnxError
-from rcc_onnx.output.lock import output_lock, remove_leavings, remove_leavings_of
+from rcc_onnx.output.lock import output_lock, remove_stale_files, remove_stale_files_of
 from rcc_onnx.output.read import read_results
 from rcc_onnx.output.run import RunFiles
 from rcc_onnx.results import CaseResult, FailedCase
@@ -45,7 +45,7 @@ class Plan:
     """
 
     inbox: Path
-    work: CaseWork
+    work: BatchConfig
     rules: Rules
     pseudonyms: Path | None = None
     retry_failed: bool = False
@@ -99,13 +99,13 @@ def watch(
     names.refresh()
     with stopped_by_signals() as stop, contextlib.ExitStack() as held:
         held.enter_context(output_lock(plan.work.out))
-        remove_leavings(plan.work.out)
+        remove_stale_files(plan.work.out)
         _clear_moves(plan)
         try:
             watcher = _run(plan, inbox, names, voice, stop, tell, held)
         finally:
             # A process that was ended may have been writing.
-            remove_leavings(plan.work.out)
+            remove_stale_files(plan.work.out)
     return Session(tuple(watcher.session), stop.reason)
 
 
@@ -166,7 +166,7 @@ def _processes(plan: Plan) -> Iterator[TaskPool[Task, Answer]]:
 
     def died(pid: int) -> None:
         with contextlib.suppress(OSError):
-            remove_leavings_of(plan.work.out, pid)
+            remove_stale_files_of(plan.work.out, pid)
 
     make = WatchWork(plan.work).handler
     workers: list[TaskProcess[Task, Answer]] = [
@@ -202,7 +202,7 @@ def _clear_moves(plan: Plan) -> None:
     """Finish what a watcher that was killed had begun to move."""
     folders = [one for one in (plan.rules.move_done, plan.rules.move_failed) if one is not None]
     for folder in folders:
-        moving.remove_leavings(folder)
+        moving.remove_stale_files(folder)
     if folders:
         moving.remove_moved(plan.inbox)
 

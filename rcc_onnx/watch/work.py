@@ -10,12 +10,12 @@ from pathlib import Path
 
 from rcc_onnx.batch.cases import Case, analyse_case, write_result
 from rcc_onnx.batch.resume import inputs_sha256
-from rcc_onnx.batch.runner import CaseWork, log_end, log_start
+from rcc_onnx.batch.runner import BatchConfig, log_end, log_start
 from rcc_onnx.batch.worker_pool import Handler, Tell
 from rcc_onnx.engine import Engine
 from rcc_onnx.errors import CaseMemoryError, StudyChangedError, StudyUnreadableError
 from rcc_onnx.results import CaseResult, FailedCase, Fingerprint
-from rcc_onnx.system.log_privacy import of_case
+from rcc_onnx.system.log_privacy import case_context
 from rcc_onnx.watch.inbox import snapshot
 from rcc_onnx.watch.state import check_there
 
@@ -57,18 +57,18 @@ Answer = str | CaseResult | FailedCase
 class WatchWork:
     """Makes what does the tasks. Picklable: it travels to the processes."""
 
-    work: CaseWork
+    work: BatchConfig
 
     def handler(self) -> Handler[Task, Answer]:
-        """Ready for tasks; raises as `CaseWork.engine`."""
+        """Ready for tasks; raises as `BatchConfig.engine`."""
         return partial(_do, self.work.engine(), self.work)
 
 
-def fingerprint_of(work: CaseWork, inputs: str) -> Fingerprint:
+def fingerprint_of(work: BatchConfig, inputs: str) -> Fingerprint:
     return Fingerprint(inputs, work.settings_sha256)
 
 
-def _do(engine: Engine, work: CaseWork, task: Task, tell: Tell) -> Answer:
+def _do(engine: Engine, work: BatchConfig, task: Task, tell: Tell) -> Answer:
     """One task.
 
     Raises:
@@ -83,7 +83,7 @@ def _do(engine: Engine, work: CaseWork, task: Task, tell: Tell) -> Answer:
             return inputs_sha256(task.case.folder)
         except OSError as error:
             raise StudyUnreadableError(f"files cannot be read ({error.strerror})") from error
-    with of_case(task.case.name):
+    with case_context(task.case.name):
         log_start(task.case.name)
         started = time.perf_counter()
         result = _analyse(engine, work, task, tell)
@@ -91,7 +91,9 @@ def _do(engine: Engine, work: CaseWork, task: Task, tell: Tell) -> Answer:
     return result
 
 
-def _analyse(engine: Engine, work: CaseWork, task: Analyse, tell: Tell) -> CaseResult | FailedCase:
+def _analyse(
+    engine: Engine, work: BatchConfig, task: Analyse, tell: Tell
+) -> CaseResult | FailedCase:
     """A study, with its files written; raises as `_do`."""
     result = analyse_case(engine, task.case, tell)
     # Files that came, or went, meanwhile may be part of it or not: an answer to neither.

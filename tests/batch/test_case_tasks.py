@@ -10,7 +10,12 @@ from pathlib import Path
 import pytest
 
 from rcc_onnx.batch.cases import Case
-from rcc_onnx.batch.runner import CaseWork, Ended, cases_by_processes, cases_in_this_process
+from rcc_onnx.batch.runner import (
+    BatchConfig,
+    CaseOutcome,
+    cases_by_processes,
+    cases_in_this_process,
+)
 from rcc_onnx.batch.worker_pool import Limits
 from rcc_onnx.engine import Options
 from rcc_onnx.errors import BundleError
@@ -27,8 +32,8 @@ def phantom(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def work(tmp_path: Path, tiny_bundle: Path) -> CaseWork:
-    return CaseWork(str(tiny_bundle), Options(threads=1), tmp_path / "out", Saving(), "a" * 64)
+def work(tmp_path: Path, tiny_bundle: Path) -> BatchConfig:
+    return BatchConfig(str(tiny_bundle), Options(threads=1), tmp_path / "out", Saving(), "a" * 64)
 
 
 def cases_of(folder: Path, phantom: Path, *names: str) -> list[Case]:
@@ -41,11 +46,11 @@ def silent(*_: object) -> None:
     pass
 
 
-def here(work: CaseWork, cases: list[Case]) -> list[Ended]:
+def here(work: BatchConfig, cases: list[Case]) -> list[CaseOutcome]:
     return list(cases_in_this_process(work, cases, silent))
 
 
-def document(work: CaseWork, case: str) -> dict[str, object]:
+def document(work: BatchConfig, case: str) -> dict[str, object]:
     found = json.loads((work.out / f"{case}.json").read_text())
     assert isinstance(found, dict)
     return found
@@ -71,7 +76,7 @@ def test_what_is_done_is_not_done_again(tmp_path, phantom, work) -> None:
     assert again[0].result.sides == first[0].result.sides
 
 
-def change_a_byte(work: CaseWork, case: Case) -> CaseWork:
+def change_a_byte(work: BatchConfig, case: Case) -> BatchConfig:
     file = case.folder / "003.dcm"
     data = bytearray(file.read_bytes())
     data[-1] ^= 1
@@ -79,33 +84,33 @@ def change_a_byte(work: CaseWork, case: Case) -> CaseWork:
     return work
 
 
-def add_a_file(work: CaseWork, case: Case) -> CaseWork:
+def add_a_file(work: BatchConfig, case: Case) -> BatchConfig:
     (case.folder / "notes.txt").write_text("x")
     return work
 
 
-def change_the_settings(work: CaseWork, _: Case) -> CaseWork:
+def change_the_settings(work: BatchConfig, _: Case) -> BatchConfig:
     return replace(work, settings_sha256="b" * 64)
 
 
-def ask_for_all(work: CaseWork, _: Case) -> CaseWork:
+def ask_for_all(work: BatchConfig, _: Case) -> BatchConfig:
     return replace(work, overwrite=True)
 
 
-def lose_a_picture(work: CaseWork, case: Case) -> CaseWork:
+def lose_a_picture(work: BatchConfig, case: Case) -> BatchConfig:
     pictures = list(work.out.glob(f"{case.name}_*.png"))
     assert pictures
     pictures[0].unlink()
     return work
 
 
-def spoil_the_json(work: CaseWork, case: Case) -> CaseWork:
+def spoil_the_json(work: BatchConfig, case: Case) -> BatchConfig:
     path = work.out / f"{case.name}.json"
     path.write_text(path.read_text()[:-20])
     return work
 
 
-def take_another_version_of_the_models(work: CaseWork, _: Case) -> CaseWork:
+def take_another_version_of_the_models(work: BatchConfig, _: Case) -> BatchConfig:
     bundle = work.out.parent / "bundle"
     shutil.copytree(str(work.models), bundle)
     manifest = bundle / "manifest.json"

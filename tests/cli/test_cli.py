@@ -442,10 +442,10 @@ def test_input_is(two_series: Path, tiny_bundle: Path, tmp_path: Path) -> None:
 
 
 def test_the_verdict_is_in_the_log(two_series: Path, caplog: pytest.LogCaptureFixture) -> None:
-    from rcc_onnx.dicom import SeriesWish, read_study  # noqa: PLC0415
+    from rcc_onnx.dicom import SeriesSelection, read_study  # noqa: PLC0415
     from rcc_onnx.types import Profile  # noqa: PLC0415
 
     with caplog.at_level("INFO"):
-        read_study(two_series, Profile.STANDARD, SeriesWish(series="2"))
+        read_study(two_series, Profile.STANDARD, SeriesSelection(series="2"))
     for said in ("asked for as '2'", "series 1 (40 slices): not used", "flip rows False"):
         assert said in caplog.text

@@ -18,7 +18,7 @@ from rcc_onnx.bundles.bundle import load_bundle
 from rcc_onnx.bundles.manifest import ANSWERS_FILE, ByNetwork
 from rcc_onnx.bundles.reference_outputs import STEPS
 from rcc_onnx.runtime.providers import ProviderName
-from rcc_onnx.runtime.self_test import agreement_of
+from rcc_onnx.runtime.self_test import self_test
 from rcc_onnx.runtime.session import open_networks
 from tests.convert.test_quantize import few_studies
 from tests.support.fixtures_convert import TINY_FILES
@@ -91,7 +91,7 @@ def test_every_conversion_stores_answers_of_keras(tiny_bundle: Path) -> None:
     answers = bundle.read_answers()
     assert answers is not None
     networks = open_networks(bundle, ProviderName.CPU)
-    found = agreement_of(networks, networks.record, bundle.manifest, answers)
+    found = self_test(networks, networks.record, bundle.manifest, answers)
     assert found.largest_difference is not None
     # Keras and ONNX, and the rounding of what is stored.
     assert found.largest_difference < 1e-5 + 1 / STEPS
@@ -119,13 +119,13 @@ def test_a_form_that_answers_otherwise_writes_nothing(
     old: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = contents(old)
-    real = module.agreement_of
+    real = module.self_test
 
     def off(networks: object, record: object, manifest: object, answers: object) -> object:
         object.__setattr__(answers, "lesion", answers.lesion * np.float32(0.9))  # type: ignore[attr-defined]
         return real(networks, record, manifest, answers)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(module, "agreement_of", off)
+    monkeypatch.setattr(module, "self_test", off)
     with pytest.raises(ParityError, match=r"certified lesion network.*nothing was written"):
         add_answers(old, TINY_FILES, lambda text: None)
     assert contents(old) == before

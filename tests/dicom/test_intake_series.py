@@ -5,7 +5,7 @@ import pytest
 from pydicom.dataset import Dataset
 
 from rcc_onnx import errors
-from rcc_onnx.dicom import SeriesWish, read_study, series_table
+from rcc_onnx.dicom import SeriesSelection, read_study, series_table
 from rcc_onnx.pipeline.preprocess import network_volume
 from rcc_onnx.types import Profile, SeriesPolicy
 from tests.support.dicom_factory import body_volume, ct_series, write_series
@@ -15,7 +15,7 @@ SPACING = (2.5, 2.0, 2.0)
 
 
 def volume_of(root, **wish):
-    return network_volume(read_study(root, STANDARD, SeriesWish(**wish))).values
+    return network_volume(read_study(root, STANDARD, SeriesSelection(**wish))).values
 
 
 def scout(series="1", size=(60, 40), orientation=(1, 0, 0, 0, 0, -1)):
@@ -62,7 +62,7 @@ def test_a_real_folder_is_analysed_as_the_clean_series_alone(tmp_path):
         {"policy": SeriesPolicy.CONTRAST},
     ):
         np.testing.assert_array_equal(volume_of(folder, **wish), clean)
-    study = read_study(folder, STANDARD, SeriesWish(series="3"))
+    study = read_study(folder, STANDARD, SeriesSelection(series="3"))
     assert study.spacing_zyx_mm == SPACING
     reasons = dict(study.left_out)
     assert reasons["readme.txt"] == "not a DICOM file"
@@ -245,7 +245,7 @@ def test_the_list_tells_them_apart(three):
     ("policy", "slices"), [("thinnest", 19), ("most-slices", 20), ("contrast", 10)]
 )
 def test_policies(three, policy, slices):
-    study = read_study(three, STANDARD, SeriesWish(policy=SeriesPolicy(policy)))
+    study = read_study(three, STANDARD, SeriesSelection(policy=SeriesPolicy(policy)))
     assert len(study.slices) == slices
     assert policy in study.record.chosen_because
     assert len(study.record.others) == 2
@@ -253,13 +253,13 @@ def test_policies(three, policy, slices):
 
 @pytest.mark.parametrize("series", ["10", "2", "7"])
 def test_a_series_by_number(three, series):
-    study = read_study(three, STANDARD, SeriesWish(series=series))
+    study = read_study(three, STANDARD, SeriesSelection(series=series))
     assert study.record.chosen.number == series
 
 
 def test_no_such_series(three):
     with pytest.raises(errors.UnknownSeriesError, match="'11'"):
-        read_study(three, STANDARD, SeriesWish(series="11"))
+        read_study(three, STANDARD, SeriesSelection(series="11"))
 
 
 def test_a_policy_does_not_choose_between_two_that_are_equal(three):
@@ -284,7 +284,7 @@ def test_a_policy_does_not_choose_between_studies(three):
     for policy in SeriesPolicy:
         with pytest.raises(errors.SeveralStudiesError):
             volume_of(three, policy=policy)
-    assert len(read_study(three, STANDARD, SeriesWish(series="1")).slices) == 30
+    assert len(read_study(three, STANDARD, SeriesSelection(series="1")).slices) == 30
 
 
 def test_short_test_series_beside_a_real_one_is_no_candidate(tmp_path):
@@ -303,7 +303,7 @@ def test_refused_series_beside_a_suitable_one_is_named(tmp_path):
     study = read_study(tmp_path, STANDARD)
     assert "Series 2 was refused: missing-slices." in [note.text for note in study.warnings]
     with pytest.raises(errors.MissingSlicesError):
-        read_study(tmp_path, STANDARD, SeriesWish(series="2"))
+        read_study(tmp_path, STANDARD, SeriesSelection(series="2"))
     write_series(tmp_path / "a", ct_series(body_volume((18, 20, 20)), series="1")[:-1])
     (tmp_path / "a" / "005.dcm").unlink()
     with pytest.raises(errors.NoSuitableSeriesError, match="none of 2"):
@@ -313,7 +313,7 @@ def test_refused_series_beside_a_suitable_one_is_named(tmp_path):
 def test_the_notebook_profile_chooses_no_series(tmp_path):
     folder = write_series(tmp_path, ct_series(body_volume()))
     with pytest.raises(errors.OptionError):
-        read_study(folder, Profile.NOTEBOOK, SeriesWish(series="1"))
+        read_study(folder, Profile.NOTEBOOK, SeriesSelection(series="1"))
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rcc_onnx.dicom import read_study
-from rcc_onnx.imaging.placement import AxisTurn, Placement, SourceImage, pixels_between
+from rcc_onnx.imaging.placement import Placement, Reorientation, SourceImage, pixels_between
 from rcc_onnx.imaging.resampling import axis_map, resized_length
 from rcc_onnx.measurement.patient_space import placement_of
 from rcc_onnx.types import Profile
@@ -23,7 +23,7 @@ def placement(
     affine[:3, :3] = [[0, 0, mm], [0, mm, 0], [-2.5, 0, 0]]
     return Placement(
         images=tuple(SourceImage(f"{i}.dcm", "1.2", f"1.2.{i}", None) for i in range(slices)),
-        turn=AxisTurn(),
+        turn=Reorientation(),
         shape_yx=shape_yx,
         affine_zyx_lps=affine,
         rows=rows,
@@ -45,7 +45,7 @@ def placement(
 def test_carried_and_sampled_again_a_volume_is_the_same(slices, size, mm, stride, seed) -> None:
     placed = placement(slices, (size, size + 7), mm, stride)
     volume = np.random.default_rng(seed).random((placed.depth, 160, 160), np.float32)
-    carried = np.stack([placed.carried_slice(volume, index) for index in range(slices)])
+    carried = np.stack([placed.resample_slice(volume, index) for index in range(slices)])
     shown = placed.sample(np.ones(placed.shape_zyx, bool))
     np.testing.assert_array_equal(placed.sample(carried), np.where(shown, volume, 0))
     assert shown[placed.real_places].any()
@@ -58,7 +58,7 @@ def test_between_two_voxels_values_are_between() -> None:
     volume = np.zeros((placed.depth, 160, 160), np.float32)
     start = placed.real_places.start
     volume[start], volume[start + 1], volume[start + 2] = 0.0, 1.0, 3.0
-    middle = [float(placed.carried_slice(volume, index)[160, 160]) for index in range(5)]
+    middle = [float(placed.resample_slice(volume, index)[160, 160]) for index in range(5)]
     assert middle == [0.0, 0.5, 1.0, 2.0, 3.0]
 
 

@@ -34,7 +34,7 @@ def placed(tmp_path_factory: pytest.TempPathFactory) -> CaseResult:
     return placed_case(tmp_path_factory.mktemp("placed") / "case")
 
 
-class Seen(HTMLParser):
+class PixelObserver(HTMLParser):
     """Tags with their attributes, and the text of scripts and styles."""
 
     def __init__(self, text: str) -> None:
@@ -93,9 +93,9 @@ def test_whatever_is_written_stays_text(tmp_path: Path) -> None:
     series = (replace(SERIES, description=EVIL, reason=EVIL),)
     error = SeveralSeriesError(EVIL, series)
     failed = FailedCase("<b>failed", Profile.STANDARD, error)
-    harmless = Seen(report(tmp_path, case_result(measures=MEASURES), failed_case()))
+    harmless = PixelObserver(report(tmp_path, case_result(measures=MEASURES), failed_case()))
     text = report(tmp_path, evil_case(), failed)
-    seen = Seen(text)
+    seen = PixelObserver(text)
     assert {tag for tag, _ in seen.tags} == {tag for tag, _ in harmless.tags}
     assert sum(tag == "script" for tag, _ in seen.tags) == 1
     assert not any(name.startswith("on") for _, attrs in seen.tags for name in attrs)
@@ -105,7 +105,7 @@ def test_whatever_is_written_stays_text(tmp_path: Path) -> None:
 
 
 def test_the_policy_lets_in_only_what_is_there(tmp_path: Path, placed: CaseResult) -> None:
-    seen = Seen(report(tmp_path, placed))
+    seen = PixelObserver(report(tmp_path, placed))
     policy = next(
         attrs["content"]
         for _, attrs in seen.tags
@@ -125,7 +125,7 @@ def test_the_policy_lets_in_only_what_is_there(tmp_path: Path, placed: CaseResul
 
 def test_nothing_is_asked_of_the_network(tmp_path: Path, placed: CaseResult) -> None:
     text = report(tmp_path, placed, case_result("other"), failed_case())
-    seen = Seen(text)
+    seen = PixelObserver(text)
     assert all(src.startswith("data:image/webp;base64,") for src in seen.attributes("src"))
     assert all(href.startswith(("#", "data:")) for href in seen.attributes("href"))
     assert "http://" not in text
@@ -136,7 +136,7 @@ def test_nothing_is_asked_of_the_network(tmp_path: Path, placed: CaseResult) -> 
 
 def test_it_says_what_a_reader_must_know(tmp_path: Path, placed: CaseResult) -> None:
     wrong = replace(placed, warnings=("the models mean nothing here",))
-    words = "".join(Seen(report(tmp_path, wrong, failed_case())).text)
+    words = "".join(PixelObserver(report(tmp_path, wrong, failed_case())).text)
     for part in (
         RESEARCH_ONLY,
         "the models mean nothing here",

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from rcc_onnx.errors import OutputBusyError, OutputError
-from rcc_onnx.output.lock import output_lock, remove_leavings
+from rcc_onnx.output.lock import output_lock, remove_stale_files
 
 HOLDER = (
     "import sys, pathlib\n"
@@ -62,5 +62,5 @@ def test_half_written_files_are_removed_and_nothing_else(tmp_path: Path) -> None
     others = [tmp_path / name for name in ("a.json", "x.part", ".rcc-onnx.lock", "rcc-onnx-1.part")]
     for path in (*ours, *others):
         path.write_text("x")
-    assert remove_leavings(tmp_path) == 2
+    assert remove_stale_files(tmp_path) == 2
     assert {path.name for path in tmp_path.iterdir()} == {path.name for path in others}

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from rcc_onnx.imaging.placement import AxisTurn
+from rcc_onnx.imaging.placement import Reorientation
 from rcc_onnx.output.case import write_case
 from rcc_onnx.output.overview import indexed, overview
 from rcc_onnx.output.overview.ink import (
@@ -114,7 +114,7 @@ def test_marks_lie_on_the_lesion(tmp_path: Path, layout) -> None:
 
 def test_turned_pixels_undo_what_the_placement_did() -> None:
     rows, columns, shape = (3, 11), (20, 31), (50, 70)
-    for turn in (AxisTurn(t, r, c) for t in (0, 1) for r in (0, 1) for c in (0, 1)):
+    for turn in (Reorientation(t, r, c) for t in (0, 1) for r in (0, 1) for c in (0, 1)):
         image = np.zeros(shape if not turn.transpose else shape[::-1])
         file_rows = rows
         image[file_rows[0] : file_rows[1] + 1, columns[0] : columns[1] + 1] = 1

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from rcc_onnx.batch.cases import Case
-from rcc_onnx.dicom import SeriesWish
+from rcc_onnx.dicom import SeriesSelection
 from rcc_onnx.engine import Options
 from rcc_onnx.errors import NoDicomError, OutputError, ProviderError
 from rcc_onnx.output.case import write_case
@@ -20,7 +20,7 @@ from rcc_onnx.types import RESEARCH_ONLY, Profile, SeriesPolicy
 from tests.support.results import case_result, failed_case
 from tests.support.results_measured import measured_case
 
-OPTIONS = Options(wish=SeriesWish(policy=SeriesPolicy.THINNEST), threads=2)
+OPTIONS = Options(wish=SeriesSelection(policy=SeriesPolicy.THINNEST), threads=2)
 
 
 def cases(*names: str) -> list[Case]:

@@ -21,7 +21,7 @@ from rcc_onnx.errors import NetworkOutputError, ProviderDisagreesError
 from rcc_onnx.runtime import self_test as agreed
 from rcc_onnx.runtime import session as sessions
 from rcc_onnx.runtime.providers import SPECS, Agreement, ProviderName, ProviderRecord
-from rcc_onnx.runtime.self_test import AGREEMENTS_FILE, agreement_of, held_to_answers
+from rcc_onnx.runtime.self_test import AGREEMENTS_FILE, checked_against_reference, self_test
 from rcc_onnx.runtime.session import open_network, open_networks
 from rcc_onnx.types import Precision
 from tests.support.stored_answers import bundle_with_answers
@@ -63,7 +63,7 @@ def manifest(**changes: Any) -> Manifest:
 
 
 def test_answers_that_are_the_same() -> None:
-    assert agreement_of(Off(), RECORD, manifest(), ANSWERS) == Agreement(True, 0, 1e-4, 0, None)
+    assert self_test(Off(), RECORD, manifest(), ANSWERS) == Agreement(True, 0, 1e-4, 0, None)
 
 
 def test_without_stored_answers_nothing_is_tested_and_nothing_claimed() -> None:
@@ -71,12 +71,12 @@ def test_without_stored_answers_nothing_is_tested_and_nothing_claimed() -> None:
         def __getattr__(self, name: str) -> Any:
             raise AssertionError(name)
 
-    found = agreement_of(NotAsked(), RECORD, manifest(), None)  # type: ignore[arg-type]
+    found = self_test(NotAsked(), RECORD, manifest(), None)  # type: ignore[arg-type]
     assert found == Agreement(False, None, None, None, None)
 
 
 def test_small_differences_are_told_and_rounded_up() -> None:
-    found = agreement_of(Off(lesion=1.234e-5), RECORD, manifest(), ANSWERS)
+    found = self_test(Off(lesion=1.234e-5), RECORD, manifest(), ANSWERS)
     assert found.largest_difference == 1.3e-5
     assert found.tested
 
@@ -92,7 +92,7 @@ def test_small_differences_are_told_and_rounded_up() -> None:
 )
 def test_what_differs_by_more_is_refused(networks: Off, words: str) -> None:
     with pytest.raises(ProviderDisagreesError, match=words) as caught:
-        agreement_of(networks, RECORD, manifest(), ANSWERS)
+        self_test(networks, RECORD, manifest(), ANSWERS)
     assert caught.value.code == "provider-disagrees"
     assert "--provider" in caught.value.advice
 
@@ -101,7 +101,7 @@ def test_decisions_must_be_the_same_even_where_probabilities_hardly_differ() -> 
     total = float(ANSWERS.lesion.sum(dtype=np.float64))
     close = replace(manifest().thresholds, lesion=total + 2e-5)
     with pytest.raises(ProviderDisagreesError, match="other side"):
-        agreement_of(Off(lesion=5e-5), RECORD, manifest(thresholds=close), ANSWERS)
+        self_test(Off(lesion=5e-5), RECORD, manifest(thresholds=close), ANSWERS)
 
 
 def test_networks_that_cannot_answer_disagree() -> None:
@@ -112,7 +112,7 @@ def test_networks_that_cannot_answer_disagree() -> None:
     with pytest.raises(
         ProviderDisagreesError, match=r"cannot answer the stored inputs.*not finite"
     ):
-        agreement_of(Broken(), RECORD, manifest(), ANSWERS)
+        self_test(Broken(), RECORD, manifest(), ANSWERS)
 
 
 # --- Fewer bits ----------------------------------------------------------------------------------
@@ -135,7 +135,7 @@ INT8 = replace(
 
 
 def test_fewer_bits_are_held_to_sums(small_manifest: Manifest) -> None:
-    found = agreement_of(Off(kidney=0.004, lesion=0.5), INT8, small_manifest, ANSWERS)
+    found = self_test(Off(kidney=0.004, lesion=0.5), INT8, small_manifest, ANSWERS)
     assert found.tolerance is None
     assert found.sum_tolerance == 0.01
     assert found.largest_difference == pytest.approx(0.5, rel=0.02)
@@ -144,7 +144,7 @@ def test_fewer_bits_are_held_to_sums(small_manifest: Manifest) -> None:
 
 def test_fewer_bits_may_not_move_sums_far(small_manifest: Manifest) -> None:
     with pytest.raises(ProviderDisagreesError, match=r"differs by .*%, and by 1.0% it may"):
-        agreement_of(Off(kidney=0.02), INT8, small_manifest, ANSWERS)
+        self_test(Off(kidney=0.02), INT8, small_manifest, ANSWERS)
 
 
 def test_what_was_measured_of_a_variant_widens_its_tolerance(small_manifest: Manifest) -> None:
@@ -153,23 +153,23 @@ def test_what_was_measured_of_a_variant_widens_its_tolerance(small_manifest: Man
     wide = replace(variant.agreement, largest_sum_difference=0.03)
     entry = replace(kidney, variants={"int8": replace(variant, agreement=wide)})
     manifest = replace(small_manifest, networks=replace(small_manifest.networks, kidney=entry))
-    assert agreement_of(Off(kidney=0.02), INT8, manifest, ANSWERS).sum_tolerance == 0.06
+    assert self_test(Off(kidney=0.02), INT8, manifest, ANSWERS).sum_tolerance == 0.06
 
 
 def test_each_network_is_held_by_its_own_form(small_manifest: Manifest) -> None:
     """Where a bundle has int8 of one network only, the other runs in float32."""
     half = replace(INT8, forms={"kidney": "int8", "lesion": "plain"})
-    found = agreement_of(Off(kidney=0.004), half, small_manifest, ANSWERS)
+    found = self_test(Off(kidney=0.004), half, small_manifest, ANSWERS)
     assert (found.tolerance, found.sum_tolerance) == (1e-4, 0.01)
     with pytest.raises(ProviderDisagreesError, match="certified lesion network: probabilities"):
-        agreement_of(Off(lesion=0.01), half, small_manifest, ANSWERS)
+        self_test(Off(lesion=0.01), half, small_manifest, ANSWERS)
 
 
 def test_devices_that_know_nothing_wider_are_held_to_sums() -> None:
     npu = replace(RECORD, ran=ProviderName.OPENVINO_NPU)
-    assert agreement_of(Off(kidney=0.004), npu, manifest(), ANSWERS).sum_tolerance == 0.02
+    assert self_test(Off(kidney=0.004), npu, manifest(), ANSWERS).sum_tolerance == 0.02
     with pytest.raises(ProviderDisagreesError, match="sum"):
-        agreement_of(Off(kidney=0.02), npu, manifest(), ANSWERS)
+        self_test(Off(kidney=0.02), npu, manifest(), ANSWERS)
 
 
 def test_only_providers_that_must_compute_in_half() -> None:
@@ -183,7 +183,7 @@ def test_the_shipped_answers_tell_tf32_from_float32(name: NetworkName) -> None:
     bundle = find_bundle("phantom")
     networks = open_networks(bundle, ProviderName.CPU)
     answers = bundle.read_answers()
-    assert agreement_of(networks, networks.record, bundle.manifest, answers).tested
+    assert self_test(networks, networks.record, bundle.manifest, answers).tested
     model = onnx.load_from_string(bundle.read_network(name))
     for weight in model.graph.initializer:
         if weight.data_type == onnx.TensorProto.FLOAT:
@@ -194,7 +194,7 @@ def test_the_shipped_answers_tell_tf32_from_float32(name: NetworkName) -> None:
     coarse = open_network(name, model.SerializeToString(), entry)
     off = replace(networks, kidney=coarse) if name == "kidney" else replace(networks, lesion=coarse)
     with pytest.raises(ProviderDisagreesError, match=f"certified {name} network: probabilities"):
-        agreement_of(off, networks.record, bundle.manifest, answers)
+        self_test(off, networks.record, bundle.manifest, answers)
 
 
 # --- Once for each machine -----------------------------------------------------------------------
@@ -216,13 +216,13 @@ def bundle(tmp_path: Path) -> Bundle:
 def runs(monkeypatch: pytest.MonkeyPatch) -> list[ProviderRecord]:
     """The tests that were really run."""
     run: list[ProviderRecord] = []
-    real = agreed.agreement_of
+    real = agreed.self_test
 
     def counted(networks: Any, record: ProviderRecord, *rest: Any) -> Agreement:
         run.append(record)
         return real(networks, record, *rest)
 
-    monkeypatch.setattr(agreed, "agreement_of", counted)
+    monkeypatch.setattr(agreed, "self_test", counted)
     return run
 
 
@@ -230,7 +230,9 @@ Runs = list[ProviderRecord]
 
 
 def opened(bundle: Bundle, **options: Any) -> Agreement:
-    networks = open_networks(bundle, ProviderName.CPU, test=held_to_answers(bundle), **options)
+    networks = open_networks(
+        bundle, ProviderName.CPU, test=checked_against_reference(bundle), **options
+    )
     assert networks.record.agreement is not None
     return networks.record.agreement
 
@@ -433,7 +435,7 @@ def cuda_is_off(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 def test_auto_passes_over_what_disagrees_and_says_why(
     bundle: Bundle, home: Path, cuda_is_off: list[float]
 ) -> None:
-    record = open_networks(bundle, test=held_to_answers(bundle)).record
+    record = open_networks(bundle, test=checked_against_reference(bundle)).record
     assert record.ran is ProviderName.CPU
     assert "cuda (onnxruntime" in record.reason
     assert "probabilities differ by up to 0.01" in record.reason
@@ -444,7 +446,7 @@ def test_auto_passes_over_what_disagrees_and_says_why(
 
 def test_auto_takes_what_agrees(bundle: Bundle, home: Path, cuda_is_off: list[float]) -> None:
     cuda_is_off[0] = 0.0
-    record = open_networks(bundle, test=held_to_answers(bundle)).record
+    record = open_networks(bundle, test=checked_against_reference(bundle)).record
     assert record.ran is ProviderName.CUDA
 
 
@@ -454,7 +456,7 @@ def test_a_device_is_tested_each_time(
     """Another card, or another driver, has no name that could be remembered."""
     cuda_is_off[0] = 0.0
     for _ in range(2):
-        open_networks(bundle, ProviderName.CUDA, test=held_to_answers(bundle))
+        open_networks(bundle, ProviderName.CUDA, test=checked_against_reference(bundle))
     assert len(runs) == 2
     assert not home.exists()
 
@@ -463,7 +465,7 @@ def test_an_explicit_provider_that_disagrees_is_an_error(
     bundle: Bundle, home: Path, cuda_is_off: list[float]
 ) -> None:
     with pytest.raises(ProviderDisagreesError, match=r"^cuda .*0\.01.*--provider"):
-        open_networks(bundle, ProviderName.CUDA, test=held_to_answers(bundle))
+        open_networks(bundle, ProviderName.CUDA, test=checked_against_reference(bundle))
 
 
 def test_where_nothing_agrees_nothing_is_analysed(tmp_path: Path, home: Path) -> None:

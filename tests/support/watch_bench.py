@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from rcc_onnx.batch.resume import inputs_sha256
-from rcc_onnx.batch.runner import CaseWork
+from rcc_onnx.batch.runner import BatchConfig
 from rcc_onnx.engine import Options
 from rcc_onnx.errors import NoDicomError, RccOnnxError, StudyChangedError
 from rcc_onnx.options import Saving
@@ -107,7 +107,7 @@ class Bench:
         """A new session, as after a restart."""
         rules = rules or Rules()
         skip = {one.absolute() for one in (self.out, rules.move_done, rules.move_failed) if one}
-        work = CaseWork("none", Options(), self.out, Saving(), SETTINGS)
+        work = BatchConfig("none", Options(), self.out, Saving(), SETTINGS)
         results = read_results(self.out)
         state = load_state(self.out, results)
         if retry_failed:

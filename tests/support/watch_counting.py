@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from rcc_onnx.batch.resume import inputs_sha256
-from rcc_onnx.batch.runner import CaseWork
+from rcc_onnx.batch.runner import BatchConfig
 from rcc_onnx.cli import watch as cli_watch
 from rcc_onnx.cli.app import main
 from rcc_onnx.engine import Engine
@@ -34,7 +34,7 @@ work_of = cli_watch.work_of
 class CountingEngine:
     """Stands in for an engine, or before one."""
 
-    def __init__(self, log: Path, work: CaseWork, engine: Engine | None) -> None:
+    def __init__(self, log: Path, work: BatchConfig, engine: Engine | None) -> None:
         self.log, self.options, self.engine = log, work.options, engine
 
     def analyse(self, path: Path, case: str, *more: Any, **options: Any) -> CaseResult:
@@ -58,7 +58,7 @@ class CountingEngine:
 
 
 @dataclass(frozen=True)
-class CountingWork(CaseWork):
+class CountingWork(BatchConfig):
     """Makes such engines."""
 
     log: Path = Path()
@@ -80,7 +80,7 @@ def content_of(study: Path) -> str:
 if __name__ == "__main__":
     log, models = Path(sys.argv[1]), sys.argv[2]
 
-    def counting(*asked: Any) -> CaseWork:
+    def counting(*asked: Any) -> BatchConfig:
         work = work_of(*asked)
         return CountingWork(**{**vars(work), "models": models}, log=log)
 

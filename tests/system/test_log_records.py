@@ -14,14 +14,14 @@ import pytest
 from rcc_onnx.errors import OptionError
 from rcc_onnx.system import log_privacy as log_records
 from rcc_onnx.system.log_privacy import (
-    Heard,
     JsonFormatter,
-    Ours,
     PlainFormatter,
+    PrivacyFilter,
+    SafeText,
+    case_context,
     is_heard,
     log_received,
     message_of,
-    of_case,
     sentence_of,
     to_send,
 )
@@ -32,7 +32,7 @@ def record(message: str, *values: object, **extra: Any) -> logging.LogRecord:
     """As a handler has it after its filter."""
     made = logging.LogRecord("rcc_onnx.x", logging.INFO, "x.py", 1, message, values, None)
     made.__dict__.update(extra)
-    assert Heard().filter(made)
+    assert PrivacyFilter().filter(made)
     return made
 
 
@@ -42,7 +42,7 @@ def collected() -> Iterator[list[logging.LogRecord]]:
     found: list[logging.LogRecord] = []
     handler = logging.Handler()
     handler.emit = found.append  # type: ignore[method-assign]
-    handler.addFilter(Heard())
+    handler.addFilter(PrivacyFilter())
     logger = logging.getLogger("rcc_onnx")
     logger.addHandler(handler)
     logger.setLevel(logging.DEBUG)
@@ -70,7 +70,7 @@ def test_whose_log_is_heard(name: str, level: int, heard: bool) -> None:
 
 
 def test_a_line_of_json() -> None:
-    with of_case("case01"):
+    with case_context("case01"):
         made = record("%d files of %s", 3, "x\ny\udce9", data={"event": "read", "files": 3})
     line = JsonFormatter().format(made).encode("utf-8", "backslashreplace")
     assert b"\n" not in line
@@ -96,15 +96,15 @@ def test_a_name_gives_the_terminal_no_orders() -> None:
 
 def test_the_case_is_that_of_the_block() -> None:
     assert record("a").case is None  # type: ignore[attr-defined]
-    with of_case("outer"):
-        with of_case("inner"):
+    with case_context("outer"):
+        with case_context("inner"):
             assert record("a").case == "inner"  # type: ignore[attr-defined]
         assert record("a").case == "outer"  # type: ignore[attr-defined]
     assert record("a", case="given").case == "given"  # type: ignore[attr-defined]
 
 
 def test_the_sentence_has_no_values_but_numbers_and_words_of_ours() -> None:
-    values = ("doe.dcm", 3, 2.5, Outcome.LESION, Ours("engine.py"), Path("/doe"))
+    values = ("doe.dcm", 3, 2.5, Outcome.LESION, SafeText("engine.py"), Path("/doe"))
     made = record("%s: %d, %.1f, %s at %s in %s", *values)
     assert sentence_of(made) == "<...>: 3, 2.5, lesion at engine.py in <...>"
     assert sentence_of(record("100 %")) == "100 %"
@@ -145,7 +145,7 @@ def test_a_record_travels_and_is_logged_once_more(collected: list[logging.LogRec
         def __reduce__(self) -> str:
             raise TypeError
 
-    with of_case("case01"):
+    with case_context("case01"):
         try:
             raise OptionError("x")
         except OptionError:

@@ -105,7 +105,7 @@ def test_memory_is_given_back_when_more_than_usual_is_held(monkeypatch: pytest.M
     held = iter([400, 404, 420, 250, 405, 411, 250, 600, 430, 580, 590, 430])
     monkeypatch.setattr(memory, "memory_bytes", lambda: next(held) * MB)
     monkeypatch.setattr(memory, "give_back_freed_memory", lambda: True)
-    steady = memory.Steady()
+    steady = memory.MemoryTrimmer()
     given_back = [steady.after_a_study() for _ in range(8)]
     # Before the sixth study networks of 180 MB came to stay.
     assert given_back == [False, False, True, False, True, True, False, True]
@@ -114,5 +114,5 @@ def test_memory_is_given_back_when_more_than_usual_is_held(monkeypatch: pytest.M
 
 def test_where_memory_cannot_be_asked_nothing_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(memory, "memory_bytes", lambda: None)
-    steady = memory.Steady()
+    steady = memory.MemoryTrimmer()
     assert not any(steady.after_a_study() for _ in range(3))

@@ -9,7 +9,7 @@ import pytest
 
 from rcc_onnx.errors import MoveError
 from rcc_onnx.watch import moving
-from rcc_onnx.watch.moving import COPYING, MOVED, move_study, remove_leavings, remove_moved
+from rcc_onnx.watch.moving import COPYING, MOVED, move_study, remove_moved, remove_stale_files
 
 
 @pytest.fixture
@@ -136,7 +136,7 @@ def test_what_a_killed_watcher_left_is_removed(study: Path, tmp_path: Path) -> N
     (done / f"{COPYING}b.zip").write_text("half")
     (done / "c").mkdir()
     away = study.rename(study.with_name(f"{MOVED}a"))
-    remove_leavings(done)
+    remove_stale_files(done)
     assert [path.name for path in done.iterdir()] == ["c"]
     remove_moved(study.parent)
     assert not away.exists()

@@ -21,7 +21,7 @@ from rcc_onnx.errors import (
 from rcc_onnx.runtime.forms import runs
 from rcc_onnx.runtime.networks import Networks, network_input
 from rcc_onnx.runtime.providers import AUTO_ORDER, SPECS, Agreement, ProviderName
-from rcc_onnx.runtime.self_test import agreement_of
+from rcc_onnx.runtime.self_test import self_test
 from rcc_onnx.runtime.session import listed_providers, open_networks
 from rcc_onnx.types import CROP_SHAPE_ZYX, SLICE_SHAPE, Precision
 
@@ -161,7 +161,7 @@ def try_provider(trial: Trial) -> Ran:
     bundle = load_bundle(trial.folder)
     networks = open_networks(bundle, trial.provider, precision=trial.precision)
     answers = bundle.read_answers()
-    agreement = agreement_of(networks, networks.record, bundle.manifest, answers)
+    agreement = self_test(networks, networks.record, bundle.manifest, answers)
     slice_s, crop_s = _seconds(networks, answers)
     return Ran(slice_s, crop_s, networks.record.threads, agreement)
 

@@ -12,7 +12,7 @@ from rcc_onnx.batch.runner import case_work, do_case
 from rcc_onnx.bundles.bundle import Bundle, find_bundle, installed_bundles
 from rcc_onnx.diagnostics.verify.compare import Comparison, compare
 from rcc_onnx.diagnostics.verify.compare_files import CaseFolder, file_differences
-from rcc_onnx.dicom import SeriesWish
+from rcc_onnx.dicom import SeriesSelection
 from rcc_onnx.engine import Options
 from rcc_onnx.errors import (
     CheckFolderError,
@@ -154,7 +154,7 @@ def _asked_again(asked: AskedOptions, provider: ProviderName | None) -> tuple[Op
             threads=asked.threads,
             kidney_threshold=asked.kidney_threshold,
             lesion_threshold=asked.lesion_threshold,
-            wish=SeriesWish(asked.series, None if policy is None else SeriesPolicy(policy)),
+            wish=SeriesSelection(asked.series, None if policy is None else SeriesPolicy(policy)),
             precision=Precision(asked.precision),
             measuring=MeasuringOptions(asked.mask_cutoff, asked.borderline),
         )

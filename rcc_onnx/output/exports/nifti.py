@@ -51,7 +51,7 @@ def _write_probability(
     steps = np.float32(PROBABILITY_STEPS)
 
     def rounded(index: int) -> NDArray[np.float32]:
-        probability: NDArray[np.float32] = np.rint(placement.carried_slice(volume, index) * steps)
+        probability: NDArray[np.float32] = np.rint(placement.resample_slice(volume, index) * steps)
         return probability / steps
 
     _write(to, placement, np.dtype(np.float32), what, rounded)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from rcc_onnx.imaging.placement import AxisTurn, Placement
+from rcc_onnx.imaging.placement import Placement, Reorientation
 from rcc_onnx.imaging.resampling import PIXEL_MM, AxisMap
 from rcc_onnx.results import LesionMeasures, PatientImages, SourceBox
 
@@ -166,7 +166,7 @@ def _turned_box(box: SourceBox, placement: Placement) -> Rectangle:
 
 
 def turned_pixels(
-    turn: AxisTurn, shape_yx: tuple[int, int], rows: tuple[int, int], columns: tuple[int, int]
+    turn: Reorientation, shape_yx: tuple[int, int], rows: tuple[int, int], columns: tuple[int, int]
 ) -> tuple[tuple[int, int], tuple[int, int]]:
     """Spans of rows and columns of a turned slice, from those of the file: undoes `file_pixels`."""
     spans = (columns, rows) if turn.transpose else (rows, columns)
