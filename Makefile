@@ -3,13 +3,17 @@
 PYTHON ?= .venv/bin/python
 BIN := $(dir $(PYTHON))
 
-.PHONY: check format test dist bench bench-speed
+.PHONY: check shape format test dist bench bench-speed
 
 check:
 	$(PYTHON) -m ruff check .
 	$(PYTHON) -m ruff format --check .
 	$(PYTHON) -m mypy
 	$(BIN)lint-imports
+
+# How large the code is, by package. Fails when a bound is outgrown; SHAPE_FLAGS=--report only prints.
+shape:
+	$(PYTHON) -m tests.project.shape --by-package $(SHAPE_FLAGS)
 
 format:
 	$(PYTHON) -m ruff check --fix .
