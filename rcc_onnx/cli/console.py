@@ -15,7 +15,7 @@ from rich.text import Text
 
 from rcc_onnx.batch.cases import Case
 from rcc_onnx.results import CaseResult, FailedCase, margin
-from rcc_onnx.system.log_privacy import shown
+from rcc_onnx.system.log_privacy import sanitize
 from rcc_onnx.types import OUTCOME_WORDS, SIDES, Outcome, SeriesRow, Side
 
 _log = logging.getLogger(__name__)
@@ -33,9 +33,9 @@ OUTCOME_STYLES = {
 def case_line(result: CaseResult | FailedCase) -> str:
     """One case in one line of plain text."""
     if isinstance(result, FailedCase):
-        return shown(f"{result.case}: FAILED [{result.error.code}] {result.error}")
+        return sanitize(f"{result.case}: FAILED [{result.error.code}] {result.error}")
     sides = "; ".join(f"{side}: {_side_words(result, side)}" for side in SIDES)
-    return f"{shown(result.case)}: {sides} ({result.timings_s['total']:.1f} s)"
+    return f"{sanitize(result.case)}: {sides} ({result.timings_s['total']:.1f} s)"
 
 
 def setup_line(result: CaseResult) -> str:
@@ -57,10 +57,10 @@ def results_table(results: Sequence[CaseResult | FailedCase]) -> Table:
     for result in results:
         if isinstance(result, FailedCase):
             failure = Text(f"failed\n{result.error.code}", style="bold yellow")
-            table.add_row(Text(shown(result.case)), failure, "", "")
+            table.add_row(Text(sanitize(result.case)), failure, "", "")
             continue
         cells = [_side_cell(result, side) for side in SIDES]
-        table.add_row(Text(shown(result.case)), *cells, f"{result.timings_s['total']:.1f}")
+        table.add_row(Text(sanitize(result.case)), *cells, f"{result.timings_s['total']:.1f}")
     return table
 
 
@@ -99,7 +99,7 @@ def shown_warnings(result: CaseResult | FailedCase) -> tuple[str, ...]:
     if isinstance(result, FailedCase):
         return ()
     flags = (*result.flags, *(flag for side in SIDES for flag in result.sides[side].flags))
-    return tuple(map(shown, (*result.warnings, *dict.fromkeys(flag.text for flag in flags))))
+    return tuple(map(sanitize, (*result.warnings, *dict.fromkeys(flag.text for flag in flags))))
 
 
 def series_table(rows: Sequence[SeriesRow]) -> Table:
@@ -112,9 +112,9 @@ def series_table(rows: Sequence[SeriesRow]) -> Table:
         table.add_column(name, overflow="fold")
     for row in rows:
         what = [
-            shown(row.description),
-            shown(f"contrast {row.contrast}") if row.contrast else "no contrast recorded",
-            row.kernel and shown(f"kernel {row.kernel}"),
+            sanitize(row.description),
+            sanitize(f"contrast {row.contrast}") if row.contrast else "no contrast recorded",
+            row.kernel and sanitize(f"kernel {row.kernel}"),
         ]
         slices = [
             f"{row.slices} of {row.rows}x{row.columns}",
@@ -134,7 +134,7 @@ def series_table(rows: Sequence[SeriesRow]) -> Table:
 def refused_series(rows: Sequence[SeriesRow]) -> tuple[str, ...]:
     """Why each series that was refused was, one line each."""
     return tuple(
-        shown(f"series {row.label} [{row.verdict}]: {row.reason}")
+        sanitize(f"series {row.label} [{row.verdict}]: {row.reason}")
         for row in rows
         if not row.is_suitable
     )
@@ -191,7 +191,7 @@ class CaseProgress:
         self._parts[case.name] = start + (end - start) * done
         self._bar.update(
             self._task,
-            description=f"{shown(case.name)}: {stage.replace('_', ' ')}",
+            description=f"{sanitize(case.name)}: {stage.replace('_', ' ')}",
             completed=sum(self._parts.values()),
         )
 

@@ -22,7 +22,7 @@ from rcc_onnx.cli.settings import (
 )
 from rcc_onnx.cli.shared import exit_on_error
 from rcc_onnx.errors import OptionError, SettingsFileError
-from rcc_onnx.system.log_privacy import shown
+from rcc_onnx.system.log_privacy import sanitize
 
 OPTION = "settings"
 """The parameter of commands that take settings."""
@@ -67,7 +67,7 @@ def say_settings(context: typer.Context, place: Path, quiet: bool = False) -> No
     refuse_settings_in(context, place)
     line = settings_line(context)
     if line is not None and not quiet:
-        print(shown(line))
+        print(sanitize(line))
 
 
 def settings_line(context: typer.Context) -> str | None:
@@ -210,12 +210,12 @@ def settings_command(
             raise OptionError(f"{command!r} takes no settings; these do: {', '.join(commands)}")
         taken = _take(context, command, file)
         for one in taken.files:
-            print(shown(f"settings file: {one.path}"))
+            print(sanitize(f"settings file: {one.path}"))
         width = max(len(one.variable) for one in commands[command])
         for option in commands[command]:
             found = taken.values.get(option.name, Setting(option.default, "default", -1))
             value = f"{toml_value(found.value)} ({found.source})"
-            print(shown(f"{option.key:<18} {option.variable:<{width}} {value}"))
+            print(sanitize(f"{option.key:<18} {option.variable:<{width}} {value}"))
 
 
 def _template(commands: Mapping[str, Sequence[Known]]) -> str:

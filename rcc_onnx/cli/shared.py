@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from rcc_onnx.errors import RccOnnxError
-from rcc_onnx.system.log_privacy import shown
+from rcc_onnx.system.log_privacy import sanitize
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -20,7 +20,7 @@ EXIT_INTERRUPTED = 130
 
 def print_error(error: RccOnnxError) -> None:
     """One line on stderr."""
-    print(f"error [{error.code}]: {shown(str(error))}", file=sys.stderr)
+    print(f"error [{error.code}]: {sanitize(str(error))}", file=sys.stderr)
 
 
 def console(*, soft_wrap: bool = True, quiet: bool = False) -> "Console":

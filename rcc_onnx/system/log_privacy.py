@@ -25,7 +25,7 @@ _NOT_SHOWN = re.compile(
 )
 
 
-def shown(text: str) -> str:
+def sanitize(text: str) -> str:
     """The text in one line, with an escape such as `\\x1b` for what a terminal would act upon."""
     return _NOT_SHOWN.sub(lambda found: ascii(found[0])[1:-1], text)
 
@@ -82,7 +82,7 @@ class PlainFormatter(logging.Formatter):
     """A line of text, and our lines of an exception, never its message."""
 
     def format(self, record: logging.LogRecord) -> str:
-        text = f"{record.levelname} {record.name}: {shown(message_of(record))}"
+        text = f"{record.levelname} {record.name}: {sanitize(message_of(record))}"
         raised = getattr(record, "raised", None)
         if raised is None:
             return text

@@ -13,7 +13,7 @@ from rcc_onnx.diagnostics.verify.compare import (
 from rcc_onnx.diagnostics.verify.folder import FolderCheck
 from rcc_onnx.diagnostics.verify.reproduce import Reproduction
 from rcc_onnx.output.checksums import SUMS_NAME
-from rcc_onnx.system.log_privacy import shown
+from rcc_onnx.system.log_privacy import sanitize
 from rcc_onnx.types import counted
 
 Json = dict[str, Any]
@@ -27,7 +27,7 @@ MACHINE = ("environment.", "provider.")
 def folder_lines(check: FolderCheck) -> Iterator[str]:
     """A line for each difference, notes, and what it comes to."""
     for one in check.findings:
-        yield f"{one.kind}: {shown(one.name)}: {one.text}"
+        yield f"{one.kind}: {sanitize(one.name)}: {one.text}"
     for note in check.notes:
         yield f"note: {note}"
     yield f"note: the SHA-256 of {SUMS_NAME} itself is {check.sums_sha256}"
@@ -71,8 +71,8 @@ def reproduction_lines(made: Reproduction) -> Iterator[str]:
     yield from _field_lines("within the tolerances", comparison.numbers)
     yield from _field_lines("DIFFERS", comparison.answers)
     for file in comparison.files:
-        yield f"{shown(file.name)} {file.text}"
-    yield f"{shown(made.case)}: {_verdict(comparison)}"
+        yield f"{sanitize(file.name)} {file.text}"
+    yield f"{sanitize(made.case)}: {_verdict(comparison)}"
 
 
 def reproduction_json(made: Reproduction) -> Json:

@@ -1,6 +1,6 @@
 import pytest
 
-from rcc_onnx.system.log_privacy import shown
+from rcc_onnx.system.log_privacy import sanitize
 
 ALL_LETTERS = "caf\u00e9 \u8a9e \U0001f468\u200d\U0001f469"
 
@@ -21,4 +21,4 @@ ALL_LETTERS = "caf\u00e9 \u8a9e \U0001f468\u200d\U0001f469"
     ],
 )
 def test_one_line_that_does_nothing(text: str, line: str) -> None:
-    assert shown(text) == line
+    assert sanitize(text) == line
