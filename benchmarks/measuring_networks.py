@@ -24,7 +24,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import numpy_helper
 
-from convert.frameworks import import_frameworks, third_party
+from convert.keras.frameworks import import_frameworks, third_party
 from convert.phantom_training import KIDNEY_PLAN, LESION_PLAN, Plan, build_unet
 from convert.quantize import quantize_bundle
 from rcc_onnx.bundles.bundle import find_bundle, load_bundle

@@ -8,11 +8,11 @@ from typing import Annotated
 
 import typer
 
-from convert.add_answers import add_answers
+from convert.conversion import Conversion, Request, convert_files
 from convert.errors import ConvertOptionError
-from convert.job import Conversion, Request, convert_files
+from convert.keras.add_reference_outputs import add_answers
+from convert.keras.verification import TOLERANCE
 from convert.quantize import LEAST_STUDIES, quantize_bundle
-from convert.verify import TOLERANCE
 from rcc_onnx.bundles.manifest import NETWORK_NAMES, ByNetwork, NetworkEntry
 from rcc_onnx.errors import RccOnnxError
 from rcc_onnx.types import Thresholds

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from convert.frameworks import import_frameworks
+from convert.keras.frameworks import import_frameworks
 from rcc_onnx.phantom.kidney import Label, Prevalence
 from rcc_onnx.phantom.samples import NetworkSamples, network_samples
 from rcc_onnx.phantom.seeds import TRAINING

@@ -11,14 +11,14 @@ import onnx
 from numpy.typing import NDArray
 
 from convert.bundle import CARD_FILE, write_folder
-from convert.card import model_card
-from convert.eight_bits import in_eight_bits
 from convert.errors import QuantizedDecisionsError, QuantizeError
-from convert.half_floats import in_half_floats
-from convert.int8_agreement import Tally, compare_precisions
-from convert.onnx_network import open_converted
-from convert.ranges import observed_ranges
-from convert.study_samples import StudySample, phantom_studies, user_studies
+from convert.keras.onnx_network import open_converted
+from convert.model_card import model_card
+from convert.optimize.calibration import observed_ranges
+from convert.optimize.compare_precisions import Tally, compare_precisions
+from convert.optimize.float16 import in_half_floats
+from convert.optimize.quantize_int8 import in_eight_bits
+from convert.optimize.study_samples import StudySample, phantom_studies, user_studies
 from rcc_onnx.bundles.bundle import Bundle, load_bundle
 from rcc_onnx.bundles.bundle_files import read_bundle_file
 from rcc_onnx.bundles.manifest import (

@@ -12,9 +12,9 @@ from pydicom.data import get_testdata_file
 from convert import quantize
 from convert.cli import main
 from convert.errors import QuantizedDecisionsError, QuantizeError
-from convert.int8_agreement import Tally
+from convert.optimize.compare_precisions import Tally
+from convert.optimize.study_samples import StudySample
 from convert.quantize import Quantized, quantize_bundle
-from convert.study_samples import StudySample
 from rcc_onnx.bundles.bundle import load_bundle
 from rcc_onnx.errors import InputFolderError
 from rcc_onnx.runtime.providers import ProviderName

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from convert.job import Request, convert_files
+from convert.conversion import Request, convert_files
 from rcc_onnx.bundles.manifest import ByNetwork
 from rcc_onnx.types import Thresholds
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from convert.frameworks import import_frameworks, third_party
+from convert.keras.frameworks import import_frameworks, third_party
 from rcc_onnx.bundles.manifest import KIDNEY_SHAPE, LESION_SHAPE
 
 SHAPES = {2: KIDNEY_SHAPE, 3: LESION_SHAPE}

@@ -1,0 +1,114 @@
+"""Networks in float16: the same but for rounding, with the ends in float32."""
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from convert.errors import QuantizeError
+from convert.optimize.float16 import in_half_floats
+from rcc_onnx.runtime.session import import_runtime
+from tests.support.volume_networks import VolumeUNet
+
+CLOSE = 5e-3
+"""float16 keeps three digits; the random networks here are eight layers deep."""
+
+NETWORKS = {
+    "plain": VolumeUNet,
+    "normalised after the activation": lambda: VolumeUNet(normalised="after"),
+    "a slope for each channel": lambda: VolumeUNet(activation="PRelu"),
+    "enlarged by repetition": lambda: VolumeUNet(up="resize"),
+}
+
+
+def run(model: onnx.ModelProto, image: np.ndarray) -> np.ndarray:
+    options = import_runtime().SessionOptions()
+    options.log_severity_level = 3
+    session = import_runtime().InferenceSession(
+        model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+    )
+    return np.asarray(session.run(None, {"image": image})[0])
+
+
+def image_for(model: onnx.ModelProto) -> np.ndarray:
+    shape = [one.dim_value for one in model.graph.input[0].type.tensor_type.shape.dim][1:]
+    return np.random.default_rng(7).normal(0, 3, (2, *shape)).astype(np.float32)
+
+
+def types_of(model: onnx.ModelProto) -> dict[str, int]:
+    inferred = onnx.shape_inference.infer_shapes(model, strict_mode=True, data_prop=True)
+    return {
+        value.name: value.type.tensor_type.elem_type
+        for value in (*inferred.graph.value_info, *inferred.graph.input, *inferred.graph.output)
+    }
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("emulated", [False, True])
+def test_the_network_computes_nearly_the_same(name: str, emulated: bool) -> None:
+    plain = NETWORKS[name]().build()
+    half = in_half_floats(plain, emulated)
+    image = image_for(plain)
+    expected, given = run(plain, image), run(half, image)
+    assert expected.std() > 0.01
+    assert (given.shape, given.dtype) == (expected.shape, np.float32)
+    np.testing.assert_allclose(given, expected, rtol=0, atol=CLOSE)
+    # Where nothing was rounded, nothing would be compared.
+    assert np.abs(given - expected).max() > 1e-5
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_convolutions_are_in_float16_and_the_ends_in_float32(name: str) -> None:
+    plain = NETWORKS[name]().build()
+    half = in_half_floats(plain)
+    types = types_of(half)
+    convolutions = [node for node in half.graph.node if "Conv" in node.op_type]
+    assert convolutions
+    assert {types[node.output[0]] for node in convolutions} == {TensorProto.FLOAT16}
+    (sigmoid,) = (node for node in half.graph.node if node.op_type == "Sigmoid")
+    assert types[sigmoid.output[0]] == TensorProto.FLOAT
+    assert half.graph.input == plain.graph.input
+    assert half.graph.output == plain.graph.output
+    assert half.opset_import == plain.opset_import
+    assert half.ByteSize() < 0.75 * plain.ByteSize()
+
+
+def test_the_emulation_rounds_between_steps() -> None:
+    """1 + 3e-4 is 1 in float16, so that nothing is left when 1 is taken away."""
+    plain = chain(3e-4)
+    emulated = in_half_floats(plain, emulated=True)
+    ones = np.ones((1, 2, 2, 1), np.float32)
+    assert run(plain, ones).max() == pytest.approx(3e-4, rel=1e-3)
+    assert run(emulated, ones).max() == 0
+    half = types_of(in_half_floats(plain))
+    assert half["first/Conv_1"] == TensorProto.FLOAT16
+    assert {one.data_type for one in emulated.graph.initializer} <= {
+        TensorProto.FLOAT,
+        TensorProto.INT64,
+    }
+
+
+def test_a_weight_that_is_too_large_for_float16_is_refused() -> None:
+    with pytest.raises(QuantizeError, match="weight of 7e\\+04 is too large"):
+        in_half_floats(chain(7e4))
+
+
+def chain(shift: float) -> onnx.ModelProto:
+    """Two 1x1 convolutions: one adds `shift`, the other takes 1 away; channels last in and out."""
+    one = np.ones((1, 1, 1, 1), np.float32)
+    weights = {"kernel": one, "up": np.array([shift], np.float32), "down": -one.reshape(1)}
+    nodes = [
+        helper.make_node("Transpose", ["image"], ["x"], perm=[0, 3, 1, 2]),
+        helper.make_node("Conv", ["x", "kernel", "up"], ["y"], "first"),
+        helper.make_node("Relu", ["y"], ["z"]),
+        helper.make_node("Conv", ["z", "kernel", "down"], ["w"], "second"),
+        helper.make_node("Transpose", ["w"], ["probability"], perm=[0, 2, 3, 1]),
+    ]
+    ends = [
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", 2, 2, 1])
+        for name in ("image", "probability")
+    ]
+    stored = [numpy_helper.from_array(value, name) for name, value in weights.items()]
+    graph = helper.make_graph(nodes, "network", ends[:1], ends[1:], stored)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    return onnx.shape_inference.infer_shapes(model, strict_mode=True, data_prop=True)
