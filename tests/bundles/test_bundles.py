@@ -413,7 +413,7 @@ def test_shipped_folder_in_the_package_or_beside_it(
 ) -> None:
     package = tmp_path / "rcc_onnx"
     package.mkdir()
-    monkeypatch.setattr(bundles, "__file__", str(package / "bundles.py"))
+    monkeypatch.setattr(bundles, "__file__", str(package / "bundles" / "bundle.py"))
     (tmp_path / "models").mkdir()
     assert shipped_models_folder() is None, "site-packages/models is somebody else's"
     (tmp_path / "pyproject.toml").write_text("")

@@ -127,7 +127,7 @@ def test_of_an_exception_its_type_and_our_lines_are_told(
         log.exception("it broke")
     (made,) = collected
     plain = PlainFormatter().format(made)
-    assert plain.startswith("ERROR rcc_onnx.x: it broke\n  ValueError\n  values.py:")
+    assert plain.startswith("ERROR rcc_onnx.x: it broke\n  ValueError\n  types.py:")
     assert plain.endswith(" in __post_init__")
     # Neither the message nor another program's lines or folders.
     for text in (plain, JsonFormatter().format(made), str(to_send(made))):
