@@ -19,14 +19,17 @@ from pathlib import Path
 
 import gdcm  # type: ignore[import-untyped]
 from pydicom import dcmread
-from pydicom.uid import JPEG2000Lossless, JPEGLSLossless, RLELossless
+from pydicom.uid import JPEG2000Lossless, RLELossless
 
 from rcc_onnx import __version__
 from rcc_onnx.phantom import make_study
 
 SEED = 1
-BY_PYDICOM = {"jpeg-2000": JPEG2000Lossless, "jpeg-ls": JPEGLSLossless, "rle": RLELossless}
-BY_GDCM = {"jpeg-lossless": gdcm.TransferSyntax.JPEGLosslessProcess14_1}
+BY_PYDICOM = {"jpeg-2000": JPEG2000Lossless, "rle": RLELossless}
+BY_GDCM = {
+    "jpeg-lossless": gdcm.TransferSyntax.JPEGLosslessProcess14_1,
+    "jpeg-ls": gdcm.TransferSyntax.JPEGLSLossless,
+}
 SAVED = ("_mask.nii.gz", "_lesion_probability.nii.gz", "_seg.dcm", "_sr.dcm")
 DOCUMENTED = ("agreements.json",)
 """What may appear in the data folder: docs/doctor.md."""

@@ -203,8 +203,6 @@ PACKAGES = (
     "pydicom",
     "pylibjpeg",
     "pylibjpeg-openjpeg",
-    "pylibjpeg-rle",
-    "pyjpegls",
     "python-gdcm",
 )
 """That compute with pixels, or decode them."""

@@ -9,8 +9,6 @@ ROOM = "decoding"
 SECONDS = 60.0
 
 PLUGINS = (
-    ("RLE", "pylibjpeg pylibjpeg-rle"),
-    ("JPEG-LS", "pyjpegls"),
     ("JPEG 2000", "pylibjpeg pylibjpeg-openjpeg"),
     ("HTJ2K", "pylibjpeg pylibjpeg-openjpeg"),
     ("JPEG", "python-gdcm"),

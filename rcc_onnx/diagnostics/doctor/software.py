@@ -24,8 +24,6 @@ NEEDED = {
     "pydicom": "pydicom",
     "pylibjpeg": "pylibjpeg",
     "pylibjpeg-openjpeg": "openjpeg",
-    "pylibjpeg-rle": "rle",
-    "pyjpegls": "jpeg_ls",
     "python-gdcm": "gdcm",
     "Jinja2": "jinja2",
     "typer": "typer",
