@@ -3,7 +3,7 @@
 PYTHON ?= .venv/bin/python
 BIN := $(dir $(PYTHON))
 
-.PHONY: check shape format test dist bench bench-speed
+.PHONY: check shape format test pages dist bench bench-speed
 
 check:
 	$(PYTHON) -m ruff check .
@@ -22,10 +22,15 @@ format:
 test:
 	$(PYTHON) -m pytest
 
-# The wheel and the source archive, the same bytes each time, into dist/. PYTHON is one with the extra
-# `packaging`, or just the package `build`.
+# docs/commands.md from the commands' help, docs/errors.md from the error classes; tests compare them.
+pages:
+	$(PYTHON) -m typer rcc_onnx.cli.app utils docs --name rcc-onnx --title Commands --output docs/commands.md
+	$(PYTHON) docs/make_errors_page.py
+
+# The wheel and the source archive, into dist/: the same bytes from any clone of a commit. PYTHON is one
+# with the extra `packaging`, or just the package `build`.
 dist:
-	$(PYTHON) packaging/build_dist.py
+	$(PYTHON) -m build --outdir dist .
 
 # How well the phantom bundle finds what was drawn, on 200 studies: about 10 minutes on two cores.
 bench:

@@ -1,11 +1,8 @@
-"""Hold sdist and wheel to what docs/installing.md says of them.
-
-    python packaging/check_dist.py [OUT]
+"""Check the wheel and the source archive: `python packaging/check_dist.py [OUT]`.
 
 Builds in two clones in different places, with another umask, time zone, language and user name,
-then once more from the unpacked sdist, and compares byte for byte. Then looks at what is inside.
-With OUT, the two files are left there.
-The Python that runs it needs the package `build`.
+then once more from the unpacked source archive, and compares byte for byte. Then checks what is
+inside. With OUT, the two files are left there. The Python that runs it needs the package `build`.
 """
 
 import os
@@ -15,75 +12,53 @@ import sys
 import tarfile
 import tempfile
 import zipfile
+from hashlib import sha256
 from pathlib import Path
 
-from build_dist import ROOT, sha256
-
-UMASKS = (0o022, 0o077)
-SETTINGS = (
-    {"TZ": "Pacific/Chatham", "LC_ALL": "C", "USER": "one", "LOGNAME": "one"},
-    {"TZ": "UTC", "LC_ALL": "C.UTF-8", "USER": "other", "LOGNAME": "other"},
+ROOT = Path(__file__).resolve().parent.parent
+SURROUNDINGS = (
+    (0o022, {"TZ": "Pacific/Chatham", "LC_ALL": "C", "USER": "one", "LOGNAME": "one"}),
+    (0o077, {"TZ": "UTC", "LC_ALL": "C.UTF-8", "USER": "other", "LOGNAME": "other"}),
 )
 
-IN_WHEEL = (
-    "rcc_onnx/py.typed",
-    "rcc_onnx/cli/app.py",
-    "rcc_onnx/output/html/templates/report.html.j2",
-    "rcc_onnx/output/html/templates/report.js",
-    "rcc_onnx/output/html/templates/report.css",
-    "rcc_onnx/output/schemas/case.json",
-    "rcc_onnx/output/schemas/results.json",
-    "rcc_onnx/models/phantom/manifest.json",
-    "rcc_onnx/models/phantom/kidney.onnx",
-    "rcc_onnx/models/phantom/lesion.onnx",
-    "rcc_onnx/models/phantom/MODEL_CARD.md",
-    "licenses/LICENSE",
-    "licenses/NOTICE",
-    "share/man/man1/rcc-onnx.1",
-)
-"""Ends of names that must be there; the source archive has the same modules."""
+BUNDLE = ("manifest.json", "kidney.onnx", "lesion.onnx", "MODEL_CARD.md")
+IN_WHEEL = (*(f"rcc_onnx/models/phantom/{name}" for name in BUNDLE), "/licenses/LICENSE")
 IN_SDIST = ("/pyproject.toml", "/docs/installing.md", "/convert/__main__.py", "/CHANGELOG.md")
-WHEEL_TOPS = ("rcc_onnx", "rcc_onnx-")
-"""What the first parts of the wheel's names begin with: nothing else goes into site-packages."""
 
 
 def wheel_faults(names: list[str], sources: list[str]) -> list[str]:
-    """What is wrong with a wheel of these members; `sources` are modules of the checkout."""
-    missing = [one for one in (*IN_WHEEL, *sources) if not any(n.endswith(one) for n in names)]
-    tops = {name.split("/")[0] for name in names}
-    strange = [one for one in tops if one != WHEEL_TOPS[0] and not one.startswith(WHEEL_TOPS[1])]
+    """Return what is wrong with a wheel of these members; `sources` are the package's files."""
+    missing = [end for end in (*IN_WHEEL, *sources) if not any(n.endswith(end) for n in names)]
+    strange = {
+        name.split("/")[0] for name in names if not name.startswith(("rcc_onnx/", "rcc_onnx-"))
+    }
     bundles = {n.split("/")[2] for n in names if n.startswith("rcc_onnx/models/")} - {"phantom"}
     return [
-        *(f"the wheel lacks {one}" for one in missing),
-        *(f"the wheel brings {one}" for one in sorted(strange)),
-        *(f"the wheel brings the bundle {one}" for one in sorted(bundles)),
+        *(f"the wheel lacks {end}" for end in missing),
+        *(f"the wheel brings {top}" for top in sorted(strange)),
+        *(f"the wheel brings the bundle {bundle}" for bundle in sorted(bundles)),
     ]
 
 
 def sdist_faults(names: list[str], sources: list[str]) -> list[str]:
-    """What is wrong with a source archive of these members."""
-    missing = [one for one in (*IN_SDIST, *sources) if not any(n.endswith(one) for n in names)]
+    """Return what is wrong with a source archive of these members."""
+    missing = [end for end in (*IN_SDIST, *sources) if not any(n.endswith(end) for n in names)]
     unwanted = [n for n in names if n.split("/")[1:2] in (["tests"], ["benchmarks"])]
     return [
-        *(f"the sdist lacks {one}" for one in missing),
-        *(f"the sdist brings {one}" for one in unwanted[:3]),
+        *(f"the sdist lacks {end}" for end in missing),
+        *(f"the sdist brings {name}" for name in unwanted[:3]),
     ]
 
 
 def package_sources(root: Path) -> list[str]:
-    """The files of the package in a checkout, as both archives must hold them."""
-    listed = subprocess.run(
-        ["git", "-C", str(root), "ls-files", "rcc_onnx"],
-        check=True,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    return listed.stdout.split()
+    """Return the files of the package in a checkout, as both archives must hold them."""
+    command = ["git", "-C", str(root), "ls-files", "rcc_onnx"]
+    return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.split()
 
 
 def _build(root: Path, out: Path, umask: int, settings: dict[str, str]) -> list[Path]:
     subprocess.run(
-        [sys.executable, str(root / "packaging" / "build_dist.py"), str(out)],
+        [sys.executable, "-m", "build", "--outdir", str(out), str(root)],
         check=True,
         stdout=subprocess.DEVNULL,
         env={**os.environ, **settings},
@@ -92,33 +67,33 @@ def _build(root: Path, out: Path, umask: int, settings: dict[str, str]) -> list[
     return sorted(out.iterdir())
 
 
-def _built_three_ways(scratch: Path) -> list[list[Path]]:
+def _build_three_times(scratch: Path) -> list[list[Path]]:
     built = []
-    for number, (umask, settings) in enumerate(zip(UMASKS, SETTINGS, strict=True)):
+    for number, (umask, settings) in enumerate(SURROUNDINGS):
         clone = scratch / f"{'far/' * number}clone{number}"
         clone.parent.mkdir(parents=True, exist_ok=True)
-        subprocess.run(
-            ["git", "clone", "--quiet", str(ROOT), str(clone)],
-            check=True,
-            umask=umask,
-        )
+        subprocess.run(["git", "clone", "--quiet", str(ROOT), str(clone)], check=True, umask=umask)
         built.append(_build(clone, scratch / f"out{number}", umask, settings))
-    unpacked = scratch / "unpacked"
     with tarfile.open(built[0][-1]) as sdist:
-        sdist.extractall(unpacked, filter="data")
-    (folder,) = unpacked.iterdir()
-    built.append(_build(folder, scratch / "out_of_sdist", UMASKS[1], SETTINGS[0]))
+        sdist.extractall(scratch / "unpacked", filter="data")
+    (folder,) = (scratch / "unpacked").iterdir()
+    built.append(_build(folder, scratch / "out_of_sdist", *SURROUNDINGS[1]))
     return built
+
+
+def _digest(path: Path) -> str:
+    return sha256(path.read_bytes()).hexdigest()
 
 
 def main() -> None:
     with tempfile.TemporaryDirectory(prefix="rcc-onnx-check-dist-") as scratch:
-        first, *others = _built_three_ways(Path(scratch))
-        faults = []
-        for other in others:
-            for one, two in zip(first, other, strict=True):
-                if sha256(one) != sha256(two):
-                    faults.append(f"{one.name} differs between {one.parent} and {two.parent}")
+        first, *others = _build_three_times(Path(scratch))
+        faults = [
+            f"{mine.name} differs between {mine.parent} and {theirs.parent}"
+            for other in others
+            for mine, theirs in zip(first, other, strict=True)
+            if _digest(mine) != _digest(theirs)
+        ]
         wheel, sdist = first
         sources = package_sources(ROOT)
         with zipfile.ZipFile(wheel) as archive:
@@ -133,7 +108,9 @@ def main() -> None:
             for path in first:
                 shutil.copy2(path, out)
         for path in first:
-            print(f"{path.name}: three times the same {path.stat().st_size} bytes, {sha256(path)}")
+            print(
+                f"{path.name}: {path.stat().st_size} bytes, the same three times, {_digest(path)}"
+            )
 
 
 if __name__ == "__main__":

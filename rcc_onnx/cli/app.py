@@ -73,6 +73,9 @@ app = typer.Typer(
     name=PROGRAM,
     help="Find kidneys and suspected renal lesions in contrast-enhanced abdominal CT. "
     "Research software, not for diagnosis.",
+    epilog="Exit codes, unless a command states its own: 0 done, 1 a part of the work failed, "
+    "2 nothing could be started (standard error has a line `error [code]: message`, see "
+    "docs/errors.md), 130 after Ctrl-C. A command writes only the files that are named with it.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,

@@ -44,7 +44,7 @@ def evaluate(  # noqa: PLR0913, PLR0917  an option each
         Path | None,
         typer.Option(
             metavar="DIR",
-            help="Reference masks DIR/<case>.nii.gz, .nii or .dcm (SEG) to compare the predicted "
+            help="Reference masks DIR/CASE.nii.gz, .nii or .dcm (SEG) to compare the predicted "
             "masks with.",
         ),
     ] = None,

@@ -259,8 +259,8 @@ def infer(
 ) -> None:
     """Analyse one study or a folder of studies.
 
-    Writes OUT/<case>.json and OUT/<case>_overview.png for every case,
-    OUT/<case>_r.png and _l.png for each side with a suspected lesion, and
+    Writes OUT/CASE.json and OUT/CASE_overview.png for every case,
+    OUT/CASE_r.png and _l.png for each side with a suspected lesion, and
     OUT/report.html, results.csv and results.json for all.
 
     Exit codes: 0 all analysed, 1 at least one failed, 2 nothing was started.

@@ -50,15 +50,9 @@ sys.addaudithook(audit)
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The wheel's files in a folder of their own, as pip would lay them out."""
     folder = tmp_path_factory.mktemp("wheel")
-    source = folder / "source"
-    shutil.copytree(
-        ROOT,
-        source,
-        ignore=shutil.ignore_patterns(".*", "build", "dist", "*.egg-info", "tests", "benchmarks"),
-    )
-    build = "import sys, setuptools.build_meta as b; b.build_wheel(sys.argv[1])"
+    build = "import sys, hatchling.build as b; b.build_wheel(sys.argv[1])"
     command = [sys.executable, "-c", build, str(folder)]
-    subprocess.run(command, cwd=source, check=True, capture_output=True)
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
     (wheel,) = folder.glob("*.whl")
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(folder / "site")

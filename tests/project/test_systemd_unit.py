@@ -41,9 +41,8 @@ def test_its_command_is_one(unit: configparser.ConfigParser) -> None:
 
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="no systemd here")
 def test_systemd_understands_it(tmp_path: Path) -> None:
-    # It looks for the program, the page and the user, which are not on this machine.
+    # It looks for the program and the user, which are not on this machine.
     text = UNIT.read_text(encoding="utf-8").replace("/opt/rcc-onnx/bin/rcc-onnx", "/bin/true")
-    text = text.replace("man:rcc-onnx(1)", "https://example.org")
     path = tmp_path / UNIT.name
     path.write_text(text.replace("=rcc-onnx\n", "=root\n"), encoding="utf-8")
     checked = subprocess.run(
