@@ -55,7 +55,7 @@ def start(engine: str, folder: Path, threads: int) -> Callable[[str], Json]:
             runtime=version,
             threads=threads,
             bundle=str(folder.name),
-            forms={},
+            variants={},
             memory_bytes=memory_bytes(),
             peak_memory_bytes=peak_memory_bytes(),
         )

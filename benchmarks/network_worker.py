@@ -19,8 +19,7 @@ from benchmarks.other_engines import Floats, OpenVinoNetworks
 from rcc_onnx.diagnostics.bench_worker import Json, serve
 from rcc_onnx.phantom import network_samples
 from rcc_onnx.runtime.networks import Networks
-from rcc_onnx.runtime.providers import ProviderName
-from rcc_onnx.types import Precision
+from rcc_onnx.types import Precision, ProviderName
 
 SLICES = 16
 """Slices a run of the 2D network is timed on."""

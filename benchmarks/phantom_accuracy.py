@@ -28,9 +28,8 @@ from rcc_onnx.pipeline.localization import crop_around
 from rcc_onnx.pipeline.preprocess import network_volume
 from rcc_onnx.pipeline.timing import Stopwatch
 from rcc_onnx.runtime.networks import Networks, network_input, split_sides
-from rcc_onnx.runtime.providers import ProviderName
 from rcc_onnx.runtime.session import open_networks
-from rcc_onnx.types import SIDES, Centre, LesionBox, Profile
+from rcc_onnx.types import SIDES, Centre, LesionBox, Profile, ProviderName
 
 CARD_START, CARD_END = "<!-- phantom figures: start -->", "<!-- phantom figures: end -->"
 

@@ -151,7 +151,7 @@ def quantize(
         raise typer.Exit(INTERRUPTED) from None
     for network in NETWORK_NAMES:
         entry, tally = quantized.manifest.networks[network], quantized.tallies[network]
-        found = entry.variants[precision.value].agreement
+        found = entry.variants[precision.value].comparison
         typer.echo(
             f"{network}: all {found.decisions} decisions as in float32, on {found.inputs} inputs; "
             f"largest difference of a sum {found.largest_sum_difference:.2%}, masks overlap by "
@@ -225,7 +225,7 @@ def variant_lines(entry: NetworkEntry) -> list[str]:
     """How the other forms of a network compare with the plain one, and which are not there."""
     lines = []
     for name, variant in entry.variants.items():
-        found = variant.agreement
+        found = variant.comparison
         lines.append(
             f"  {name} form ({variant.note}): {found.inputs} inputs compared with the plain form: "
             f"largest difference {found.largest_difference:.1e}, in a sum "

@@ -65,7 +65,7 @@ def _variants(manifest: Manifest) -> list[str]:
     lines = []
     for network in NETWORK_NAMES:
         for name, variant in manifest.networks[network].variants.items():
-            found = variant.agreement
+            found = variant.comparison
             lines.append(
                 f"- `{variant.file}`: the {name} form of `{manifest.networks[network].file}`, "
                 f"{variant.note}. Compared with it on {found.inputs} inputs: "

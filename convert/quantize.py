@@ -31,13 +31,13 @@ from rcc_onnx.bundles.manifest import (
     NetworkName,
 )
 from rcc_onnx.bundles.reference_outputs import LARGEST_ANSWERS
-from rcc_onnx.bundles.variants import Form, Variant, VariantName
+from rcc_onnx.bundles.variants import ExtraVariant, VariantEntry, VariantName
 from rcc_onnx.errors import NetworkOutputError, ProviderDisagreesError
 from rcc_onnx.phantom.seeds import TRAINING, TUNING
-from rcc_onnx.runtime.providers import ProviderName, ProviderRecord
+from rcc_onnx.runtime.providers import ProviderRecord
 from rcc_onnx.runtime.self_test import self_test
 from rcc_onnx.runtime.session import OnnxNetworks, open_networks
-from rcc_onnx.types import Precision
+from rcc_onnx.types import Precision, ProviderName
 
 CALIBRATION_PHANTOMS = 12
 SLICE_STEP = 4
@@ -48,7 +48,7 @@ LEAST_STUDIES = 200
 Progress = Callable[[str], None]
 
 
-_IN_WORDS: dict[VariantName, str] = {"int8": "8-bit integers", "float16": "float16"}
+_IN_WORDS: dict[ExtraVariant, str] = {"int8": "8-bit integers", "float16": "float16"}
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ def quantize_bundle(
     calibrate: Path | None,
     progress: Progress,
     studies: int = LEAST_STUDIES,
-    kind: VariantName = "int8",
+    kind: ExtraVariant = "int8",
 ) -> Quantized:
     """Make, compare, write. `progress` is told what begins.
 
@@ -158,7 +158,7 @@ def _inputs(name: NetworkName, samples: list[StudySample]) -> Iterator[NDArray[n
 
 
 def _entry(bundle: Bundle, name: NetworkName) -> NetworkEntry:
-    return bundle.manifest.networks[name].form("plain")
+    return bundle.manifest.networks[name].variant("plain")
 
 
 def _compared(
@@ -166,7 +166,7 @@ def _compared(
     plain: OnnxNetworks,
     made: dict[NetworkName, _Made],
     studies: Iterable[StudySample],
-    kind: VariantName,
+    kind: ExtraVariant,
 ) -> ByNetwork[Tally]:
     """Raises QuantizedDecisionsError, or QuantizeError where answers are no numbers."""
     kidney, lesion = (
@@ -195,7 +195,7 @@ def _hold_to_answers(
     manifest: Manifest,
     made: dict[NetworkName, _Made],
     record: ProviderRecord,
-    kind: VariantName,
+    kind: ExtraVariant,
 ) -> None:
     """That networks which are written will not be refused later, when they are tested on a machine.
 
@@ -205,8 +205,8 @@ def _hold_to_answers(
         open_converted(name, made[name].compared, _entry(bundle, name)).network
         for name in NETWORK_NAMES
     )
-    forms: dict[str, Form] = dict.fromkeys(NETWORK_NAMES, kind)
-    record = replace(record, precision=Precision(kind), forms=forms)
+    forms: dict[str, VariantName] = dict.fromkeys(NETWORK_NAMES, kind)
+    record = replace(record, precision=Precision(kind), variants=forms)
     try:
         small = OnnxNetworks(kidney, lesion, record)
         self_test(small, record, manifest, bundle.read_answers())
@@ -220,7 +220,7 @@ def _with_variants(
     manifest: Manifest,
     made: dict[NetworkName, _Made],
     tallies: ByNetwork[Tally],
-    kind: VariantName,
+    kind: ExtraVariant,
     how: str,
 ) -> Manifest:
     entries = {}
@@ -229,26 +229,26 @@ def _with_variants(
         note = f"{_IN_WORDS[kind]}, {how}"
         if tally.located:
             note += f"; {tally.moved} of {tally.located} located elsewhere"
-        variant = Variant(
+        variant = VariantEntry(
             file=f"{name}.{kind}.onnx",
             sha256=hashlib.sha256(made[name].content).hexdigest(),
             note=note,
-            agreement=tally.agreement(),
+            comparison=tally.agreement(),
         )
         entries[name] = replace(entry, variants={**entry.variants, kind: variant})
     return replace(manifest, networks=ByNetwork(entries["kidney"], entries["lesion"]))
 
 
 def _files(
-    bundle: Bundle, manifest: Manifest, made: dict[NetworkName, _Made], kind: VariantName
+    bundle: Bundle, manifest: Manifest, made: dict[NetworkName, _Made], kind: ExtraVariant
 ) -> dict[str, bytes]:
     """Every file of the bundle that is to be, by name."""
     files = {MANIFEST_FILE: manifest.to_json().encode()}
     for name in NETWORK_NAMES:
         entry = bundle.manifest.networks[name]
-        for form in entry.forms:
+        for form in entry.variant_names:
             if form != kind:
-                files[entry.form(form).file] = bundle.read_network(name, form)
+                files[entry.variant(form).file] = bundle.read_network(name, form)
         files[f"{name}.{kind}.onnx"] = made[name].content
     if manifest.answers is not None:
         files[ANSWERS_FILE] = read_bundle_file(bundle.folder, ANSWERS_FILE, LARGEST_ANSWERS)

@@ -30,12 +30,12 @@ from rcc_onnx.results import (
     StudyFacts,
 )
 from rcc_onnx.runtime.networks import Networks
-from rcc_onnx.runtime.providers import ProviderName, ProviderRecord
+from rcc_onnx.runtime.providers import ProviderRecord
 from rcc_onnx.runtime.self_test import checked_against_reference
 from rcc_onnx.runtime.session import open_networks
 from rcc_onnx.system.host import environment
 from rcc_onnx.system.memory import MemoryTrimmer
-from rcc_onnx.types import Precision, Profile, Thresholds
+from rcc_onnx.types import Precision, Profile, ProviderName, Thresholds
 
 _log = logging.getLogger(__name__)
 
@@ -280,13 +280,13 @@ def _open(bundle: Bundle, options: Options) -> _Loaded:
         checked_against_reference(bundle),
     )
     record = networks.record
-    forms = ", ".join(f"{name} {form}" for name, form in record.forms.items())
+    variants = ", ".join(f"{name} {variant}" for name, variant in record.variants.items())
     _log.info(
         "bundle %s %s on %s (%s)",
         bundle.name,
         bundle.manifest.version,
         record.ran,
-        forms,
+        variants,
         extra={
             "data": {
                 "event": "networks",
@@ -295,7 +295,7 @@ def _open(bundle: Bundle, options: Options) -> _Loaded:
                 "provider": str(record.ran),
                 "threads": record.threads,
                 "precision": str(record.precision),
-                "onnxruntime": record.runtime,
+                "onnxruntime": record.onnxruntime,
             }
         },
     )
@@ -314,7 +314,7 @@ def _thresholds(bundle: Bundle, options: Options) -> Thresholds:
 def _models_used(loaded: _Loaded, kind: StudyKind) -> ModelsUsed:
     manifest = loaded.bundle.manifest
     hashes: dict[str, str] = {
-        name: manifest.networks[name].form(loaded.provider.forms.get(name, "plain")).sha256
+        name: manifest.networks[name].variant(loaded.provider.variants.get(name, "plain")).sha256
         for name in NETWORK_NAMES
     }
     return ModelsUsed(

@@ -464,7 +464,8 @@ class ModelsUsed:
         if (self.name, self.version) != (manifest.name, manifest.version):
             return False
         return all(
-            self.network_sha256.get(name) in {entry.form(form).sha256 for form in entry.forms}
+            self.network_sha256.get(name)
+            in {entry.variant(form).sha256 for form in entry.variant_names}
             for name in NETWORK_NAMES
             for entry in (manifest.networks[name],)
         )

@@ -57,6 +57,20 @@ class SeriesPolicy(StrEnum):
     CONTRAST = "contrast"
 
 
+class ProviderName(StrEnum):
+    """Execution providers by our names; `auto` chooses one."""
+
+    AUTO = "auto"
+    CPU = "cpu"
+    CUDA = "cuda"
+    DIRECTML = "directml"
+    OPENVINO = "openvino"
+    OPENVINO_GPU = "openvino-gpu"
+    OPENVINO_NPU = "openvino-npu"
+    TENSORRT = "tensorrt"
+    COREML = "coreml"
+
+
 class Precision(StrEnum):
     """In what numbers the networks compute."""
 

@@ -25,15 +25,15 @@ from rcc_onnx.bundles.manifest import (
 )
 from rcc_onnx.bundles.reference_outputs import Answers, read_answers, write_answers
 from rcc_onnx.errors import ProviderDisagreesError
-from rcc_onnx.runtime.providers import Agreement, ProviderName
+from rcc_onnx.runtime.providers import SelfTestRecord
 from rcc_onnx.runtime.self_test import self_test
 from rcc_onnx.runtime.session import open_networks
-from rcc_onnx.types import Precision
+from rcc_onnx.types import Precision, ProviderName
 
 Progress = Callable[[str], None]
 
 
-def add_answers(folder: Path, sources: ByNetwork[Path], progress: Progress) -> Agreement:
+def add_answers(folder: Path, sources: ByNetwork[Path], progress: Progress) -> SelfTestRecord:
     """Ask Keras, compare every form that the CPU runs, write.
 
     The bundle gets one file and a key in its manifest, or stays as it is. Stored answers that it
@@ -56,7 +56,7 @@ def add_answers(folder: Path, sources: ByNetwork[Path], progress: Progress) -> A
         progress(f"Asking the {name} network")
         one = inspected[name]
         keras = build_network(one.keras, one.architecture, EXPECTED_SHAPES[name], frameworks)
-        entry = bundle.manifest.networks[name].form("plain")
+        entry = bundle.manifest.networks[name].variant("plain")
         converted = open_converted(name, bundle.read_network(name), entry)
         stored[name] = ask(name, keras, converted)
     data = write_answers(joined(stored["kidney"], stored["lesion"]))
@@ -85,8 +85,10 @@ def _same_sources(bundle: Bundle, sha256: ByNetwork[str]) -> None:
             )
 
 
-def _agreement(bundle: Bundle, answers: Answers) -> Agreement:
-    forms = {form for name in NETWORK_NAMES for form in bundle.manifest.networks[name].forms}
+def _agreement(bundle: Bundle, answers: Answers) -> SelfTestRecord:
+    forms = {
+        form for name in NETWORK_NAMES for form in bundle.manifest.networks[name].variant_names
+    }
     precisions = [Precision.FLOAT32, *([Precision.INT8] if "int8" in forms else [])]
     found = []
     for precision in precisions:
@@ -102,8 +104,8 @@ def _files(bundle: Bundle, manifest: Manifest, answers: bytes) -> dict[str, byte
     """Every file of the bundle that is to be, by name."""
     files = {MANIFEST_FILE: manifest.to_json().encode(), ANSWERS_FILE: answers}
     for name in NETWORK_NAMES:
-        for form in bundle.manifest.networks[name].forms:
-            entry = bundle.manifest.networks[name].form(form)
+        for form in bundle.manifest.networks[name].variant_names:
+            entry = bundle.manifest.networks[name].variant(form)
             files[entry.file] = bundle.read_network(name, form)
     for document in DOCUMENTS:
         if is_file(bundle.folder / document):

@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rcc_onnx.bundles.manifest import NetworkEntry
-from rcc_onnx.runtime.providers import ProviderName
 from rcc_onnx.runtime.session import OnnxNetwork, open_network
+from rcc_onnx.types import ProviderName
 
 
 @dataclass(frozen=True)

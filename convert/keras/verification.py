@@ -13,7 +13,7 @@ from convert.errors import OutputActivationError, ParityError
 from convert.keras.samples import SampleGroup
 from convert.optimize.compare_precisions import dice
 from rcc_onnx.bundles.manifest import NetworkCertificate, NetworkName
-from rcc_onnx.bundles.variants import Agreement
+from rcc_onnx.bundles.variants import VariantComparison
 from rcc_onnx.pipeline.localization import LESION_MIN_PROBABILITY, bound_lesion, locate_kidney
 from rcc_onnx.runtime.networks import PROBABILITY_TOLERANCE, split_sides
 from rcc_onnx.types import Thresholds
@@ -85,9 +85,9 @@ class Figures:
     def inputs(self) -> int:
         return sum(count for _, count in self.kinds)
 
-    def agreement(self) -> Agreement:
+    def agreement(self) -> VariantComparison:
         """What a variant's entry in the manifest says."""
-        return Agreement(
+        return VariantComparison(
             inputs=self.inputs,
             decisions=self.decisions,
             decisions_equal=not self.differing,

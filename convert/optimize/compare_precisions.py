@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from convert.optimize.study_samples import StudySample, in_parts
 from rcc_onnx.bundles.manifest import ByNetwork
-from rcc_onnx.bundles.variants import Agreement
+from rcc_onnx.bundles.variants import VariantComparison
 from rcc_onnx.pipeline.localization import LESION_MIN_PROBABILITY, bound_lesion, locate_kidney
 from rcc_onnx.runtime.networks import Networks, split_sides
 from rcc_onnx.types import SIDES, Thresholds
@@ -57,8 +57,8 @@ class Tally:
         if any(above):
             self.least_dice = min(self.least_dice, dice(expected, given))
 
-    def agreement(self) -> Agreement:
-        return Agreement(
+    def agreement(self) -> VariantComparison:
+        return VariantComparison(
             inputs=self.inputs,
             decisions=self.decided,
             decisions_equal=not self.differing,

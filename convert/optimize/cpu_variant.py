@@ -15,7 +15,7 @@ from convert.keras.verification import Network, disagreement, measure
 from convert.optimize.conv3d_to_conv2d import flatten_depth
 from convert.optimize.winograd_rewrite import fewer_products
 from rcc_onnx.bundles.manifest import NetworkEntry, NetworkName
-from rcc_onnx.bundles.variants import Variant
+from rcc_onnx.bundles.variants import VariantEntry
 from rcc_onnx.errors import NetworkError
 from rcc_onnx.system.stderr_capture import one_line
 from rcc_onnx.types import Thresholds
@@ -32,7 +32,7 @@ class CpuForm:
     """
 
     content: bytes = b""
-    variant: Variant | None = None
+    variant: VariantEntry | None = None
     note: str = ""
 
 
@@ -82,10 +82,10 @@ def make_cpu_form(
                 return CpuForm(note=f"was made, but {problem}")
     except (ConvertError, NetworkError) as error:
         return CpuForm(note=f"was made, but does not run: {one_line(str(error))}")
-    variant = Variant(
+    variant = VariantEntry(
         file=entry.file.replace(".onnx", ".cpu.onnx"),
         sha256=hashlib.sha256(content).hexdigest(),
         note=made.note,
-        agreement=figures.agreement(),
+        comparison=figures.agreement(),
     )
     return CpuForm(content, variant)

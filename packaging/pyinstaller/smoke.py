@@ -31,7 +31,7 @@ BY_GDCM = {
     "jpeg-ls": gdcm.TransferSyntax.JPEGLSLossless,
 }
 SAVED = ("_mask.nii.gz", "_lesion_probability.nii.gz", "_seg.dcm", "_sr.dcm")
-DOCUMENTED = ("agreements.json",)
+DOCUMENTED = ("self_tests.json",)
 """What may appear in the data folder: docs/doctor.md."""
 LIMIT_S = 300.0
 """For any one command, on a busy machine."""

@@ -23,7 +23,7 @@ from rcc_onnx.bundles.bundle_files import (
 from rcc_onnx.bundles.data_folder import MODELS_VARIABLE, installed_folders, is_folder
 from rcc_onnx.bundles.manifest import MANIFEST_FILE, NETWORK_NAMES, Manifest, NetworkName, StudyKind
 from rcc_onnx.bundles.reference_outputs import LARGEST_ANSWERS, Answers
-from rcc_onnx.bundles.variants import Form
+from rcc_onnx.bundles.variants import VariantName
 from rcc_onnx.errors import (
     BundleError,
     BundleFolderError,
@@ -58,19 +58,19 @@ class Bundle:
     def name(self) -> str:
         return self.manifest.name
 
-    def read_network(self, name: NetworkName, form: Form = "plain") -> bytes:
+    def read_network(self, name: NetworkName, variant: VariantName = "plain") -> bytes:
         """The bytes of one network, read once, checked, and given as they were checked.
 
         Args:
             name: which of the two.
-            form: one of `manifest.networks[name].forms`.
+            variant: one of `manifest.networks[name].variant_names`.
 
         Raises:
             BundleFileError: the file cannot be read.
             BundleHashError: its hash is not the manifest's.
             BundleError: other leaves, see `onnx_file.read_onnx` and `onnx_check.check_network`.
         """
-        entry = self.manifest.networks[name].form(form)
+        entry = self.manifest.networks[name].variant(variant)
         data = read_bundle_file(self.folder, entry.file, LARGEST_NETWORK)
         check_network_bytes(data, entry, str(self.folder / entry.file))
         return data
@@ -90,13 +90,13 @@ class Bundle:
         return answers_of_bytes(data, entry, str(self.folder / entry.file))
 
     def check(self) -> None:
-        """Read and check both networks in every form, and the stored answers.
+        """Read and check both networks in every variant, and the stored answers.
 
         Raises what `read_network` and `read_answers` raise.
         """
         for name in NETWORK_NAMES:
-            for form in self.manifest.networks[name].forms:
-                self.read_network(name, form)
+            for variant in self.manifest.networks[name].variant_names:
+                self.read_network(name, variant)
         self.read_answers()
 
 

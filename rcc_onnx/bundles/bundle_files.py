@@ -29,9 +29,9 @@ LARGEST_NETWORK = 2**31 - 1
 
 
 def network_entries(manifest: Manifest) -> tuple[NetworkEntry, ...]:
-    """An entry for each network file of the bundle, every form of it, plain ones first."""
+    """An entry for each network file of the bundle, every variant of it, plain ones first."""
     entries = (manifest.networks[name] for name in NETWORK_NAMES)
-    return tuple(entry.form(form) for entry in entries for form in entry.forms)
+    return tuple(entry.variant(variant) for entry in entries for variant in entry.variant_names)
 
 
 def largest_file(file: str) -> int:

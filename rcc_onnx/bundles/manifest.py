@@ -25,7 +25,13 @@ from rcc_onnx.bundles.manifest_fields import (
     object_with,
     show,
 )
-from rcc_onnx.bundles.variants import Form, Variant, VariantName, check_variants, read_variants
+from rcc_onnx.bundles.variants import (
+    ExtraVariant,
+    VariantEntry,
+    VariantName,
+    check_variants,
+    read_variants,
+)
 from rcc_onnx.errors import BundleManifestError
 from rcc_onnx.types import CROP_SHAPE_ZYX, GRID_SIZE, Thresholds
 
@@ -94,7 +100,7 @@ class NetworkEntry:
     opset: int
     input: TensorEntry
     output: TensorEntry
-    variants: Mapping[VariantName, Variant] = field(default_factory=dict)
+    variants: Mapping[ExtraVariant, VariantEntry] = field(default_factory=dict)
     left_out: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -103,7 +109,7 @@ class NetworkEntry:
         check_count(self.opset, "opset", least=1)
         check_variants(self.variants, self.left_out)
 
-    def form(self, name: Form) -> "NetworkEntry":
+    def variant(self, name: VariantName) -> "NetworkEntry":
         """The entry of one form: the plain one, or that of a variant, which must be there."""
         if name == "plain":
             return replace(self, variants={}, left_out={})
@@ -111,7 +117,7 @@ class NetworkEntry:
         return replace(self, file=variant.file, sha256=variant.sha256, variants={}, left_out={})
 
     @property
-    def forms(self) -> tuple[Form, ...]:
+    def variant_names(self) -> tuple[VariantName, ...]:
         """Every form that the bundle has of this network."""
         return ("plain", *self.variants)
 
@@ -246,9 +252,9 @@ class Manifest:
             _check_shape(entry.output.shape, shape, f"networks.{name}.output.shape")
         # File systems that ignore case would hold one file for two such names.
         files = [
-            entry.form(form).file.lower()
+            entry.variant(form).file.lower()
             for entry in (self.networks.kidney, self.networks.lesion)
-            for form in entry.forms
+            for form in entry.variant_names
         ]
         if len(set(files)) != len(files):
             raise BundleManifestError("two networks name the same file", "networks")

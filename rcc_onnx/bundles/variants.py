@@ -22,16 +22,16 @@ from rcc_onnx.bundles.manifest_fields import (
 )
 from rcc_onnx.errors import BundleManifestError
 
-VariantName = Literal["cpu", "int8", "float16"]
+ExtraVariant = Literal["cpu", "int8", "float16"]
 """`cpu`: float32, rewritten for CPUs. `int8`: 8-bit integers, for CPUs. `float16`: for GPUs."""
-VARIANT_NAMES: tuple[VariantName, ...] = get_args(VariantName)
+VARIANT_NAMES: tuple[ExtraVariant, ...] = get_args(ExtraVariant)
 
-Form = Literal["plain", "cpu", "int8", "float16"]
+VariantName = Literal["plain", "cpu", "int8", "float16"]
 """What can run: the plain network or one of its variants."""
 
 
 @dataclass(frozen=True)
-class Agreement:
+class VariantComparison:
     """How a variant compared with the plain network on the same inputs.
 
     Attributes:
@@ -59,7 +59,7 @@ class Agreement:
 
 
 @dataclass(frozen=True)
-class Variant:
+class VariantEntry:
     """One more ONNX file of a network.
 
     Attributes:
@@ -69,7 +69,7 @@ class Variant:
     file: str
     sha256: str
     note: str
-    agreement: Agreement
+    comparison: VariantComparison
 
     def __post_init__(self) -> None:
         check_file_name(self.file, "file")
@@ -77,7 +77,9 @@ class Variant:
         check_text(self.note, "note")
 
 
-def check_variants(variants: Mapping[VariantName, Variant], left_out: Mapping[str, str]) -> None:
+def check_variants(
+    variants: Mapping[ExtraVariant, VariantEntry], left_out: Mapping[str, str]
+) -> None:
     """Raises BundleManifestError for a name that no variant has, or a reason that is no text."""
     for key, names in (("variants", variants), ("left_out", left_out)):
         unknown = sorted(set(names) - set(VARIANT_NAMES))
@@ -89,14 +91,14 @@ def check_variants(variants: Mapping[VariantName, Variant], left_out: Mapping[st
             check_text(reason, name)
 
 
-def read_variants(raw: Any) -> dict[VariantName, Variant]:
+def read_variants(raw: Any) -> dict[ExtraVariant, VariantEntry]:
     """From JSON values. Raises BundleManifestError."""
     variants = {}
     for name, value in any_object(raw).items():
         with at(name):
-            entry = object_with(value, {field.name for field in fields(Variant)})
-            with at("agreement"):
-                keys = {field.name for field in fields(Agreement)}
-                agreement = Agreement(**object_with(entry.pop("agreement"), keys))
-            variants[name] = Variant(**entry, agreement=agreement)
+            entry = object_with(value, {field.name for field in fields(VariantEntry)})
+            with at("comparison"):
+                keys = {field.name for field in fields(VariantComparison)}
+                comparison = VariantComparison(**object_with(entry.pop("comparison"), keys))
+            variants[name] = VariantEntry(**entry, comparison=comparison)
     return variants  # type: ignore[return-value]  # check_variants looks at the names

@@ -10,8 +10,7 @@ from rcc_onnx.cli.demo import DEMO_SEED
 from rcc_onnx.cli.logging import set_up_logging
 from rcc_onnx.cli.options import Models, Threads
 from rcc_onnx.cli.shared import console, exit_on_error
-from rcc_onnx.runtime.providers import ProviderName
-from rcc_onnx.types import InputIs, Precision
+from rcc_onnx.types import InputIs, Precision, ProviderName
 
 
 def bench(  # noqa: PLR0913, PLR0917  an option each

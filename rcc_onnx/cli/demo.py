@@ -9,7 +9,7 @@ from rcc_onnx.cli.infer import run
 from rcc_onnx.cli.logging import set_up_logging
 from rcc_onnx.cli.options import Provider, Threads
 from rcc_onnx.cli.shared import console, exit_on_error
-from rcc_onnx.runtime.providers import ProviderName
+from rcc_onnx.types import ProviderName
 
 DEMO_SEED = 9
 DEMO_MODELS = "phantom"

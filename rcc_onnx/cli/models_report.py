@@ -90,10 +90,10 @@ def verified_lines(
         if provenance is None
         else _certificate_words(provenance)
     )
-    forms = ", ".join(f"{name} {form}" for name, form in provider.forms.items())
+    variants = ", ".join(f"{name} {variant}" for name, variant in provider.variants.items())
     return (
         f"{manifest.name} {manifest.version}: hashes, shapes, operators as the manifest says",
-        f"both networks ran on {provider.ran} with onnxruntime {provider.runtime} ({forms})",
+        f"both networks ran on {provider.ran} with onnxruntime {provider.onnxruntime} ({variants})",
         parity,
         _agreement_words(provider),
         f"SHA-256 as a zip file of `models export`: {sha256}",
@@ -137,7 +137,7 @@ def searched_line(folders: Sequence[Path]) -> str:
 
 
 def _agreement_words(provider: ProviderRecord) -> str:
-    found = provider.agreement
+    found = provider.self_test
     if found is None or not found.tested or found.largest_difference is None:
         return "no stored answers: no machine can be compared with them"
     return (
@@ -188,20 +188,20 @@ def _network_words(manifest: Manifest, name: NetworkName) -> str:
 
 
 def _variant_rows(manifest: Manifest, name: NetworkName) -> list[tuple[str, str]]:
-    """The other forms of a network, and why one that was tried is not there."""
+    """The other variants of a network, and why one that was tried is not there."""
     entry = manifest.networks[name]
     rows = []
-    for form, variant in entry.variants.items():
-        found = variant.agreement
+    for label, variant in entry.variants.items():
+        found = variant.comparison
         same = "same decisions" if found.decisions_equal else "DECISIONS DIFFER"
         words = (
-            f"{variant.file}, {variant.note}; against the plain form on {found.inputs} inputs: "
+            f"{variant.file}, {variant.note}; against the plain variant on {found.inputs} inputs: "
             f"{same} ({found.decisions}), largest difference {found.largest_difference:.1e}, in a "
             f"sum {found.largest_sum_difference:.1e}, Dice at least {found.least_dice:.4f}, "
             f"{variant.sha256}"
         )
-        rows.append((f"{name}, {form} form", words))
-    rows += [(f"{name}, no {form} form", reason) for form, reason in entry.left_out.items()]
+        rows.append((f"{name}, {label} variant", words))
+    rows += [(f"{name}, no {label} variant", reason) for label, reason in entry.left_out.items()]
     return rows
 
 

@@ -14,8 +14,7 @@ import typer
 
 from rcc_onnx.cli.settings_command import InSettings, read_settings
 from rcc_onnx.options import Save
-from rcc_onnx.runtime.providers import ProviderName
-from rcc_onnx.types import InputIs, Precision, Profile, SeriesPolicy
+from rcc_onnx.types import InputIs, Precision, Profile, ProviderName, SeriesPolicy
 
 if TYPE_CHECKING:
     from rcc_onnx.engine import Options

@@ -9,7 +9,7 @@ import typer
 from rcc_onnx.cli.logging import set_up_logging
 from rcc_onnx.cli.options import Json, Models, Verbose
 from rcc_onnx.cli.shared import EXIT_SOME_FAILED, exit_on_error
-from rcc_onnx.runtime.providers import ProviderName
+from rcc_onnx.types import ProviderName
 
 
 def verify(  # noqa: PLR0913, PLR0917  an option each

@@ -18,11 +18,10 @@ from typing import IO, Any
 
 from rcc_onnx.diagnostics.bench_worker import Answer, Setup
 from rcc_onnx.errors import BenchError, OutputError
-from rcc_onnx.runtime.forms import runs
-from rcc_onnx.runtime.providers import AUTO_ORDER, ProviderName
+from rcc_onnx.runtime.providers import AUTO_ORDER, supports_precision
 from rcc_onnx.runtime.session import listed_providers
 from rcc_onnx.system.host import machine
-from rcc_onnx.types import RESEARCH_ONLY, Precision
+from rcc_onnx.types import RESEARCH_ONLY, Precision, ProviderName
 
 STAGE_ORDER = ("reading_headers", "preprocessing", "kidney_network", "lesion_network")
 
@@ -176,7 +175,7 @@ def default_setups(
         for precision in precisions or Precision
         if precisions
         or precision is Precision.FLOAT32
-        or (provider is not ProviderName.AUTO and runs(provider, precision))
+        or (provider is not ProviderName.AUTO and supports_precision(provider, precision))
     )
 
 
@@ -309,7 +308,7 @@ def _setup_json(one: Measurement) -> dict[str, Any]:
         "runtime": last.runtime,
         "threads": last.threads,
         "bundle": last.bundle,
-        "forms": last.forms,
+        "variants": last.variants,
         "cold_s": one.cold_s,
         "loading_networks_s": one.cold.loading_s,
         "warm_p50_s": one.p50_s,

@@ -53,7 +53,7 @@ class Answer:
         stages_s: seconds by stage, `total` among them.
         loading_s: seconds that loading the networks took, if it was for this study.
         outcomes: by side; sums: kidney and lesion sum by side, None where there is none.
-        forms: by network, which of the bundle's files ran.
+        variants: by network, which of the bundle's files ran.
         memory_bytes, peak_memory_bytes: of the worker's process after the study; None: unknown.
     """
 
@@ -68,7 +68,7 @@ class Answer:
     runtime: str
     threads: int
     bundle: str
-    forms: dict[str, str]
+    variants: dict[str, str]
     memory_bytes: int | None
     peak_memory_bytes: int | None
 
@@ -124,10 +124,10 @@ def _analyse(engine: "Engine", study: str, loading_s: float) -> Answer:
         sums={str(side): _sums(one) for side, one in sides.items()},
         ran=str(result.provider.ran),
         reason=result.provider.reason,
-        runtime=result.provider.runtime,
+        runtime=result.provider.onnxruntime,
         threads=result.provider.threads,
         bundle=f"{result.models.name} {result.models.version}",
-        forms=dict(result.provider.forms),
+        variants=dict(result.provider.variants),
         memory_bytes=memory_bytes(),
         peak_memory_bytes=peak_memory_bytes(),
     )

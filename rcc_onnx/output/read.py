@@ -32,7 +32,7 @@ from rcc_onnx.results import (
     StudyFacts,
     WrittenFile,
 )
-from rcc_onnx.runtime.providers import Agreement, ProviderName, ProviderRecord
+from rcc_onnx.runtime.providers import ProviderRecord, SelfTestRecord
 from rcc_onnx.types import (
     SIDES,
     Centre,
@@ -42,6 +42,7 @@ from rcc_onnx.types import (
     Outcome,
     Precision,
     Profile,
+    ProviderName,
     SeriesRow,
     Side,
     Thresholds,
@@ -150,10 +151,10 @@ def _case(document: Json) -> CaseResult:
             ran=ProviderName(provider["ran"]),
             reason=provider["reason"],
             threads=provider["threads"],
-            runtime=provider["onnxruntime"],
+            onnxruntime=provider["onnxruntime"],
             precision=Precision(provider["precision"]),
-            forms=provider["forms"],
-            agreement=_maybe(lambda one: Agreement(**one), provider["agreement"]),
+            variants=provider["variants"],
+            self_test=_maybe(lambda one: SelfTestRecord(**one), provider["self_test"]),
         ),
         timings_s=document["timings_s"],
         warnings=tuple(document["warnings"]),

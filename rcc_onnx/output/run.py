@@ -158,7 +158,7 @@ def _provider(result: CaseResult) -> Json:
     provider = result.provider
     return {
         "ran": str(provider.ran),
-        "onnxruntime": provider.runtime,
+        "onnxruntime": provider.onnxruntime,
         "precision": str(provider.precision),
         "threads": provider.threads,
     }

@@ -5,34 +5,22 @@ Knows onnxruntime's names, but does not import it. docs/providers.md explains th
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from enum import StrEnum
 
-from rcc_onnx.bundles.variants import Form
+from rcc_onnx.bundles.bundle import Bundle
+from rcc_onnx.bundles.manifest import NETWORK_NAMES
+from rcc_onnx.bundles.variants import ExtraVariant, VariantName
 from rcc_onnx.errors import (
+    PrecisionError,
     ProviderConflictError,
     ProviderError,
     ProviderNotInstalledError,
     ProviderNotLoadedError,
 )
-from rcc_onnx.types import Precision
-
-
-class ProviderName(StrEnum):
-    """What --provider takes."""
-
-    AUTO = "auto"
-    CPU = "cpu"
-    CUDA = "cuda"
-    DIRECTML = "directml"
-    OPENVINO = "openvino"
-    OPENVINO_GPU = "openvino-gpu"
-    OPENVINO_NPU = "openvino-npu"
-    TENSORRT = "tensorrt"
-    COREML = "coreml"
+from rcc_onnx.types import Precision, ProviderName
 
 
 @dataclass(frozen=True)
-class Agreement:
+class SelfTestRecord:
     """How networks answered the inputs that their bundle holds, beside the stored answers.
 
     The differences are the larger ones of the two networks, rounded up to two digits.
@@ -59,20 +47,20 @@ class ProviderRecord:
     Attributes:
         ran: read back from the sessions of both networks; never `auto`.
         reason: one sentence, for the log and the result file.
-        runtime: version of onnxruntime.
+        onnxruntime: its version.
         precision: what was asked for.
-        forms: of each network, by its name, the form that ran: plain, or a variant of the bundle.
-        agreement: whether its answers are the right ones here; None where nobody looked.
+        variants: by network name, the variant that ran.
+        self_test: how it answered the reference inputs; None where that was not tried.
     """
 
     requested: ProviderName
     ran: ProviderName
     reason: str
     threads: int
-    runtime: str
+    onnxruntime: str
     precision: Precision = Precision.FLOAT32
-    forms: Mapping[str, Form] = field(default_factory=dict)
-    agreement: Agreement | None = None
+    variants: Mapping[str, VariantName] = field(default_factory=dict)
+    self_test: SelfTestRecord | None = None
 
 
 @dataclass(frozen=True)
@@ -174,6 +162,67 @@ float16, and OpenVINO's GPU has not been tried on one: those run only when asked
 
 RUNTIME_PACKAGES = tuple(dict.fromkeys(spec.package for spec in SPECS.values()))
 """All of these install the same folder `onnxruntime`, each over the other."""
+
+
+def supports_precision(provider: ProviderName, precision: Precision) -> bool:
+    """Whether a provider, one that is not `auto`, runs networks of this precision at all."""
+    if precision is Precision.INT8:
+        return provider is ProviderName.CPU
+    return precision is Precision.FLOAT32 or SPECS[provider].half_options is not None
+
+
+def candidates(provider: ProviderName, precision: Precision) -> tuple[ProviderName, ...]:
+    """The providers to try, in order.
+
+    Raises:
+        PrecisionError: the provider asked for does not run this precision.
+    """
+    if provider is ProviderName.AUTO:
+        return tuple(one for one in AUTO_ORDER if supports_precision(one, precision))
+    if supports_precision(provider, precision):
+        return (provider,)
+    if precision is Precision.INT8:
+        raise PrecisionError(
+            f"int8 runs on the CPU only, not on {provider}. Say --provider cpu, or leave out "
+            "--precision."
+        )
+    able = ", ".join(one for one in SPECS if supports_precision(one, precision))
+    raise PrecisionError(
+        f"{precision} runs on {able}, not on {provider}. Name one of these, or leave out "
+        "--precision."
+    )
+
+
+def choose_variants(
+    bundle: Bundle, provider: ProviderName, precision: Precision
+) -> dict[str, VariantName]:
+    """The variant of each network that a provider is to run.
+
+    Raises:
+        PrecisionError: int8 or float16 is asked for, and the bundle has it of neither network.
+    """
+    entries = bundle.manifest.networks
+    wanted: list[ExtraVariant] = ["cpu"] if provider is ProviderName.CPU else []
+    own = _OWN_VARIANT.get(precision)
+    if own is not None:
+        wanted = [own, *wanted]
+        if not any(own in entries[name].variants for name in NETWORK_NAMES):
+            option = "" if own == "int8" else f" --precision {own}"
+            raise PrecisionError(
+                f"the bundle {bundle.name} has no {own} variant. In a checkout of rcc-onnx, "
+                f"python -m convert quantize {bundle.folder}{option} makes one and measures it."
+            )
+    variants: dict[str, VariantName] = {}
+    for name in NETWORK_NAMES:
+        there = (one for one in wanted if one in entries[name].variants)
+        variants[name] = next(there, "plain")
+    return variants
+
+
+_OWN_VARIANT: dict[Precision, ExtraVariant] = {
+    Precision.INT8: "int8",
+    Precision.FLOAT16: "float16",
+}
 
 
 def installed_runtimes() -> tuple[str, ...]:

@@ -26,9 +26,10 @@ from rcc_onnx.bundles.manifest import NETWORK_NAMES, Manifest, NetworkName
 from rcc_onnx.bundles.reference_outputs import Answers
 from rcc_onnx.errors import DataFolderError, NetworkError, ProviderDisagreesError
 from rcc_onnx.runtime.networks import Networks, network_input, split_sides
-from rcc_onnx.runtime.providers import SPECS, Agreement, ProviderName, ProviderRecord
+from rcc_onnx.runtime.providers import SPECS, ProviderRecord, SelfTestRecord
 from rcc_onnx.runtime.session import OnnxNetworks
 from rcc_onnx.system.host import processor, processor_flags
+from rcc_onnx.types import ProviderName
 
 _log = logging.getLogger(__name__)
 
@@ -60,7 +61,7 @@ class _Rule:
 
 def self_test(
     networks: Networks, record: ProviderRecord, manifest: Manifest, answers: Answers | None
-) -> Agreement:
+) -> SelfTestRecord:
     """Run networks on the stored inputs and compare.
 
     float32 is compared in every probability. Where fewer bits are computed with, every decision
@@ -76,7 +77,7 @@ def self_test(
         ProviderDisagreesError: the answers are others, or the networks cannot answer at all.
     """
     if answers is None:
-        return Agreement(tested=False)
+        return SelfTestRecord(tested=False)
     try:
         kidney = networks.kidney_probability(network_input(answers.slices))
         lesion = networks.lesion_probability(network_input(answers.crop))
@@ -114,9 +115,9 @@ def _advice(ran: ProviderName) -> str:
 def _rule(name: NetworkName, record: ProviderRecord, manifest: Manifest) -> _Rule:
     certificate = manifest.provenance and manifest.provenance.certificate
     tolerance = certificate.tolerance if certificate else TOLERANCE
-    form = record.forms.get(name, "plain")
-    if form in {"int8", "float16"}:
-        measured = manifest.networks[name].variants[form].agreement.largest_sum_difference
+    variant = record.variants.get(name, "plain")
+    if variant in {"int8", "float16"}:
+        measured = manifest.networks[name].variants[variant].comparison.largest_sum_difference
         share = max(_rounded_up(MEASURED_TIMES * measured), LEAST_SUM_TOLERANCE)
         return _Rule(tolerance, share)
     return _Rule(tolerance, HALF_SUM_TOLERANCE if SPECS[record.ran].always_half else None)
@@ -128,12 +129,14 @@ def _compare(
     threshold: float,
     rule: _Rule,
     record: ProviderRecord,
-) -> Agreement:
+) -> SelfTestRecord:
     """One network; raises ProviderDisagreesError."""
     largest = max(float(np.abs(expected - given).max()) for expected, given in pairs)
     sums = [[float(one.sum(dtype=np.float64)) for one in pair] for pair in pairs]
     share = max(abs(a - b) / max(a, threshold, 1.0) for a, b in sums)
-    what = f"{record.ran} (onnxruntime {record.runtime}) does not answer as the certified {name}"
+    what = (
+        f"{record.ran} (onnxruntime {record.onnxruntime}) does not answer as the certified {name}"
+    )
     if any((a > threshold) != (b > threshold) for a, b in sums):
         raise ProviderDisagreesError(
             f"{what} network: a sum of the stored answers is on the other side of {threshold:g}",
@@ -152,7 +155,7 @@ def _compare(
             f"{rule.sum_share:.1%} it may",
             _advice(record.ran),
         )
-    return Agreement(
+    return SelfTestRecord(
         tested=True,
         largest_difference=_rounded_up(largest),
         tolerance=rule.tolerance if rule.sum_share is None else None,
@@ -161,14 +164,14 @@ def _compare(
     )
 
 
-def _together(found: list[Agreement]) -> Agreement:
+def _together(found: list[SelfTestRecord]) -> SelfTestRecord:
     """The worst of both networks."""
 
     def most(values: list[float | None]) -> float | None:
         known = [value for value in values if value is not None]
         return max(known) if known else None
 
-    return Agreement(
+    return SelfTestRecord(
         tested=True,
         largest_difference=most([one.largest_difference for one in found]),
         tolerance=most([one.tolerance for one in found]),
@@ -187,11 +190,11 @@ def _rounded_up(value: float) -> float:
 
 # What was found to agree on this machine, so that it is tested once and not with every start.
 #
-# One small file in the data folder, `agreements.json`. Whatever is wrong with it, or with the
+# One small file in the data folder, `self_tests.json`. Whatever is wrong with it, or with the
 # folder,
 # costs the time of one more test and nothing else.
 
-AGREEMENTS_FILE = "agreements.json"
+SELF_TESTS_FILE = "self_tests.json"
 VERSION = 1
 MOST_REMEMBERED = 64
 """Machines, bundles and versions that come together in one data folder; the oldest is forgotten."""
@@ -223,12 +226,10 @@ def checked_against_reference(bundle: Bundle) -> Callable[[OnnxNetworks], OnnxNe
             started = time.perf_counter()
             found = self_test(networks, record, bundle.manifest, answers)
             spent = time.perf_counter() - started
-            _log.info(
-                "agreement of %s with the stored answers: %s (%.2f s)", record.ran, found, spent
-            )
+            _log.info("self-test of %s: %s (%.2f s)", record.ran, found, spent)
             if keep:
                 _remember(key, found)
-        return replace(networks, record=replace(record, agreement=found))
+        return replace(networks, record=replace(record, self_test=found))
 
     return test
 
@@ -240,9 +241,9 @@ def _key(bundle: Bundle, record: ProviderRecord) -> str:
         # Holds the hashes of networks and answers, the thresholds and the tolerance.
         "manifest": bundle.manifest.to_json(),
         "provider": str(record.ran),
-        "onnxruntime": record.runtime,
+        "onnxruntime": record.onnxruntime,
         "precision": str(record.precision),
-        "forms": dict(record.forms),
+        "variants": dict(record.variants),
         "threads": record.threads,
         # A home folder may be shared between machines.
         "processor": processor(),
@@ -251,26 +252,28 @@ def _key(bundle: Bundle, record: ProviderRecord) -> str:
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
-def _remembered(key: str) -> Agreement | None:
+def _remembered(key: str) -> SelfTestRecord | None:
     entry = _read().get(key)
-    if not isinstance(entry, dict) or set(entry) != {field.name for field in fields(Agreement)}:
+    if not isinstance(entry, dict) or set(entry) != {
+        field.name for field in fields(SelfTestRecord)
+    }:
         return None
     numbers = [value for name, value in entry.items() if name != "tested" and value is not None]
     if entry["tested"] is not True or not all(
         type(value) is float and math.isfinite(value) for value in numbers
     ):
         return None
-    return Agreement(**entry)
+    return SelfTestRecord(**entry)
 
 
-def _remember(key: str, agreement: Agreement) -> None:
+def _remember(key: str, result: SelfTestRecord) -> None:
     path = _path()
     if path is None:
         return
     known = {name: entry for name, entry in _read().items() if name != key}
-    known[key] = asdict(agreement)
+    known[key] = asdict(result)
     newest = dict(list(known.items())[-MOST_REMEMBERED:])
-    text = json.dumps({"schema_version": VERSION, "agreements": newest}, indent=1) + "\n"
+    text = json.dumps({"schema_version": VERSION, "self_tests": newest}, indent=1) + "\n"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         _write_whole(path, text.encode())
@@ -311,7 +314,7 @@ def _read() -> Mapping[str, Any]:
         return {}
     if not isinstance(document, dict) or document.get("schema_version") != VERSION:
         return {}
-    known = document.get("agreements")
+    known = document.get("self_tests")
     return known if isinstance(known, dict) else {}
 
 
@@ -320,4 +323,4 @@ def _path() -> Path | None:
         home = data_folder()
     except DataFolderError:
         return None
-    return None if home is None else home / AGREEMENTS_FILE
+    return None if home is None else home / SELF_TESTS_FILE

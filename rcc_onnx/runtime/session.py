@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from rcc_onnx.bundles.bundle import Bundle
 from rcc_onnx.bundles.manifest import BATCH, NETWORK_NAMES, NetworkEntry
-from rcc_onnx.bundles.variants import Form
+from rcc_onnx.bundles.variants import VariantName
 from rcc_onnx.errors import (
     NetworkLoadError,
     NetworkOutputError,
@@ -32,12 +32,12 @@ from rcc_onnx.errors import (
     RuntimeNotUsableError,
     ThreadsError,
 )
-from rcc_onnx.runtime.forms import candidates, choose_forms
 from rcc_onnx.runtime.networks import check_crop, check_probability, check_slices
 from rcc_onnx.runtime.providers import (
     SPECS,
-    ProviderName,
     ProviderRecord,
+    candidates,
+    choose_variants,
     installed_runtimes,
     not_installed,
     not_loaded,
@@ -46,7 +46,7 @@ from rcc_onnx.runtime.providers import (
 from rcc_onnx.system.host import usable_cpus
 from rcc_onnx.system.memory import keep_freed_memory
 from rcc_onnx.system.stderr_capture import captured_stderr, logged_errors, one_line
-from rcc_onnx.types import CROP_SHAPE_ZYX, SLICE_SHAPE, Precision
+from rcc_onnx.types import CROP_SHAPE_ZYX, SLICE_SHAPE, Precision, ProviderName
 
 _log = logging.getLogger(__name__)
 
@@ -124,7 +124,7 @@ class OnnxNetwork:
 
     Attributes:
         name: for messages.
-        entry: of the form that runs.
+        entry: of the variant that runs.
         ran: the provider that the session says it uses first.
     """
 
@@ -189,7 +189,7 @@ def open_networks(
     precision: Precision = Precision.FLOAT32,
     test: Test = lambda networks: networks,
 ) -> OnnxNetworks:
-    """Read, check and load a bundle's networks, each in the form that suits the provider.
+    """Read, check and load a bundle's networks, each in the variant that suits the provider.
 
     Args:
         bundle: a network is read from it once, and runs from the bytes that were checked.
@@ -208,14 +208,14 @@ def open_networks(
     provider, threads = _checked_provider(provider), _checked_threads(threads)
     passed_over: dict[ProviderName, ProviderError] = {}
     for candidate in candidates(provider, precision):
-        forms = choose_forms(bundle, candidate, precision)
+        variants = choose_variants(bundle, candidate, precision)
         try:
             # A provider that is not there costs no reading of large files.
             _check_listed(candidate)
-            pair = _open_both(bundle, forms, candidate, threads, precision)
+            pair = _open_both(bundle, variants, candidate, threads, precision)
             said = why_passed_over(passed_over, runtime_version())
             record = _record(provider, pair, said, threads)
-            record = replace(record, precision=precision, forms=forms)
+            record = replace(record, precision=precision, variants=variants)
             networks = test(OnnxNetworks(*pair, record))
         except ProviderError as error:
             if provider is not ProviderName.AUTO or isinstance(error, RuntimeNotUsableError):
@@ -240,7 +240,7 @@ def open_networks(
 
 def _open_both(
     bundle: Bundle,
-    forms: Mapping[str, Form],
+    variants: Mapping[str, VariantName],
     provider: ProviderName,
     threads: int,
     precision: Precision,
@@ -248,12 +248,12 @@ def _open_both(
     """Both networks on exactly this provider; their bytes are let go before anything runs."""
     entries = bundle.manifest.networks
     # Both are read and checked before the first takes time to load.
-    data = {name: bundle.read_network(name, forms[name]) for name in NETWORK_NAMES}
+    data = {name: bundle.read_network(name, variants[name]) for name in NETWORK_NAMES}
     kidney, lesion = (
         open_network(
             name,
             data[name],
-            entries[name].form(forms[name]),
+            entries[name].variant(variants[name]),
             provider,
             threads,
             precision=precision,

@@ -19,11 +19,10 @@ from rcc_onnx.errors import (
     OptionError,
     PrecisionError,
 )
-from rcc_onnx.runtime.forms import candidates, choose_forms
-from rcc_onnx.runtime.providers import ProviderName
+from rcc_onnx.runtime.providers import candidates, choose_variants
 from rcc_onnx.runtime.session import open_networks
 from rcc_onnx.runtime.verify import verify_bundle
-from rcc_onnx.types import Precision
+from rcc_onnx.types import Precision, ProviderName
 from tests.support.tiny_networks import add_variant, tiny_model, write_bundle
 
 
@@ -42,15 +41,15 @@ def raw(folder: Path) -> dict[str, Any]:
 
 def test_a_manifest_with_variants_comes_back_unchanged(folder: Path) -> None:
     manifest = load_bundle(folder).manifest
-    assert manifest.networks.lesion.forms == ("plain", "cpu", "int8")
-    assert manifest.networks.lesion.form("cpu").file == "lesion.cpu.onnx"
+    assert manifest.networks.lesion.variant_names == ("plain", "cpu", "int8")
+    assert manifest.networks.lesion.variant("cpu").file == "lesion.cpu.onnx"
     assert Manifest.from_json(manifest.to_json()) == manifest
     assert json.loads(manifest.to_json()) == raw(folder)
 
 
 def test_a_manifest_without_variants_does_not_speak_of_them(tmp_path: Path) -> None:
     manifest = load_bundle(write_bundle(tmp_path / "old")).manifest
-    assert manifest.networks.lesion.forms == ("plain",)
+    assert manifest.networks.lesion.variant_names == ("plain",)
     assert "variants" not in manifest.to_json()
     assert "left_out" not in manifest.to_json()
 
@@ -64,12 +63,12 @@ def test_a_manifest_without_variants_does_not_speak_of_them(tmp_path: Path) -> N
         (lambda lesion: lesion["variants"]["cpu"].update(note=""), "variants.cpu.note"),
         (lambda lesion: lesion["variants"]["cpu"].update(more=1), "variants.cpu"),
         (
-            lambda lesion: lesion["variants"]["cpu"]["agreement"].update(decisions_equal=1),
-            "variants.cpu.agreement.decisions_equal",
+            lambda lesion: lesion["variants"]["cpu"]["comparison"].update(decisions_equal=1),
+            "variants.cpu.comparison.decisions_equal",
         ),
         (
-            lambda lesion: lesion["variants"]["cpu"]["agreement"].update(least_dice=-1),
-            "variants.cpu.agreement.least_dice",
+            lambda lesion: lesion["variants"]["cpu"]["comparison"].update(least_dice=-1),
+            "variants.cpu.comparison.least_dice",
         ),
         (lambda lesion: lesion.update(variants=[]), "variants"),
         (lambda lesion: lesion.update(left_out={"cpu": 1}), "left_out.cpu"),
@@ -115,7 +114,7 @@ def test_the_form_that_is_reported_is_the_one_that_runs(folder: Path) -> None:
     for precision, form, seed in ((Precision.FLOAT32, "cpu", 1), (Precision.INT8, "int8", 2)):
         record = open_networks(bundle, ProviderName.CPU, precision=precision).record
         assert record.precision is precision
-        assert record.forms == {"kidney": "plain", "lesion": form}
+        assert record.variants == {"kidney": "plain", "lesion": form}
         alone = write_bundle(
             folder.parent / form,
             {"lesion": tiny_model("lesion", seed=seed).SerializeToString()},
@@ -125,7 +124,7 @@ def test_the_form_that_is_reported_is_the_one_that_runs(folder: Path) -> None:
 
 
 def test_gpus_take_the_plain_form(folder: Path) -> None:
-    forms = choose_forms(load_bundle(folder), ProviderName.CUDA, Precision.FLOAT32)
+    forms = choose_variants(load_bundle(folder), ProviderName.CUDA, Precision.FLOAT32)
     assert forms == {"kidney": "plain", "lesion": "plain"}
 
 
@@ -145,7 +144,7 @@ def test_float16_is_for_gpus_and_for_bundles_that_have_it(folder: Path) -> None:
     bundle = load_bundle(folder)
     for provider in (ProviderName.CUDA, ProviderName.TENSORRT, ProviderName.OPENVINO_GPU):
         assert candidates(provider, Precision.FLOAT16) == (provider,)
-        forms = choose_forms(bundle, provider, Precision.FLOAT16)
+        forms = choose_variants(bundle, provider, Precision.FLOAT16)
         assert forms == {"kidney": "plain", "lesion": "float16"}
     for provider in (ProviderName.CPU, ProviderName.OPENVINO, ProviderName.COREML):
         with pytest.raises(PrecisionError, match=f"runs on cuda, .* not on {provider}") as caught:
@@ -156,7 +155,7 @@ def test_float16_is_for_gpus_and_for_bundles_that_have_it(folder: Path) -> None:
 def test_a_bundle_without_float16_says_how_to_make_it(tmp_path: Path) -> None:
     bundle = load_bundle(write_bundle(tmp_path / "without"))
     with pytest.raises(PrecisionError, match=r"convert quantize .* --precision float16 makes one"):
-        choose_forms(bundle, ProviderName.CUDA, Precision.FLOAT16)
+        choose_variants(bundle, ProviderName.CUDA, Precision.FLOAT16)
 
 
 def test_the_engine_takes_a_precision(folder: Path) -> None:
@@ -166,7 +165,7 @@ def test_the_engine_takes_a_precision(folder: Path) -> None:
 
 
 def test_verifying_runs_every_form(folder: Path) -> None:
-    assert verify_bundle(load_bundle(folder)).forms == {"kidney": "plain", "lesion": "cpu"}
+    assert verify_bundle(load_bundle(folder)).variants == {"kidney": "plain", "lesion": "cpu"}
     broken = tiny_model("lesion", last="Log").SerializeToString()
     add_variant(folder, "lesion", "int8", broken)
     with pytest.raises(NetworkOutputError, match="not finite"):

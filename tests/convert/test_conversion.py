@@ -21,9 +21,8 @@ from convert.optimize.onnx_graph import Rewritten
 from rcc_onnx.bundles.bundle import load_bundle
 from rcc_onnx.bundles.manifest import NETWORK_NAMES, ByNetwork, Manifest
 from rcc_onnx.errors import RccOnnxError
-from rcc_onnx.runtime.providers import ProviderName
 from rcc_onnx.runtime.session import open_networks
-from rcc_onnx.types import Thresholds
+from rcc_onnx.types import ProviderName, Thresholds
 from tests.support.fixtures_convert import TINY_FILES, make_request
 from tests.support.keras_files import edited_copy, kidney_copy, layer_of
 from tests.support.keras_networks import UNet, save_network
@@ -92,14 +91,14 @@ def test_the_lesion_network_has_a_form_for_cpus(tiny_bundle: Path) -> None:
     manifest = manifest_of(tiny_bundle)
     assert not manifest.networks.kidney.variants
     assert "too few wide" in manifest.networks.kidney.left_out["cpu"]
-    assert manifest.networks.lesion.forms == ("plain", "cpu")
-    found = manifest.networks.lesion.variants["cpu"].agreement
+    assert manifest.networks.lesion.variant_names == ("plain", "cpu")
+    found = manifest.networks.lesion.variants["cpu"].comparison
     assert found.decisions_equal
     assert found.inputs == found.decisions == 36
     assert found.least_dice == 1
     assert 0 < found.largest_difference < 1e-5
     networks = open_networks(load_bundle(tiny_bundle), ProviderName.CPU)
-    assert networks.record.forms == {"kidney": "plain", "lesion": "cpu"}
+    assert networks.record.variants == {"kidney": "plain", "lesion": "cpu"}
 
 
 def test_a_form_that_does_not_agree_is_left_out_and_said_so(
@@ -118,7 +117,7 @@ def test_a_form_that_does_not_agree_is_left_out_and_said_so(
     out = tmp_path / "spoilt"
     convert(out)
     entry = manifest_of(out).networks.lesion
-    assert entry.forms == ("plain",)
+    assert entry.variant_names == ("plain",)
     assert "differ by up to" in entry.left_out["cpu"]
     assert not (out / "lesion.cpu.onnx").exists()
     load_bundle(out).check()

@@ -17,9 +17,8 @@ from convert.optimize.study_samples import StudySample
 from convert.quantize import Quantized, quantize_bundle
 from rcc_onnx.bundles.bundle import load_bundle
 from rcc_onnx.errors import InputFolderError
-from rcc_onnx.runtime.providers import ProviderName
 from rcc_onnx.runtime.session import open_networks
-from rcc_onnx.types import Precision
+from rcc_onnx.types import Precision, ProviderName
 from tests.support.tiny_networks import write_bundle
 
 
@@ -55,11 +54,11 @@ def test_the_bundle_gets_both_variants(folder: Path) -> None:
     bundle.check()
     assert bundle.manifest == quantized.manifest
     variant = bundle.manifest.networks.lesion.variants["int8"]
-    assert variant.agreement.decisions_equal
-    assert variant.agreement.inputs == 2
+    assert variant.comparison.decisions_equal
+    assert variant.comparison.inputs == 2
     assert variant.note.startswith("8-bit integers, calibrated on 2 phantoms")
     networks = open_networks(bundle, ProviderName.CPU, precision=Precision.INT8)
-    assert networks.record.forms == {"kidney": "int8", "lesion": "int8"}
+    assert networks.record.variants == {"kidney": "int8", "lesion": "int8"}
 
 
 def test_the_bundle_gets_both_variants_in_float16(folder: Path) -> None:
@@ -75,9 +74,9 @@ def test_the_bundle_gets_both_variants_in_float16(folder: Path) -> None:
     assert bundle.manifest == quantized.manifest
     entry = bundle.manifest.networks.kidney
     assert set(entry.variants) == {"int8", "float16"}
-    assert entry.variants["float16"].agreement.decisions_equal
+    assert entry.variants["float16"].comparison.decisions_equal
     # Noise through one convolution: rounded to three digits, so it is neither the same nor far.
-    assert 1e-5 < entry.variants["float16"].agreement.largest_difference < 5e-3
+    assert 1e-5 < entry.variants["float16"].comparison.largest_difference < 5e-3
     assert quietly(folder).manifest.networks.kidney.variants.keys() == entry.variants.keys()
 
 

@@ -10,8 +10,7 @@ from rcc_onnx.diagnostics.bench import default_setups, measure, started_worker
 from rcc_onnx.diagnostics.bench_worker import Setup
 from rcc_onnx.errors import BenchError
 from rcc_onnx.phantom import make_study
-from rcc_onnx.runtime.providers import ProviderName
-from rcc_onnx.types import Precision
+from rcc_onnx.types import Precision, ProviderName
 from tests.support.measurements import measurement
 
 

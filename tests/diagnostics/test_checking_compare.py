@@ -98,7 +98,7 @@ def test_another_answer_is_one_on_any_machine(path: str, elsewhere: bool) -> Non
         "environment.packages.numpy",
         "provider.ran",
         "provider.threads",
-        "provider.forms.kidney",
+        "provider.variants.kidney",
         "models.sha256.kidney",
         "rcc_onnx_version",
         "fingerprint.settings_sha256",

@@ -29,7 +29,7 @@ from rcc_onnx.options import Save, Saving
 from rcc_onnx.output.run import RunFiles
 from rcc_onnx.phantom import make_study
 from rcc_onnx.results import MeasuringOptions
-from rcc_onnx.runtime.providers import ProviderName
+from rcc_onnx.types import ProviderName
 from tests.support.tiny_networks import tiny_model, write_bundle
 
 CASE = "one"

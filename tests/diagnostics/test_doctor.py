@@ -39,8 +39,9 @@ from rcc_onnx.errors import (
     RuntimeNotUsableError,
 )
 from rcc_onnx.output.schema_checker import SchemaName, schema_text
-from rcc_onnx.runtime.providers import AUTO_ORDER, SPECS, Agreement, ProviderName
+from rcc_onnx.runtime.providers import AUTO_ORDER, SPECS, SelfTestRecord
 from rcc_onnx.system.host import Memory, memory
+from rcc_onnx.types import ProviderName
 from tests.diagnostics.tried import dies, doubled, never_ends, refuses
 from tests.support.stored_answers import bundle_with_answers
 from tests.support.tiny_networks import add_variant, tiny_model, write_bundle
@@ -486,7 +487,7 @@ def fails(monkeypatch: pytest.MonkeyPatch, by: dict[ProviderName, Exception]) ->
         assert seconds == (600 if trial.provider is ProviderName.TENSORRT else 180)
         if trial.provider in by:
             raise by[trial.provider]
-        return running.Ran(0.01, 0.1, 2, Agreement(True, 1.2e-5, 1e-4, 1e-7, None))
+        return running.Ran(0.01, 0.1, 2, SelfTestRecord(True, 1.2e-5, 1e-4, 1e-7, None))
 
     monkeypatch.setattr(running, "apart", tried)
 

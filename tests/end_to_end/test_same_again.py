@@ -29,8 +29,7 @@ from rcc_onnx.output.run import RunFiles
 from rcc_onnx.output.schema_checker import schema_text
 from rcc_onnx.phantom import make_study
 from rcc_onnx.results import CertifiedBy
-from rcc_onnx.runtime.providers import ProviderName
-from rcc_onnx.types import Profile
+from rcc_onnx.types import Profile, ProviderName
 from tests.support.results import case_result
 from tests.support.tiny_networks import write_bundle
 

@@ -12,7 +12,7 @@ from rcc_onnx.output.case import write_case
 from rcc_onnx.output.document import case_json
 from rcc_onnx.output.read import _kinds, read_case, read_failed, read_results
 from rcc_onnx.results import AskedOptions, FailedCase, Fingerprint, WrittenFile
-from rcc_onnx.runtime.providers import Agreement
+from rcc_onnx.runtime.providers import SelfTestRecord
 from rcc_onnx.types import Note, Outcome, Profile
 from tests.support.results import (
     MEASURES,
@@ -53,11 +53,11 @@ RESULTS = {
     ),
     "agreement": case_result(
         provider=replace(
-            case_result().provider, agreement=Agreement(True, 1.1e-05, 0.0001, 2e-07, None)
+            case_result().provider, self_test=SelfTestRecord(True, 1.1e-05, 0.0001, 2e-07, None)
         )
     ),
     "no stored answers": case_result(
-        provider=replace(case_result().provider, agreement=Agreement(tested=False))
+        provider=replace(case_result().provider, self_test=SelfTestRecord(tested=False))
     ),
     "fingerprint": case_result(fingerprint=Fingerprint("a" * 64, "b" * 64)),
 }

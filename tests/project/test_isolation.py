@@ -12,7 +12,7 @@ import pytest
 
 from rcc_onnx.bundles.data_folder import data_folder
 from rcc_onnx.phantom import make_study
-from rcc_onnx.runtime.self_test import AGREEMENTS_FILE
+from rcc_onnx.runtime.self_test import SELF_TESTS_FILE
 
 ROOT = Path(__file__).parents[2]
 
@@ -142,7 +142,7 @@ def test_importing_pulls_in_nothing_heavy(installed: Path, tmp_path: Path) -> No
     assert "onnxruntime" not in done.stdout
 
 
-REMEMBERED = {AGREEMENTS_FILE}
+REMEMBERED = {SELF_TESTS_FILE}
 """What a run leaves in an empty home folder, in the data folder (docs/doctor.md)."""
 
 

@@ -20,10 +20,10 @@ from rcc_onnx.engine import Engine
 from rcc_onnx.errors import NetworkOutputError, ProviderDisagreesError
 from rcc_onnx.runtime import self_test as agreed
 from rcc_onnx.runtime import session as sessions
-from rcc_onnx.runtime.providers import SPECS, Agreement, ProviderName, ProviderRecord
-from rcc_onnx.runtime.self_test import AGREEMENTS_FILE, checked_against_reference, self_test
+from rcc_onnx.runtime.providers import SPECS, ProviderRecord, SelfTestRecord
+from rcc_onnx.runtime.self_test import SELF_TESTS_FILE, checked_against_reference, self_test
 from rcc_onnx.runtime.session import open_network, open_networks
-from rcc_onnx.types import Precision
+from rcc_onnx.types import Precision, ProviderName
 from tests.support.stored_answers import bundle_with_answers
 from tests.support.tiny_networks import add_variant, manifest_of, tiny_model, write_bundle
 
@@ -63,7 +63,7 @@ def manifest(**changes: Any) -> Manifest:
 
 
 def test_answers_that_are_the_same() -> None:
-    assert self_test(Off(), RECORD, manifest(), ANSWERS) == Agreement(True, 0, 1e-4, 0, None)
+    assert self_test(Off(), RECORD, manifest(), ANSWERS) == SelfTestRecord(True, 0, 1e-4, 0, None)
 
 
 def test_without_stored_answers_nothing_is_tested_and_nothing_claimed() -> None:
@@ -72,7 +72,7 @@ def test_without_stored_answers_nothing_is_tested_and_nothing_claimed() -> None:
             raise AssertionError(name)
 
     found = self_test(NotAsked(), RECORD, manifest(), None)  # type: ignore[arg-type]
-    assert found == Agreement(False, None, None, None, None)
+    assert found == SelfTestRecord(False, None, None, None, None)
 
 
 def test_small_differences_are_told_and_rounded_up() -> None:
@@ -130,7 +130,7 @@ INT8 = replace(
     RECORD,
     ran=ProviderName.CPU,
     precision=Precision.INT8,
-    forms={"kidney": "int8", "lesion": "int8"},
+    variants={"kidney": "int8", "lesion": "int8"},
 )
 
 
@@ -150,15 +150,15 @@ def test_fewer_bits_may_not_move_sums_far(small_manifest: Manifest) -> None:
 def test_what_was_measured_of_a_variant_widens_its_tolerance(small_manifest: Manifest) -> None:
     kidney = small_manifest.networks.kidney
     variant = kidney.variants["int8"]
-    wide = replace(variant.agreement, largest_sum_difference=0.03)
-    entry = replace(kidney, variants={"int8": replace(variant, agreement=wide)})
+    wide = replace(variant.comparison, largest_sum_difference=0.03)
+    entry = replace(kidney, variants={"int8": replace(variant, comparison=wide)})
     manifest = replace(small_manifest, networks=replace(small_manifest.networks, kidney=entry))
     assert self_test(Off(kidney=0.02), INT8, manifest, ANSWERS).sum_tolerance == 0.06
 
 
 def test_each_network_is_held_by_its_own_form(small_manifest: Manifest) -> None:
     """Where a bundle has int8 of one network only, the other runs in float32."""
-    half = replace(INT8, forms={"kidney": "int8", "lesion": "plain"})
+    half = replace(INT8, variants={"kidney": "int8", "lesion": "plain"})
     found = self_test(Off(kidney=0.004), half, small_manifest, ANSWERS)
     assert (found.tolerance, found.sum_tolerance) == (1e-4, 0.01)
     with pytest.raises(ProviderDisagreesError, match="certified lesion network: probabilities"):
@@ -190,7 +190,7 @@ def test_the_shipped_answers_tell_tf32_from_float32(name: NetworkName) -> None:
             bits = onnx.numpy_helper.to_array(weight).view(np.uint32)
             rounded = ((bits + np.uint32(1 << 12)) & np.uint32(0xFFFFE000)).view(np.float32)
             weight.CopyFrom(onnx.numpy_helper.from_array(rounded, weight.name))
-    entry = bundle.manifest.networks[name].form("plain")
+    entry = bundle.manifest.networks[name].variant("plain")
     coarse = open_network(name, model.SerializeToString(), entry)
     off = replace(networks, kidney=coarse) if name == "kidney" else replace(networks, lesion=coarse)
     with pytest.raises(ProviderDisagreesError, match=f"certified {name} network: probabilities"):
@@ -218,7 +218,7 @@ def runs(monkeypatch: pytest.MonkeyPatch) -> list[ProviderRecord]:
     run: list[ProviderRecord] = []
     real = agreed.self_test
 
-    def counted(networks: Any, record: ProviderRecord, *rest: Any) -> Agreement:
+    def counted(networks: Any, record: ProviderRecord, *rest: Any) -> SelfTestRecord:
         run.append(record)
         return real(networks, record, *rest)
 
@@ -229,12 +229,12 @@ def runs(monkeypatch: pytest.MonkeyPatch) -> list[ProviderRecord]:
 Runs = list[ProviderRecord]
 
 
-def opened(bundle: Bundle, **options: Any) -> Agreement:
+def opened(bundle: Bundle, **options: Any) -> SelfTestRecord:
     networks = open_networks(
         bundle, ProviderName.CPU, test=checked_against_reference(bundle), **options
     )
-    assert networks.record.agreement is not None
-    return networks.record.agreement
+    assert networks.record.self_test is not None
+    return networks.record.self_test
 
 
 def test_the_test_runs_once_and_says_the_same_again(bundle: Bundle, home: Path, runs: Runs) -> None:
@@ -244,7 +244,7 @@ def test_the_test_runs_once_and_says_the_same_again(bundle: Bundle, home: Path, 
     assert 0 < first.largest_difference < 2e-5
     assert opened(bundle) == first
     assert len(runs) == 1
-    assert [path.name for path in home.iterdir()] == [AGREEMENTS_FILE]
+    assert [path.name for path in home.iterdir()] == [SELF_TESTS_FILE]
 
 
 def test_what_is_remembered_names_neither_machine_nor_user(
@@ -252,7 +252,7 @@ def test_what_is_remembered_names_neither_machine_nor_user(
 ) -> None:
     monkeypatch.setattr(agreed, "processor", lambda: "Secret Processor")
     opened(bundle)
-    text = (home / AGREEMENTS_FILE).read_text()
+    text = (home / SELF_TESTS_FILE).read_text()
     assert "Secret" not in text
     assert str(home) not in text
 
@@ -299,15 +299,15 @@ def test_another_bundle_or_number_of_threads_is_tested_anew(
         "[]",
         "{",
         "[" * 100_000,
-        '{"schema_version": 2, "agreements": {}}',
-        '{"schema_version": 1, "agreements": []}',
+        '{"schema_version": 2, "self_tests": {}}',
+        '{"schema_version": 1, "self_tests": []}',
         '{"schema_version": 1}',
     ],
     ids=["empty", "list", "cut", "deep", "newer", "no object", "nothing"],
 )
 def test_a_damaged_memory_costs_one_test(text: str, bundle: Bundle, home: Path, runs: Runs) -> None:
     home.mkdir()
-    (home / AGREEMENTS_FILE).write_text(text)
+    (home / SELF_TESTS_FILE).write_text(text)
     first = opened(bundle)
     assert opened(bundle) == first
     assert len(runs) == 1
@@ -327,11 +327,11 @@ def test_an_entry_that_nobody_wrote_is_not_believed(
     entry: Any, bundle: Bundle, home: Path, runs: Runs
 ) -> None:
     first = opened(bundle)
-    path = home / AGREEMENTS_FILE
+    path = home / SELF_TESTS_FILE
     document = json.loads(path.read_text())
-    (key,) = document["agreements"]
-    whole = document["agreements"][key]
-    document["agreements"][key] = entry if entry is None else {**whole, **entry}
+    (key,) = document["self_tests"]
+    whole = document["self_tests"][key]
+    document["self_tests"][key] = entry if entry is None else {**whole, **entry}
     path.write_text(json.dumps(document))
     assert opened(bundle) == first
     assert len(runs) == 2
@@ -343,7 +343,7 @@ def test_the_oldest_is_forgotten(
     monkeypatch.setattr(agreed, "MOST_REMEMBERED", 2)
     for threads in (1, 2, 3):
         opened(bundle, threads=threads)
-    assert len(json.loads((home / AGREEMENTS_FILE).read_text())["agreements"]) == 2
+    assert len(json.loads((home / SELF_TESTS_FILE).read_text())["self_tests"]) == 2
 
 
 def test_a_data_folder_that_cannot_be_written_is_no_error(
@@ -372,26 +372,26 @@ def test_a_memory_that_another_process_is_writing_is_left_alone(
     bundle: Bundle, home: Path, runs: Runs
 ) -> None:
     home.mkdir()
-    (home / f".{AGREEMENTS_FILE}.new").write_text("half")
+    (home / f".{SELF_TESTS_FILE}.new").write_text("half")
     opened(bundle)
-    assert [path.name for path in home.iterdir()] == [f".{AGREEMENTS_FILE}.new"]
+    assert [path.name for path in home.iterdir()] == [f".{SELF_TESTS_FILE}.new"]
 
 
 def test_what_a_killed_process_left_goes_away(
     bundle: Bundle, home: Path, runs: Runs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     home.mkdir()
-    (home / f".{AGREEMENTS_FILE}.new").write_text("half")
+    (home / f".{SELF_TESTS_FILE}.new").write_text("half")
     monkeypatch.setattr(agreed, "STALE_S", -1.0)
     opened(bundle)
     opened(bundle)
     opened(bundle)
-    assert [path.name for path in home.iterdir()] == [AGREEMENTS_FILE]
+    assert [path.name for path in home.iterdir()] == [SELF_TESTS_FILE]
     assert len(runs) == 2
 
 
 def test_bundles_without_answers_say_so_and_leave_no_file(tmp_path: Path, home: Path) -> None:
-    assert opened(load_bundle(write_bundle(tmp_path / "plain"))) == Agreement(tested=False)
+    assert opened(load_bundle(write_bundle(tmp_path / "plain"))) == SelfTestRecord(tested=False)
     assert not home.exists()
 
 
@@ -440,8 +440,8 @@ def test_auto_passes_over_what_disagrees_and_says_why(
     assert "cuda (onnxruntime" in record.reason
     assert "probabilities differ by up to 0.01" in record.reason
     assert record.reason.endswith("took cpu")
-    assert record.agreement is not None
-    assert record.agreement.tested
+    assert record.self_test is not None
+    assert record.self_test.tested
 
 
 def test_auto_takes_what_agrees(bundle: Bundle, home: Path, cuda_is_off: list[float]) -> None:
@@ -479,6 +479,6 @@ def test_where_nothing_agrees_nothing_is_analysed(tmp_path: Path, home: Path) ->
 def test_the_engine_says_what_was_tested(bundle: Bundle, home: Path) -> None:
     engine = Engine.load(str(bundle.folder))
     assert engine._named is not None
-    agreement = engine._named.provider.agreement
+    agreement = engine._named.provider.self_test
     assert agreement is not None
     assert agreement.tested

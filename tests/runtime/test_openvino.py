@@ -8,8 +8,9 @@ import pytest
 from rcc_onnx.bundles.bundle import find_bundle
 from rcc_onnx.errors import ProviderNotLoadedError
 from rcc_onnx.phantom import network_samples
-from rcc_onnx.runtime.providers import AUTO_ORDER, SPECS, ProviderName
+from rcc_onnx.runtime.providers import AUTO_ORDER, SPECS
 from rcc_onnx.runtime.session import _ran, listed_providers, open_networks
+from rcc_onnx.types import ProviderName
 
 DEVICES = (ProviderName.OPENVINO, ProviderName.OPENVINO_GPU, ProviderName.OPENVINO_NPU)
 FLOAT32_ROUNDING = 1e-5

@@ -5,13 +5,8 @@ from importlib import metadata
 import pytest
 
 from rcc_onnx.runtime import providers
-from rcc_onnx.runtime.providers import (
-    AUTO_ORDER,
-    SPECS,
-    ProviderName,
-    how_to_install,
-    installed_runtimes,
-)
+from rcc_onnx.runtime.providers import AUTO_ORDER, SPECS, how_to_install, installed_runtimes
+from rcc_onnx.types import ProviderName
 
 
 def test_every_name_but_auto_has_a_provider() -> None:

@@ -32,9 +32,9 @@ from rcc_onnx.errors import (
 from rcc_onnx.runtime import providers
 from rcc_onnx.runtime import session as sessions
 from rcc_onnx.runtime.networks import Networks
-from rcc_onnx.runtime.providers import AUTO_ORDER, SPECS, ProviderName
+from rcc_onnx.runtime.providers import AUTO_ORDER, SPECS
 from rcc_onnx.runtime.session import OnnxNetworks, open_network, open_networks
-from rcc_onnx.types import Precision
+from rcc_onnx.types import Precision, ProviderName
 from tests.support.tiny_networks import SHAPES, add_variant, tiny_model, write_bundle
 
 
@@ -96,7 +96,7 @@ def test_record_of_an_explicit_cpu(bundle: Bundle) -> None:
     record = open_networks(bundle, ProviderName.CPU, threads=2).record
     assert (record.requested, record.ran, record.threads) == ("cpu", "cpu", 2)
     assert record.reason == "cpu was asked for"
-    assert record.runtime == sessions.runtime_version()
+    assert record.onnxruntime == sessions.runtime_version()
 
 
 def test_threads_default_to_the_usable_cpus(
@@ -309,7 +309,7 @@ def test_a_gpu_gets_the_networks_in_float16_and_is_told_so(
 ) -> None:
     runtime = stand_in([SPECS[provider].runtime_name, CPU])
     record = open_networks(bundle_with_float16, provider, precision=Precision.FLOAT16).record
-    assert record.forms == {"kidney": "float16", "lesion": "float16"}
+    assert record.variants == {"kidney": "float16", "lesion": "float16"}
     assert (record.ran, record.precision) == (provider, Precision.FLOAT16)
     (data, _, rest), _ = runtime.made
     assert data == (bundle_with_float16.folder / "kidney.float16.onnx").read_bytes()

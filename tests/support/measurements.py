@@ -17,7 +17,7 @@ ANSWER = Answer(
     runtime="1.32.0",
     threads=2,
     bundle="tiny 1.0.0",
-    forms={"kidney": "plain", "lesion": "cpu"},
+    variants={"kidney": "plain", "lesion": "cpu"},
     memory_bytes=300_000_000,
     peak_memory_bytes=400_000_000,
 )

@@ -22,7 +22,7 @@ from rcc_onnx.results import (
     SourceBox,
     StudyFacts,
 )
-from rcc_onnx.runtime.providers import ProviderName, ProviderRecord
+from rcc_onnx.runtime.providers import ProviderRecord
 from rcc_onnx.types import (
     Centre,
     IntakeRecord,
@@ -30,6 +30,7 @@ from rcc_onnx.types import (
     Note,
     Outcome,
     Profile,
+    ProviderName,
     SeriesRow,
     Thresholds,
 )
@@ -151,7 +152,7 @@ def case_result(case: str = "case", **changes: object) -> CaseResult:
             "took cpu",
             2,
             "1.32.0",
-            forms={"kidney": "plain", "lesion": "cpu"},
+            variants={"kidney": "plain", "lesion": "cpu"},
         ),
         timings_s={
             "reading_headers": 0.1,

@@ -10,8 +10,8 @@ from rcc_onnx.bundles.bundle import load_bundle
 from rcc_onnx.bundles.manifest import ANSWERS_FILE
 from rcc_onnx.bundles.reference_outputs import Answers, write_answers
 from rcc_onnx.runtime.networks import network_input
-from rcc_onnx.runtime.providers import ProviderName
 from rcc_onnx.runtime.session import open_networks
+from rcc_onnx.types import ProviderName
 from tests.support.tiny_networks import write_bundle
 
 

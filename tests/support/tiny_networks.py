@@ -88,7 +88,7 @@ def add_variant(folder: Path, network: str, name: str, data: bytes) -> None:
     path = folder / "manifest.json"
     manifest = json.loads(path.read_text())
     file = f"{network}.{name}.onnx"
-    agreement = {
+    comparison = {
         "inputs": 36,
         "decisions": 36,
         "decisions_equal": True,
@@ -100,7 +100,7 @@ def add_variant(folder: Path, network: str, name: str, data: bytes) -> None:
         "file": file,
         "sha256": hashlib.sha256(data).hexdigest(),
         "note": "for tests",
-        "agreement": agreement,
+        "comparison": comparison,
     }
     (folder / file).write_bytes(data)
     path.write_text(json.dumps(manifest))

@@ -18,12 +18,11 @@ from rcc_onnx.errors import (
     RccOnnxError,
     RuntimeNotUsableError,
 )
-from rcc_onnx.runtime.forms import runs
 from rcc_onnx.runtime.networks import Networks, network_input
-from rcc_onnx.runtime.providers import AUTO_ORDER, SPECS, Agreement, ProviderName
+from rcc_onnx.runtime.providers import AUTO_ORDER, SPECS, SelfTestRecord, supports_precision
 from rcc_onnx.runtime.self_test import self_test
 from rcc_onnx.runtime.session import listed_providers, open_networks
-from rcc_onnx.types import CROP_SHAPE_ZYX, SLICE_SHAPE, Precision
+from rcc_onnx.types import CROP_SHAPE_ZYX, SLICE_SHAPE, Precision, ProviderName
 
 ROOM = "providers"
 SECONDS = 180.0
@@ -60,7 +59,7 @@ class Ran:
     slice_s: float
     crop_s: float
     threads: int
-    agreement: Agreement
+    self_test: SelfTestRecord
 
 
 def provider_lines(bundle: Bundle | None) -> Iterator[Line]:
@@ -99,10 +98,14 @@ def provider_lines(bundle: Bundle | None) -> Iterator[Line]:
 
 def _precisions(bundle: Bundle, provider: ProviderName) -> Iterator[Precision]:
     """float32, and what else the bundle has for this provider."""
-    there = {form for name in NETWORK_NAMES for form in bundle.manifest.networks[name].forms}
+    there = {
+        variant
+        for name in NETWORK_NAMES
+        for variant in bundle.manifest.networks[name].variant_names
+    }
     for precision in Precision:
         own = precision is Precision.FLOAT32 or str(precision) in there
-        if own and runs(provider, precision):
+        if own and supports_precision(provider, precision):
             yield precision
 
 
@@ -133,7 +136,7 @@ _WITHOUT = "Use --provider cpu, and update the driver or the package."
 
 def _ran_line(trial: Trial, ran: Ran, name: str) -> Line:
     speed = f"{ran.slice_s:.3f} s a slice, {ran.crop_s:.3f} s a crop, {ran.threads} threads"
-    found = ran.agreement
+    found = ran.self_test
     if not found.tested or found.largest_difference is None:
         return Line(
             ROOM,
@@ -161,9 +164,9 @@ def try_provider(trial: Trial) -> Ran:
     bundle = load_bundle(trial.folder)
     networks = open_networks(bundle, trial.provider, precision=trial.precision)
     answers = bundle.read_answers()
-    agreement = self_test(networks, networks.record, bundle.manifest, answers)
+    tested = self_test(networks, networks.record, bundle.manifest, answers)
     slice_s, crop_s = _seconds(networks, answers)
-    return Ran(slice_s, crop_s, networks.record.threads, agreement)
+    return Ran(slice_s, crop_s, networks.record.threads, tested)
 
 
 def _seconds(networks: Networks, answers: Answers | None) -> tuple[float, float]:

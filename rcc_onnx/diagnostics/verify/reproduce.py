@@ -28,8 +28,7 @@ from rcc_onnx.output.exports import check_saving
 from rcc_onnx.output.read import read_case
 from rcc_onnx.output.run import as_case_document, listed_files
 from rcc_onnx.results import AskedOptions, CaseResult, FailedCase, MeasuringOptions, ModelsUsed
-from rcc_onnx.runtime.providers import ProviderName
-from rcc_onnx.types import Precision, Profile, SeriesPolicy
+from rcc_onnx.types import Precision, Profile, ProviderName, SeriesPolicy
 
 Json = dict[str, Any]
 Tell = Callable[[str, float], None]

@@ -115,7 +115,7 @@ def _reason(setup: Sequence[Difference]) -> str:
         ("environment.architecture", "another kind of processor"),
         ("provider.threads", "another number of threads"),
         ("provider.onnxruntime", "another version of onnxruntime"),
-        ("provider.forms", "another form of a network"),
+        ("provider.variants", "another form of a network"),
         ("rcc_onnx_version", "another version of rcc-onnx"),
     ):
         if any(one.field.startswith(field) for one in setup):

@@ -63,7 +63,7 @@ def result_uid(result: CaseResult, *what: object) -> UID:
         sorted(result.models.network_sha256.items()),
         result.models.version,
         result.provider.ran,
-        result.provider.runtime,
+        result.provider.onnxruntime,
         result.provider.precision,
         result.thresholds,
         result.options,

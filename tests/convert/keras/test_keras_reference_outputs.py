@@ -17,9 +17,9 @@ from convert.quantize import quantize_bundle
 from rcc_onnx.bundles.bundle import load_bundle
 from rcc_onnx.bundles.manifest import ANSWERS_FILE, ByNetwork
 from rcc_onnx.bundles.reference_outputs import STEPS
-from rcc_onnx.runtime.providers import ProviderName
 from rcc_onnx.runtime.self_test import self_test
 from rcc_onnx.runtime.session import open_networks
+from rcc_onnx.types import ProviderName
 from tests.convert.test_quantize import few_studies
 from tests.support.fixtures_convert import TINY_FILES
 from tests.support.stored_answers import bundle_with_answers
