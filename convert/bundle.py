@@ -9,14 +9,14 @@ from pathlib import Path
 
 from convert.errors import ConvertError, OutputError, OutputExistsError
 from rcc_onnx.bundles.bundle import load_bundle
-from rcc_onnx.bundles.manifest import ANSWERS_FILE, MANIFEST_FILE
+from rcc_onnx.bundles.manifest import MANIFEST_FILE, REFERENCE_OUTPUTS_FILE
 from rcc_onnx.bundles.variants import VARIANT_NAMES
 
 KIDNEY_FILE = "kidney.onnx"
 LESION_FILE = "lesion.onnx"
 CARD_FILE = "MODEL_CARD.md"
 BUNDLE_FILES = frozenset(
-    {KIDNEY_FILE, LESION_FILE, CARD_FILE, MANIFEST_FILE, ANSWERS_FILE}
+    {KIDNEY_FILE, LESION_FILE, CARD_FILE, MANIFEST_FILE, REFERENCE_OUTPUTS_FILE}
     | {
         file.replace(".onnx", f".{variant}.onnx")
         for file in (KIDNEY_FILE, LESION_FILE)

@@ -10,7 +10,7 @@ import typer
 
 from convert.conversion import Conversion, Request, convert_files
 from convert.errors import ConvertOptionError
-from convert.keras.add_reference_outputs import add_answers
+from convert.keras.add_reference_outputs import add_reference_outputs
 from convert.keras.verification import TOLERANCE
 from convert.quantize import LEAST_STUDIES, quantize_bundle
 from rcc_onnx.bundles.manifest import NETWORK_NAMES, ByNetwork, NetworkEntry
@@ -161,7 +161,7 @@ def quantize(
     typer.echo(f"Next: rcc-onnx infer STUDY_FOLDER --models {bundle} --precision {precision}")
 
 
-@app.command("answers")
+@app.command("reference-outputs")
 def answers(
     bundle: Annotated[
         Path, typer.Argument(metavar="BUNDLE", help="Folder of the bundle; it gets the answers.")
@@ -181,7 +181,7 @@ def answers(
     Exit code 0: written. 2: refused, and the bundle is as it was; the reason is printed.
     """
     try:
-        found = add_answers(bundle, ByNetwork(kidney, lesion), _tell)
+        found = add_reference_outputs(bundle, ByNetwork(kidney, lesion), _tell)
     except KeyboardInterrupt:
         typer.echo("stopped; nothing was written", err=True)
         raise typer.Exit(INTERRUPTED) from None

@@ -29,7 +29,7 @@ from convert.keras.hdf5 import KerasFile, read_keras_file
 from convert.keras.network import build_network
 from convert.keras.onnx_network import open_converted
 from convert.keras.probe import check_readable
-from convert.keras.reference_outputs import Stored, answers_entry, ask, joined
+from convert.keras.reference_outputs import Stored, ask, joined, reference_outputs_entry
 from convert.keras.samples import sample_groups
 from convert.keras.source import identify
 from convert.keras.verification import TOLERANCE, Comparison, compare
@@ -37,10 +37,10 @@ from convert.model_card import RESEARCH_USE_ONLY, model_card
 from convert.optimize.cpu_variant import Remembered, make_cpu_form
 from rcc_onnx._version import __version__
 from rcc_onnx.bundles.manifest import (
-    ANSWERS_FILE,
     BATCH,
     MANIFEST_FILE,
     NETWORK_NAMES,
+    REFERENCE_OUTPUTS_FILE,
     ByNetwork,
     Certificate,
     Manifest,
@@ -51,7 +51,7 @@ from rcc_onnx.bundles.manifest import (
     StudyKind,
     TensorEntry,
 )
-from rcc_onnx.bundles.reference_outputs import write_answers
+from rcc_onnx.bundles.reference_outputs import write_reference_outputs
 from rcc_onnx.errors import BundleManifestError
 from rcc_onnx.types import Thresholds
 
@@ -127,10 +127,10 @@ def convert_files(request: Request, progress: Progress) -> Conversion:
     )
     progress("Writing the bundle")
     manifest = _manifest(request, ByNetwork(kidney.entry, lesion.entry), provenance)
-    answers = write_answers(joined(kidney.stored, lesion.stored))
-    manifest = replace(manifest, answers=answers_entry(answers))
+    answers = write_reference_outputs(joined(kidney.stored, lesion.stored))
+    manifest = replace(manifest, reference_outputs=reference_outputs_entry(answers))
     files = {
-        ANSWERS_FILE: answers,
+        REFERENCE_OUTPUTS_FILE: answers,
         MANIFEST_FILE: manifest.to_json().encode(),
         CARD_FILE: model_card(manifest).encode(),
         **kidney.files,

@@ -22,15 +22,15 @@ from convert.optimize.study_samples import StudySample, phantom_studies, user_st
 from rcc_onnx.bundles.bundle import Bundle, load_bundle
 from rcc_onnx.bundles.bundle_files import read_bundle_file
 from rcc_onnx.bundles.manifest import (
-    ANSWERS_FILE,
     MANIFEST_FILE,
     NETWORK_NAMES,
+    REFERENCE_OUTPUTS_FILE,
     ByNetwork,
     Manifest,
     NetworkEntry,
     NetworkName,
 )
-from rcc_onnx.bundles.reference_outputs import LARGEST_ANSWERS
+from rcc_onnx.bundles.reference_outputs import LARGEST_REFERENCE_OUTPUTS
 from rcc_onnx.bundles.variants import ExtraVariant, VariantEntry, VariantName
 from rcc_onnx.errors import NetworkOutputError, ProviderDisagreesError
 from rcc_onnx.phantom.seeds import TRAINING, TUNING
@@ -209,7 +209,7 @@ def _hold_to_answers(
     record = replace(record, precision=Precision(kind), variants=forms)
     try:
         small = OnnxNetworks(kidney, lesion, record)
-        self_test(small, record, manifest, bundle.read_answers())
+        self_test(small, record, manifest, bundle.read_reference_outputs())
     except ProviderDisagreesError as problem:
         raise QuantizedDecisionsError(
             f"in {_IN_WORDS[kind]}, {problem.problem}; nothing was written. Stay with float32."
@@ -250,8 +250,10 @@ def _files(
             if form != kind:
                 files[entry.variant(form).file] = bundle.read_network(name, form)
         files[f"{name}.{kind}.onnx"] = made[name].content
-    if manifest.answers is not None:
-        files[ANSWERS_FILE] = read_bundle_file(bundle.folder, ANSWERS_FILE, LARGEST_ANSWERS)
+    if manifest.reference_outputs is not None:
+        files[REFERENCE_OUTPUTS_FILE] = read_bundle_file(
+            bundle.folder, REFERENCE_OUTPUTS_FILE, LARGEST_REFERENCE_OUTPUTS
+        )
     card = bundle.folder / CARD_FILE
     if manifest.provenance is not None:
         files[CARD_FILE] = model_card(manifest).encode()

@@ -11,19 +11,23 @@ from convert.keras.architecture import EXPECTED_SHAPES
 from convert.keras.frameworks import import_frameworks
 from convert.keras.network import build_network
 from convert.keras.onnx_network import open_converted
-from convert.keras.reference_outputs import Stored, answers_entry, ask, joined
+from convert.keras.reference_outputs import Stored, ask, joined, reference_outputs_entry
 from rcc_onnx.bundles.bundle import Bundle, load_bundle
 from rcc_onnx.bundles.bundle_files import LARGEST_DOCUMENT, read_bundle_file
 from rcc_onnx.bundles.data_folder import is_file
 from rcc_onnx.bundles.manifest import (
-    ANSWERS_FILE,
     DOCUMENTS,
     MANIFEST_FILE,
     NETWORK_NAMES,
+    REFERENCE_OUTPUTS_FILE,
     ByNetwork,
     Manifest,
 )
-from rcc_onnx.bundles.reference_outputs import Answers, read_answers, write_answers
+from rcc_onnx.bundles.reference_outputs import (
+    ReferenceOutputs,
+    read_reference_outputs,
+    write_reference_outputs,
+)
 from rcc_onnx.errors import ProviderDisagreesError
 from rcc_onnx.runtime.providers import SelfTestRecord
 from rcc_onnx.runtime.self_test import self_test
@@ -33,7 +37,9 @@ from rcc_onnx.types import Precision, ProviderName
 Progress = Callable[[str], None]
 
 
-def add_answers(folder: Path, sources: ByNetwork[Path], progress: Progress) -> SelfTestRecord:
+def add_reference_outputs(
+    folder: Path, sources: ByNetwork[Path], progress: Progress
+) -> SelfTestRecord:
     """Ask Keras, compare every form that the CPU runs, write.
 
     The bundle gets one file and a key in its manifest, or stays as it is. Stored answers that it
@@ -59,11 +65,11 @@ def add_answers(folder: Path, sources: ByNetwork[Path], progress: Progress) -> S
         entry = bundle.manifest.networks[name].variant("plain")
         converted = open_converted(name, bundle.read_network(name), entry)
         stored[name] = ask(name, keras, converted)
-    data = write_answers(joined(stored["kidney"], stored["lesion"]))
+    data = write_reference_outputs(joined(stored["kidney"], stored["lesion"]))
     progress("Comparing")
-    agreement = _agreement(bundle, read_answers(data, ANSWERS_FILE))
+    agreement = _agreement(bundle, read_reference_outputs(data, REFERENCE_OUTPUTS_FILE))
     progress("Writing the bundle")
-    manifest = replace(bundle.manifest, answers=answers_entry(data))
+    manifest = replace(bundle.manifest, reference_outputs=reference_outputs_entry(data))
     write_folder(folder, _files(bundle, manifest, data), overwrite=True)
     return agreement
 
@@ -85,7 +91,7 @@ def _same_sources(bundle: Bundle, sha256: ByNetwork[str]) -> None:
             )
 
 
-def _agreement(bundle: Bundle, answers: Answers) -> SelfTestRecord:
+def _agreement(bundle: Bundle, answers: ReferenceOutputs) -> SelfTestRecord:
     forms = {
         form for name in NETWORK_NAMES for form in bundle.manifest.networks[name].variant_names
     }
@@ -102,7 +108,7 @@ def _agreement(bundle: Bundle, answers: Answers) -> SelfTestRecord:
 
 def _files(bundle: Bundle, manifest: Manifest, answers: bytes) -> dict[str, bytes]:
     """Every file of the bundle that is to be, by name."""
-    files = {MANIFEST_FILE: manifest.to_json().encode(), ANSWERS_FILE: answers}
+    files = {MANIFEST_FILE: manifest.to_json().encode(), REFERENCE_OUTPUTS_FILE: answers}
     for name in NETWORK_NAMES:
         for form in bundle.manifest.networks[name].variant_names:
             entry = bundle.manifest.networks[name].variant(form)

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from convert.errors import ParityError
 from convert.keras.samples import sample_groups
 from convert.keras.verification import TOLERANCE, Network
-from rcc_onnx.bundles.manifest import ANSWERS_FILE, AnswersEntry, NetworkName
-from rcc_onnx.bundles.reference_outputs import Answers
+from rcc_onnx.bundles.manifest import REFERENCE_OUTPUTS_FILE, NetworkName, ReferenceOutputsEntry
+from rcc_onnx.bundles.reference_outputs import ReferenceOutputs
 from rcc_onnx.pipeline.localization import LESION_MIN_PROBABILITY
 from rcc_onnx.runtime.networks import network_input
 
@@ -66,14 +66,14 @@ def ask(network: NetworkName, reference: Network, converted: Network) -> Stored:
     return Stored(kept, answers[..., 0])
 
 
-def joined(kidney: Stored, lesion: Stored) -> Answers:
+def joined(kidney: Stored, lesion: Stored) -> ReferenceOutputs:
     """The content of the bundle's file."""
-    return Answers(kidney.inputs, lesion.inputs[0], kidney.answers, lesion.answers[0])
+    return ReferenceOutputs(kidney.inputs, lesion.inputs[0], kidney.answers, lesion.answers[0])
 
 
-def answers_entry(data: bytes) -> AnswersEntry:
+def reference_outputs_entry(data: bytes) -> ReferenceOutputsEntry:
     """What the manifest says of the file."""
-    return AnswersEntry(ANSWERS_FILE, hashlib.sha256(data).hexdigest())
+    return ReferenceOutputsEntry(REFERENCE_OUTPUTS_FILE, hashlib.sha256(data).hexdigest())
 
 
 def _coarse(values: NDArray[np.float32]) -> NDArray[np.uint8]:

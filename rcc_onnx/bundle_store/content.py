@@ -9,12 +9,12 @@ from pathlib import Path
 from rcc_onnx.bundle_store.archive import bundle_zip
 from rcc_onnx.bundle_store.sources import FolderSource, Source
 from rcc_onnx.bundles.bundle_files import (
-    answers_of_bytes,
     check_network_bytes,
     largest_file,
     manifest_of_bytes,
     network_entries,
     read_bundle_file,
+    reference_outputs_of_bytes,
 )
 from rcc_onnx.bundles.manifest import DOCUMENTS, MANIFEST_FILE, Manifest
 from rcc_onnx.errors import BundleError
@@ -76,10 +76,10 @@ def read_content(source: Source) -> Content:
     for entry in network_entries(manifest):
         files[entry.file] = source.read(entry.file)
         check_network_bytes(files[entry.file], entry, source.label(entry.file))
-    if manifest.answers is not None:
-        file = manifest.answers.file
+    if manifest.reference_outputs is not None:
+        file = manifest.reference_outputs.file
         files[file] = source.read(file)
-        answers_of_bytes(files[file], manifest.answers, source.label(file))
+        reference_outputs_of_bytes(files[file], manifest.reference_outputs, source.label(file))
     there = source.files()
     files |= {file: source.read(file) for file in DOCUMENTS if file in there}
     return Content(manifest, files, tuple(sorted(there - set(files))))

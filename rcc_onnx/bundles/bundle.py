@@ -13,16 +13,16 @@ from pathlib import Path
 from rcc_onnx.bundles.bundle_files import (
     LARGEST_MANIFEST,
     LARGEST_NETWORK,
-    answers_of_bytes,
     check_network_bytes,
     locate_bundle_file,
     manifest_of_bytes,
     network_entries,
     read_bundle_file,
+    reference_outputs_of_bytes,
 )
 from rcc_onnx.bundles.data_folder import MODELS_VARIABLE, installed_folders, is_folder
 from rcc_onnx.bundles.manifest import MANIFEST_FILE, NETWORK_NAMES, Manifest, NetworkName, StudyKind
-from rcc_onnx.bundles.reference_outputs import LARGEST_ANSWERS, Answers
+from rcc_onnx.bundles.reference_outputs import LARGEST_REFERENCE_OUTPUTS, ReferenceOutputs
 from rcc_onnx.bundles.variants import VariantName
 from rcc_onnx.errors import (
     BundleError,
@@ -75,7 +75,7 @@ class Bundle:
         check_network_bytes(data, entry, str(self.folder / entry.file))
         return data
 
-    def read_answers(self) -> Answers | None:
+    def read_reference_outputs(self) -> ReferenceOutputs | None:
         """What the source networks answered to a few inputs; None if the bundle does not say.
 
         Raises:
@@ -83,21 +83,21 @@ class Bundle:
             BundleHashError: its hash is not the manifest's.
             BundleAnswersError: it holds anything but answers.
         """
-        entry = self.manifest.answers
+        entry = self.manifest.reference_outputs
         if entry is None:
             return None
-        data = read_bundle_file(self.folder, entry.file, LARGEST_ANSWERS)
-        return answers_of_bytes(data, entry, str(self.folder / entry.file))
+        data = read_bundle_file(self.folder, entry.file, LARGEST_REFERENCE_OUTPUTS)
+        return reference_outputs_of_bytes(data, entry, str(self.folder / entry.file))
 
     def check(self) -> None:
         """Read and check both networks in every variant, and the stored answers.
 
-        Raises what `read_network` and `read_answers` raise.
+        Raises what `read_network` and `read_reference_outputs` raise.
         """
         for name in NETWORK_NAMES:
             for variant in self.manifest.networks[name].variant_names:
                 self.read_network(name, variant)
-        self.read_answers()
+        self.read_reference_outputs()
 
 
 @dataclass(frozen=True)
@@ -126,8 +126,10 @@ def load_bundle(folder: Path) -> Bundle:
     bundle = Bundle(folder, _read_manifest(folder))
     for entry in network_entries(bundle.manifest):
         locate_bundle_file(folder, entry.file, LARGEST_NETWORK)
-    if bundle.manifest.answers is not None:
-        locate_bundle_file(folder, bundle.manifest.answers.file, LARGEST_ANSWERS)
+    if bundle.manifest.reference_outputs is not None:
+        locate_bundle_file(
+            folder, bundle.manifest.reference_outputs.file, LARGEST_REFERENCE_OUTPUTS
+        )
     return bundle
 
 

@@ -8,16 +8,20 @@ import stat
 from pathlib import Path
 
 from rcc_onnx.bundles.manifest import (
-    ANSWERS_FILE,
     DOCUMENTS,
     MANIFEST_FILE,
     NETWORK_NAMES,
-    AnswersEntry,
+    REFERENCE_OUTPUTS_FILE,
     Manifest,
     NetworkEntry,
+    ReferenceOutputsEntry,
 )
 from rcc_onnx.bundles.onnx_validation import check_network, read_onnx
-from rcc_onnx.bundles.reference_outputs import LARGEST_ANSWERS, Answers, read_answers
+from rcc_onnx.bundles.reference_outputs import (
+    LARGEST_REFERENCE_OUTPUTS,
+    ReferenceOutputs,
+    read_reference_outputs,
+)
 from rcc_onnx.errors import BundleFileError, BundleHashError, BundleManifestError, OnnxFormatError
 
 LARGEST_MANIFEST = 2**20
@@ -38,8 +42,8 @@ def largest_file(file: str) -> int:
     """How many bytes a file of a bundle may have."""
     if file == MANIFEST_FILE:
         return LARGEST_MANIFEST
-    if file == ANSWERS_FILE:
-        return LARGEST_ANSWERS
+    if file == REFERENCE_OUTPUTS_FILE:
+        return LARGEST_REFERENCE_OUTPUTS
     return LARGEST_DOCUMENT if file in DOCUMENTS else LARGEST_NETWORK
 
 
@@ -67,7 +71,9 @@ def check_network_bytes(data: bytes, entry: NetworkEntry, where: str) -> None:
     check_network(summary, entry)
 
 
-def answers_of_bytes(data: bytes, entry: AnswersEntry, where: str) -> Answers:
+def reference_outputs_of_bytes(
+    data: bytes, entry: ReferenceOutputsEntry, where: str
+) -> ReferenceOutputs:
     """The stored answers in these bytes, once they have the entry's hash.
 
     Raises:
@@ -75,7 +81,7 @@ def answers_of_bytes(data: bytes, entry: AnswersEntry, where: str) -> Answers:
         BundleAnswersError: they hold anything but answers.
     """
     _check_hash(data, entry.sha256, where)
-    return read_answers(data, where)
+    return read_reference_outputs(data, where)
 
 
 def _check_hash(data: bytes, sha256: str, where: str) -> None:

@@ -39,9 +39,9 @@ SCHEMA_VERSION = 1
 MANIFEST_FILE = "manifest.json"
 DOCUMENTS = ("MODEL_CARD.md", "LICENSE", "NOTICE")
 """Files for people that a bundle may have; nothing that runs depends on them."""
-ANSWERS_FILE = "answers.npz"
+REFERENCE_OUTPUTS_FILE = "reference_outputs.npz"
 """What the source networks answered to a few inputs, in bundles that hold it."""
-NO_NETWORKS = (MANIFEST_FILE, ANSWERS_FILE, *DOCUMENTS)
+NO_NETWORKS = (MANIFEST_FILE, REFERENCE_OUTPUTS_FILE, *DOCUMENTS)
 """Names that no network's file can have."""
 
 NetworkName = Literal["kidney", "lesion"]
@@ -202,15 +202,17 @@ class Provenance:
 
 
 @dataclass(frozen=True)
-class AnswersEntry:
-    """The file of stored answers (`bundles.reference_outputs`); always `ANSWERS_FILE`."""
+class ReferenceOutputsEntry:
+    """The file of stored answers (`bundles.reference_outputs`); always `REFERENCE_OUTPUTS_FILE`."""
 
     file: str
     sha256: str
 
     def __post_init__(self) -> None:
-        if self.file != ANSWERS_FILE:
-            raise BundleManifestError(f"must be {ANSWERS_FILE!r}, not {show(self.file)}", "file")
+        if self.file != REFERENCE_OUTPUTS_FILE:
+            raise BundleManifestError(
+                f"must be {REFERENCE_OUTPUTS_FILE!r}, not {show(self.file)}", "file"
+            )
         check_hex(self.sha256, 64, "sha256")
 
 
@@ -218,7 +220,7 @@ class AnswersEntry:
 class Manifest:
     """A valid manifest. `provenance` is None for a bundle made by hand: nothing is certified.
 
-    `answers` is None for a bundle that cannot be asked whether a machine answers rightly.
+    `reference_outputs` is None for a bundle that cannot be asked whether a machine answers rightly.
     """
 
     name: str
@@ -229,7 +231,7 @@ class Manifest:
     thresholds: Thresholds
     networks: ByNetwork[NetworkEntry]
     provenance: Provenance | None
-    answers: AnswersEntry | None = None
+    reference_outputs: ReferenceOutputsEntry | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not _NAME.fullmatch(self.name):
@@ -268,7 +270,7 @@ class Manifest:
         raw = any_object(load_json(text))
         # First of all: another version has other keys, and it is the version that is the matter.
         _check_schema_version(raw.get("schema_version", SCHEMA_VERSION))
-        raw = {"answers": None} | raw
+        raw = {"reference_outputs": None} | raw
         raw = object_with(raw, {"schema_version"} | {field.name for field in fields(Manifest)})
         with at("use_on"):
             use_on = any_list(raw["use_on"])
@@ -280,10 +282,12 @@ class Manifest:
         if raw["provenance"] is not None:
             with at("provenance"):
                 provenance = _provenance(raw["provenance"])
-        answers = None
-        if raw["answers"] is not None:
-            with at("answers"):
-                answers = AnswersEntry(**object_with(raw["answers"], {"file", "sha256"}))
+        reference_outputs = None
+        if raw["reference_outputs"] is not None:
+            with at("reference_outputs"):
+                reference_outputs = ReferenceOutputsEntry(
+                    **object_with(raw["reference_outputs"], {"file", "sha256"})
+                )
         plain = {key: raw[key] for key in ("name", "version", "purpose", "licence")}
         return Manifest(
             **plain,
@@ -291,14 +295,14 @@ class Manifest:
             thresholds=thresholds,
             networks=networks,
             provenance=provenance,
-            answers=answers,
+            reference_outputs=reference_outputs,
         )
 
     def to_json(self) -> str:
         """The file's text: keys in the schema's order, two spaces, a newline at the end."""
         raw = {"schema_version": SCHEMA_VERSION, **asdict(self)}
-        if self.answers is None:
-            del raw["answers"]
+        if self.reference_outputs is None:
+            del raw["reference_outputs"]
         for name in NETWORK_NAMES:
             entry = raw["networks"][name]
             raw["networks"][name] = {

@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rcc_onnx.errors import BundleAnswersError
+from rcc_onnx.errors import ReferenceOutputsError
 from rcc_onnx.types import CROP_SHAPE_ZYX, SLICE_SHAPE
 
-LARGEST_ANSWERS = 2**20
+LARGEST_REFERENCE_OUTPUTS = 2**20
 """Bytes of the file, and of all that it unpacks to; it has about a hundred thousand."""
 MOST_SLICES = 4
 
@@ -31,7 +31,7 @@ _SAME_TIME = (1980, 1, 1, 0, 0, 0)
 
 
 @dataclass(frozen=True)
-class Answers:
+class ReferenceOutputs:
     """Inputs, and what was answered to them.
 
     Attributes:
@@ -56,7 +56,7 @@ class Answers:
             raise ValueError(f"a crop of 40x64x64 with its answer, not {self.crop.shape}")
 
 
-def write_answers(answers: Answers) -> bytes:
+def write_reference_outputs(answers: ReferenceOutputs) -> bytes:
     """The file; always the same for the same answers and release of zlib."""
     arrays: dict[str, NDArray[np.generic]] = {
         "slices": answers.slices,
@@ -78,25 +78,25 @@ def write_answers(answers: Answers) -> bytes:
     return stream.getvalue()
 
 
-def read_answers(data: bytes, where: str) -> Answers:
+def read_reference_outputs(data: bytes, where: str) -> ReferenceOutputs:
     """The answers in a file. `where` names it in messages.
 
     Raises:
-        BundleAnswersError: anything is not as `write_answers` writes it.
+        BundleAnswersError: anything is not as `write_reference_outputs` writes it.
     """
     try:
         members = _members(data)
         arrays = {name: _array(members[name], kind) for name, kind in _ARRAYS.items()}
-        return Answers(
+        return ReferenceOutputs(
             arrays["slices"],
             arrays["crop"],
             _probabilities(arrays["kidney"]),
             _probabilities(arrays["lesion"]),
         )
     except Exception as error:  # a damaged directory breaks zipfile in many ways
-        raise BundleAnswersError(
+        raise ReferenceOutputsError(
             f"{where}: holds no stored answers ({error or type(error).__name__}). Get the bundle "
-            "again, or have the answers made again: python -m convert answers"
+            "again, or have the answers made again: python -m convert reference-outputs"
         ) from error
 
 
@@ -107,8 +107,8 @@ def _members(data: bytes) -> Mapping[str, bytes]:
         expected = sorted(f"{name}.npy" for name in _ARRAYS)
         if sorted(info.filename for info in infos) != expected:
             raise ValueError("other arrays than " + ", ".join(_ARRAYS))
-        if sum(info.file_size for info in infos) > LARGEST_ANSWERS:
-            raise ValueError(f"unpacks to more than {LARGEST_ANSWERS} bytes")
+        if sum(info.file_size for info in infos) > LARGEST_REFERENCE_OUTPUTS:
+            raise ValueError(f"unpacks to more than {LARGEST_REFERENCE_OUTPUTS} bytes")
         # zipfile reads no more than the size in the directory, and compares the checksum there.
         return {info.filename.removesuffix(".npy"): archive.read(info) for info in infos}
 
@@ -136,7 +136,7 @@ def _array(data: bytes, kind: str) -> NDArray[Any]:
     if header["descr"] != kind or header["fortran_order"] is not False:
         raise ValueError(f"an array of another type than {kind}")
     if not isinstance(shape, tuple) or not all(
-        type(size) is int and 0 < size <= LARGEST_ANSWERS for size in shape
+        type(size) is int and 0 < size <= LARGEST_REFERENCE_OUTPUTS for size in shape
     ):
         raise ValueError("an array of an impossible shape")
     # Raises ValueError where the shape wants more or fewer bytes than there are.

@@ -62,7 +62,10 @@ def bundle_table(bundle: Bundle) -> Table:
         ("purpose", manifest.purpose),
         ("may be used on", ", ".join(manifest.use_on)),
         ("licence", manifest.licence),
-        ("stored answers", "none" if manifest.answers is None else manifest.answers.sha256),
+        (
+            "stored answers",
+            "none" if manifest.reference_outputs is None else manifest.reference_outputs.sha256,
+        ),
         ("kidney threshold", f"{manifest.thresholds.kidney:g}"),
         ("lesion threshold", f"{manifest.thresholds.lesion:g}"),
     ]

@@ -44,10 +44,10 @@ class BundleHashError(BundleError):
     code = "bundle-hash"
 
 
-class BundleAnswersError(BundleError):
+class ReferenceOutputsError(BundleError):
     """The file of stored answers holds anything but a few inputs and what networks answered."""
 
-    code = "bundle-answers"
+    code = "bundle-reference-outputs"
 
 
 class BundleNetworkError(BundleError):

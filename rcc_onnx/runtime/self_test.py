@@ -23,7 +23,7 @@ from rcc_onnx._version import __version__
 from rcc_onnx.bundles.bundle import Bundle
 from rcc_onnx.bundles.data_folder import data_folder
 from rcc_onnx.bundles.manifest import NETWORK_NAMES, Manifest, NetworkName
-from rcc_onnx.bundles.reference_outputs import Answers
+from rcc_onnx.bundles.reference_outputs import ReferenceOutputs
 from rcc_onnx.errors import DataFolderError, NetworkError, ProviderDisagreesError
 from rcc_onnx.runtime.networks import Networks, network_input, split_sides
 from rcc_onnx.runtime.providers import SPECS, ProviderRecord, SelfTestRecord
@@ -60,7 +60,7 @@ class _Rule:
 
 
 def self_test(
-    networks: Networks, record: ProviderRecord, manifest: Manifest, answers: Answers | None
+    networks: Networks, record: ProviderRecord, manifest: Manifest, answers: ReferenceOutputs | None
 ) -> SelfTestRecord:
     """Run networks on the stored inputs and compare.
 
@@ -219,10 +219,10 @@ def checked_against_reference(bundle: Bundle) -> Callable[[OnnxNetworks], OnnxNe
     def test(networks: OnnxNetworks) -> OnnxNetworks:
         record = networks.record
         key = _key(bundle, record)
-        keep = bundle.manifest.answers is not None and record.ran in ON_THE_PROCESSOR
+        keep = bundle.manifest.reference_outputs is not None and record.ran in ON_THE_PROCESSOR
         found = _remembered(key) if keep else None
         if found is None:
-            answers = bundle.read_answers()
+            answers = bundle.read_reference_outputs()
             started = time.perf_counter()
             found = self_test(networks, record, bundle.manifest, answers)
             spent = time.perf_counter() - started

@@ -31,5 +31,5 @@ def verify_bundle(bundle: Bundle) -> ProviderRecord:
             network = open_network(name, bundle.read_network(name, variant), entry.variant(variant))
             network.probability(np.zeros((1, *shape), np.float32))
     networks = open_networks(bundle, ProviderName.CPU)
-    tested = self_test(networks, networks.record, bundle.manifest, bundle.read_answers())
+    tested = self_test(networks, networks.record, bundle.manifest, bundle.read_reference_outputs())
     return replace(networks.record, self_test=tested)

@@ -10,8 +10,8 @@ import pytest
 from typer.testing import CliRunner
 
 from rcc_onnx.bundles.bundle import load_bundle
-from rcc_onnx.bundles.manifest import ANSWERS_FILE
-from rcc_onnx.bundles.reference_outputs import LARGEST_ANSWERS
+from rcc_onnx.bundles.manifest import REFERENCE_OUTPUTS_FILE
+from rcc_onnx.bundles.reference_outputs import LARGEST_REFERENCE_OUTPUTS
 from rcc_onnx.cli.app import app
 from tests.support.bundle_zips import zip_of
 from tests.support.stored_answers import bundle_with_answers, put_answers
@@ -54,7 +54,7 @@ def test_answers_are_installed_verified_and_exported(
     result = CliRunner().invoke(app, ["models", "export", "tiny", str(exported)])
     assert result.exit_code == 0, result.output
     with zipfile.ZipFile(exported) as archive:
-        assert archive.read(f"tiny/{ANSWERS_FILE}") == good[ANSWERS_FILE]
+        assert archive.read(f"tiny/{REFERENCE_OUTPUTS_FILE}") == good[REFERENCE_OUTPUTS_FILE]
     code, said = install(tmp_path, exported.read_bytes())
     assert code == 0
     assert "was installed already" in said
@@ -68,9 +68,9 @@ def test_a_bundle_without_answers_says_so(tmp_path: Path, home: Path) -> None:
 
 
 def changed(good: Files, place: int) -> Files:
-    data = bytearray(good[ANSWERS_FILE])
+    data = bytearray(good[REFERENCE_OUTPUTS_FILE])
     data[place] ^= 1
-    return {**good, ANSWERS_FILE: bytes(data)}
+    return {**good, REFERENCE_OUTPUTS_FILE: bytes(data)}
 
 
 def with_answers(good: Files, data: bytes, folder: Path) -> Files:
@@ -82,13 +82,13 @@ def with_answers(good: Files, data: bytes, folder: Path) -> Files:
 
 def pointing(good: Files, file: object) -> Files:
     manifest = json.loads(good["manifest.json"])
-    manifest["answers"]["file"] = file
+    manifest["reference_outputs"]["file"] = file
     return {**good, "manifest.json": json.dumps(manifest).encode()}
 
 
 def undeclared(good: Files) -> Files:
     manifest = json.loads(good["manifest.json"])
-    del manifest["answers"]
+    del manifest["reference_outputs"]
     return {**good, "manifest.json": json.dumps(manifest).encode()}
 
 
@@ -100,7 +100,9 @@ ATTACKS: dict[str, tuple[Callable[[Files, Path], Files], str]] = {
     "a bit flipped at the start": (lambda good, _: changed(good, 5), "bundle-hash"),
     "a bit flipped in the middle": (lambda good, _: changed(good, 9999), "bundle-hash"),
     "missing": (
-        lambda good, _: {name: data for name, data in good.items() if name != ANSWERS_FILE},
+        lambda good, _: {
+            name: data for name, data in good.items() if name != REFERENCE_OUTPUTS_FILE
+        },
         "bundle-file",
     ),
     "named elsewhere": (lambda good, _: pointing(good, "../x.npz"), "bundle-manifest"),
@@ -109,15 +111,15 @@ ATTACKS: dict[str, tuple[Callable[[Files, Path], Files], str]] = {
     "not declared": (lambda good, _: undeclared(good), "bundle-undeclared-file"),
     "no zip file, with its hash": (
         lambda good, folder: with_answers(good, b"nothing", folder),
-        "bundle-answers",
+        "bundle-reference-outputs",
     ),
     "too large, with its hash": (
-        lambda good, folder: with_answers(good, b"x" * (LARGEST_ANSWERS + 1), folder),
+        lambda good, folder: with_answers(good, b"x" * (LARGEST_REFERENCE_OUTPUTS + 1), folder),
         "bundle-archive-too-large",
     ),
     "a network in its place, with its hash": (
         lambda good, folder: with_answers(good, good["kidney.onnx"], folder),
-        "bundle-answers",
+        "bundle-reference-outputs",
     ),
     "answers of another network, with their hash": (
         lambda _, folder: off(folder),
@@ -152,7 +154,7 @@ def test_changed_answers_are_not_exported(tmp_path: Path, good: Files) -> None:
 
 def test_half_copied_answers_in_a_folder(tmp_path: Path, home: Path, good: Files) -> None:
     folder = bundle_with_answers(tmp_path / "half")
-    (folder / ANSWERS_FILE).write_bytes(good[ANSWERS_FILE][:-10])
+    (folder / REFERENCE_OUTPUTS_FILE).write_bytes(good[REFERENCE_OUTPUTS_FILE][:-10])
     result = CliRunner().invoke(app, ["models", "install", str(folder)])
     assert result.exit_code == 2
     assert "error [bundle-hash]" in result.output

@@ -11,25 +11,25 @@ import numpy as np
 import pytest
 
 from rcc_onnx.bundles.bundle import load_bundle, shipped_models_folder
-from rcc_onnx.bundles.manifest import ANSWERS_FILE, Manifest
+from rcc_onnx.bundles.manifest import REFERENCE_OUTPUTS_FILE, Manifest
 from rcc_onnx.bundles.reference_outputs import (
-    LARGEST_ANSWERS,
+    LARGEST_REFERENCE_OUTPUTS,
     STEPS,
-    Answers,
-    read_answers,
-    write_answers,
+    ReferenceOutputs,
+    read_reference_outputs,
+    write_reference_outputs,
 )
 from rcc_onnx.errors import (
-    BundleAnswersError,
     BundleFileError,
     BundleHashError,
     BundleManifestError,
+    ReferenceOutputsError,
 )
 from tests.support.stored_answers import bundle_with_answers, put_answers
 from tests.support.tiny_networks import manifest_of, tiny_model, write_bundle
 
 RNG = np.random.default_rng(3)
-ANSWERS = Answers(
+ANSWERS = ReferenceOutputs(
     RNG.integers(0, 256, (2, 160, 160)).astype(np.uint8),
     RNG.integers(0, 256, (40, 64, 64)).astype(np.uint8),
     RNG.random((2, 160, 160), np.float32),
@@ -38,7 +38,7 @@ ANSWERS = Answers(
 
 
 def test_what_is_written_is_read_again_within_half_a_step() -> None:
-    found = read_answers(write_answers(ANSWERS), "x")
+    found = read_reference_outputs(write_reference_outputs(ANSWERS), "x")
     np.testing.assert_array_equal(found.slices, ANSWERS.slices)
     np.testing.assert_array_equal(found.crop, ANSWERS.crop)
     for given, stored in ((ANSWERS.kidney, found.kidney), (ANSWERS.lesion, found.lesion)):
@@ -49,18 +49,21 @@ def test_what_is_written_is_read_again_within_half_a_step() -> None:
 def test_ends_are_kept_and_what_rounding_puts_beyond_them_is_brought_back() -> None:
     lesion = np.zeros((40, 64, 64), np.float32)
     lesion[0, 0, :3] = 1, 1 + 5e-6, -5e-6
-    found = read_answers(
-        write_answers(Answers(ANSWERS.slices, ANSWERS.crop, ANSWERS.kidney, lesion)), "x"
+    found = read_reference_outputs(
+        write_reference_outputs(
+            ReferenceOutputs(ANSWERS.slices, ANSWERS.crop, ANSWERS.kidney, lesion)
+        ),
+        "x",
     )
     assert found.lesion[0, 0, :3].tolist() == [1, 1, 0]
 
 
 def test_the_same_answers_give_the_same_file() -> None:
-    assert write_answers(ANSWERS) == write_answers(ANSWERS)
+    assert write_reference_outputs(ANSWERS) == write_reference_outputs(ANSWERS)
 
 
 def test_numpy_reads_it_too() -> None:
-    with np.load(BytesIO(write_answers(ANSWERS)), allow_pickle=False) as arrays:
+    with np.load(BytesIO(write_reference_outputs(ANSWERS)), allow_pickle=False) as arrays:
         assert sorted(arrays) == ["crop", "kidney", "lesion", "slices"]
         np.testing.assert_array_equal(arrays["crop"], ANSWERS.crop)
 
@@ -81,7 +84,7 @@ def test_shapes_that_no_answers_have(
     slices: tuple[int, ...], crop: tuple[int, ...], kidney: tuple[int, ...], lesion: tuple[int, ...]
 ) -> None:
     with pytest.raises(ValueError, match=r"slices of 160|for each pixel|crop of 40"):
-        Answers(
+        ReferenceOutputs(
             np.zeros(slices, np.uint8),
             np.zeros(crop, np.uint8),
             np.zeros(kidney, np.float32),
@@ -99,7 +102,7 @@ def npy(array: np.ndarray, **options: bool) -> bytes:
 
 
 def parts() -> dict[str, bytes]:
-    with zipfile.ZipFile(BytesIO(write_answers(ANSWERS))) as archive:
+    with zipfile.ZipFile(BytesIO(write_reference_outputs(ANSWERS))) as archive:
         return {name: archive.read(name) for name in archive.namelist()}
 
 
@@ -124,7 +127,7 @@ KIND = "'descr': '|u1', 'fortran_order': False"
 BROKEN: dict[str, Callable[[], bytes]] = {
     "nothing": lambda: b"",
     "no zip": lambda: b"PK\x03\x04 and no more",
-    "cut short": lambda: write_answers(ANSWERS)[:-40],
+    "cut short": lambda: write_reference_outputs(ANSWERS)[:-40],
     "one array less": lambda: packed({k: v for k, v in parts().items() if k != "crop.npy"}),
     "one array more": lambda: packed(parts() | {"more.npy": b""}),
     "an array elsewhere": lambda: packed(
@@ -163,9 +166,11 @@ BROKEN: dict[str, Callable[[], bytes]] = {
 
 @pytest.mark.parametrize("name", BROKEN)
 def test_files_that_hold_no_answers(name: str) -> None:
-    with pytest.raises(BundleAnswersError, match=r"^here: .*convert answers") as caught:
-        read_answers(BROKEN[name](), "here")
-    assert caught.value.code == "bundle-answers"
+    with pytest.raises(
+        ReferenceOutputsError, match=r"^here: .*convert reference-outputs"
+    ) as caught:
+        read_reference_outputs(BROKEN[name](), "here")
+    assert caught.value.code == "bundle-reference-outputs"
 
 
 def test_a_bomb_is_refused_before_it_is_unpacked(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -173,8 +178,8 @@ def test_a_bomb_is_refused_before_it_is_unpacked(monkeypatch: pytest.MonkeyPatch
         raise AssertionError("was unpacked")
 
     monkeypatch.setattr(zipfile.ZipFile, "read", unpacked)
-    with pytest.raises(BundleAnswersError, match="unpacks to more than"):
-        read_answers(BROKEN["bomb"](), "here")
+    with pytest.raises(ReferenceOutputsError, match="unpacks to more than"):
+        read_reference_outputs(BROKEN["bomb"](), "here")
 
 
 # --- In a bundle ---------------------------------------------------------------------------------
@@ -188,7 +193,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_bundle_gives_its_answers(folder: Path) -> None:
     bundle = load_bundle(folder)
     bundle.check()
-    answers = bundle.read_answers()
+    answers = bundle.read_reference_outputs()
     assert answers is not None
     assert answers.slices.shape == (2, 160, 160)
     assert Manifest.from_json(bundle.manifest.to_json()) == bundle.manifest
@@ -197,35 +202,35 @@ def test_a_bundle_gives_its_answers(folder: Path) -> None:
 def test_a_bundle_without_answers_is_as_good_as_ever(tmp_path: Path) -> None:
     bundle = load_bundle(write_bundle(tmp_path / "tiny"))
     bundle.check()
-    assert bundle.read_answers() is None
+    assert bundle.read_reference_outputs() is None
     assert "answers" not in bundle.manifest.to_json()
 
 
 def test_changed_answers_are_not_read(tmp_path: Path) -> None:
     home = bundle_with_answers(tmp_path / "tiny")
-    data = bytearray((home / ANSWERS_FILE).read_bytes())
+    data = bytearray((home / REFERENCE_OUTPUTS_FILE).read_bytes())
     data[len(data) // 2] ^= 1
-    (home / ANSWERS_FILE).write_bytes(data)
-    for use in (load_bundle(home).read_answers, load_bundle(home).check):
-        with pytest.raises(BundleHashError, match=ANSWERS_FILE):
+    (home / REFERENCE_OUTPUTS_FILE).write_bytes(data)
+    for use in (load_bundle(home).read_reference_outputs, load_bundle(home).check):
+        with pytest.raises(BundleHashError, match=REFERENCE_OUTPUTS_FILE):
             use()
 
 
 def test_broken_answers_with_their_hash_are_refused(tmp_path: Path) -> None:
     home = put_answers(write_bundle(tmp_path / "tiny"), b"nothing")
-    with pytest.raises(BundleAnswersError, match=ANSWERS_FILE):
+    with pytest.raises(ReferenceOutputsError, match=REFERENCE_OUTPUTS_FILE):
         load_bundle(home).check()
 
 
 def test_answers_that_are_not_there(tmp_path: Path) -> None:
     home = bundle_with_answers(tmp_path / "tiny")
-    (home / ANSWERS_FILE).unlink()
-    with pytest.raises(BundleFileError, match=ANSWERS_FILE):
+    (home / REFERENCE_OUTPUTS_FILE).unlink()
+    with pytest.raises(BundleFileError, match=REFERENCE_OUTPUTS_FILE):
         load_bundle(home)
 
 
 def test_answers_too_large_to_be_read(tmp_path: Path) -> None:
-    home = put_answers(write_bundle(tmp_path / "tiny"), b"x" * (LARGEST_ANSWERS + 1))
+    home = put_answers(write_bundle(tmp_path / "tiny"), b"x" * (LARGEST_REFERENCE_OUTPUTS + 1))
     with pytest.raises(BundleFileError, match="larger than"):
         load_bundle(home)
 
@@ -233,26 +238,26 @@ def test_answers_too_large_to_be_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("answers", "key"),
     [
-        ({"file": "../answers.npz", "sha256": "0" * 64}, "answers.file"),
-        ({"file": "other.npz", "sha256": "0" * 64}, "answers.file"),
-        ({"file": ["answers.npz"], "sha256": "0" * 64}, "answers.file"),
-        ({"file": "answers.npz", "sha256": "0" * 63}, "answers.sha256"),
-        ({"file": "answers.npz"}, "answers"),
-        ({"file": "answers.npz", "sha256": "0" * 64, "more": 1}, "answers"),
-        ("answers.npz", "answers"),
+        ({"file": "../reference_outputs.npz", "sha256": "0" * 64}, "reference_outputs.file"),
+        ({"file": "other.npz", "sha256": "0" * 64}, "reference_outputs.file"),
+        ({"file": ["reference_outputs.npz"], "sha256": "0" * 64}, "reference_outputs.file"),
+        ({"file": "reference_outputs.npz", "sha256": "0" * 63}, "reference_outputs.sha256"),
+        ({"file": "reference_outputs.npz"}, "reference_outputs"),
+        ({"file": "reference_outputs.npz", "sha256": "0" * 64, "more": 1}, "reference_outputs"),
+        ("reference_outputs.npz", "reference_outputs"),
     ],
 )
 def test_manifests_with_impossible_answers(answers: object, key: str) -> None:
     data = {name: tiny_model(name).SerializeToString() for name in ("kidney", "lesion")}
     with pytest.raises(BundleManifestError) as caught:
-        Manifest.from_json(json.dumps(manifest_of(data, answers=answers)))
+        Manifest.from_json(json.dumps(manifest_of(data, reference_outputs=answers)))
     assert caught.value.key == key
 
 
 def test_no_network_has_the_name_of_the_answers() -> None:
     data = {name: tiny_model(name).SerializeToString() for name in ("kidney", "lesion")}
     manifest = manifest_of(data)
-    manifest["networks"]["kidney"]["file"] = "Answers.npz"
+    manifest["networks"]["kidney"]["file"] = "Reference_Outputs.npz"
     with pytest.raises(BundleManifestError, match="cannot be the name of a network"):
         Manifest.from_json(json.dumps(manifest))
 
@@ -260,9 +265,9 @@ def test_no_network_has_the_name_of_the_answers() -> None:
 def test_the_bundle_that_ships_says_something() -> None:
     shipped = shipped_models_folder()
     assert shipped is not None
-    path = shipped / "phantom" / ANSWERS_FILE
+    path = shipped / "phantom" / REFERENCE_OUTPUTS_FILE
     assert path.stat().st_size <= 150_000
-    answers = load_bundle(path.parent).read_answers()
+    answers = load_bundle(path.parent).read_reference_outputs()
     assert answers is not None
     for probability in (answers.kidney, answers.lesion):
         high = float((probability > 0.9).mean())

@@ -424,7 +424,7 @@ def test_bundles_without_answers_are_a_warning(shelf: Path) -> None:
     line = only(places.bundle_lines(None)[0])
     assert line.verdict is WARNING
     assert "no stored answers" in line.said
-    assert "python -m convert answers" in line.mend
+    assert "python -m convert reference-outputs" in line.mend
 
 
 def test_the_bundle_for_patients_is_the_one_that_is_tried(shelf: Path) -> None:
@@ -439,7 +439,7 @@ def test_the_bundle_for_patients_is_the_one_that_is_tried(shelf: Path) -> None:
     assert "b, c" in lines[-1].said
 
 
-@pytest.mark.parametrize("file", ["kidney.onnx", "answers.npz", "manifest.json"])
+@pytest.mark.parametrize("file", ["kidney.onnx", "reference_outputs.npz", "manifest.json"])
 def test_changed_bundles_are_a_problem(file: str, shelf: Path) -> None:
     folder = bundle_with_answers(shelf / "tiny")
     data = bytearray((folder / file).read_bytes())

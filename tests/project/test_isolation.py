@@ -100,7 +100,13 @@ def test_the_wheel_holds_what_it_must(installed: Path) -> None:
     } <= files
     assert {
         f"rcc_onnx/models/phantom/{name}"
-        for name in ("manifest.json", "kidney.onnx", "lesion.onnx", "answers.npz", "MODEL_CARD.md")
+        for name in (
+            "manifest.json",
+            "kidney.onnx",
+            "lesion.onnx",
+            "reference_outputs.npz",
+            "MODEL_CARD.md",
+        )
     } <= files
     tops = {path.split("/")[0] for path in files}
     # What lies in .data is put beside Python, as the page for `man` is.

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from rcc_onnx.bundles.bundle import Bundle, find_bundle, load_bundle
 from rcc_onnx.bundles.manifest import Manifest, NetworkName
-from rcc_onnx.bundles.reference_outputs import Answers
+from rcc_onnx.bundles.reference_outputs import ReferenceOutputs
 from rcc_onnx.engine import Engine
 from rcc_onnx.errors import NetworkOutputError, ProviderDisagreesError
 from rcc_onnx.runtime import self_test as agreed
@@ -32,7 +32,7 @@ MANIFEST_TEXT = json.dumps(
 )
 RECORD = ProviderRecord(ProviderName.AUTO, ProviderName.CUDA, "x", 1, "9.9")
 RNG = np.random.default_rng(1)
-ANSWERS = Answers(
+ANSWERS = ReferenceOutputs(
     RNG.integers(0, 256, (2, 160, 160)).astype(np.uint8),
     RNG.integers(0, 256, (40, 64, 64)).astype(np.uint8),
     RNG.random((2, 160, 160), np.float32),
@@ -182,7 +182,7 @@ def test_the_shipped_answers_tell_tf32_from_float32(name: NetworkName) -> None:
     """Weights with the 10 bits that TF32 keeps, which is less than TF32 does."""
     bundle = find_bundle("phantom")
     networks = open_networks(bundle, ProviderName.CPU)
-    answers = bundle.read_answers()
+    answers = bundle.read_reference_outputs()
     assert self_test(networks, networks.record, bundle.manifest, answers).tested
     model = onnx.load_from_string(bundle.read_network(name))
     for weight in model.graph.initializer:

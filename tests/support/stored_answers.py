@@ -7,21 +7,21 @@ from pathlib import Path
 import numpy as np
 
 from rcc_onnx.bundles.bundle import load_bundle
-from rcc_onnx.bundles.manifest import ANSWERS_FILE
-from rcc_onnx.bundles.reference_outputs import Answers, write_answers
+from rcc_onnx.bundles.manifest import REFERENCE_OUTPUTS_FILE
+from rcc_onnx.bundles.reference_outputs import ReferenceOutputs, write_reference_outputs
 from rcc_onnx.runtime.networks import network_input
 from rcc_onnx.runtime.session import open_networks
 from rcc_onnx.types import ProviderName
 from tests.support.tiny_networks import write_bundle
 
 
-def answers_of(folder: Path, slices: int = 2) -> Answers:
+def answers_of(folder: Path, slices: int = 2) -> ReferenceOutputs:
     """What a bundle's networks answer on the CPU to noise."""
     rng = np.random.default_rng(7)
     seen = rng.integers(0, 256, (slices, 160, 160)).astype(np.uint8)
     crop = rng.integers(0, 256, (40, 64, 64)).astype(np.uint8)
     networks = open_networks(load_bundle(folder), ProviderName.CPU)
-    return Answers(
+    return ReferenceOutputs(
         seen,
         crop,
         networks.kidney_probability(network_input(seen)),
@@ -33,8 +33,11 @@ def put_answers(folder: Path, data: bytes) -> Path:
     """Put a file of stored answers into a bundle, whatever it holds, with its hash."""
     path = folder / "manifest.json"
     manifest = json.loads(path.read_text())
-    manifest["answers"] = {"file": ANSWERS_FILE, "sha256": hashlib.sha256(data).hexdigest()}
-    (folder / ANSWERS_FILE).write_bytes(data)
+    manifest["reference_outputs"] = {
+        "file": REFERENCE_OUTPUTS_FILE,
+        "sha256": hashlib.sha256(data).hexdigest(),
+    }
+    (folder / REFERENCE_OUTPUTS_FILE).write_bytes(data)
     path.write_text(json.dumps(manifest))
     return folder
 
@@ -44,5 +47,5 @@ def bundle_with_answers(folder: Path, off_by: float = 0.0) -> Path:
     write_bundle(folder)
     answers = answers_of(folder)
     lesion = np.clip(answers.lesion + np.float32(off_by), 0, 1).astype(np.float32)
-    changed = Answers(answers.slices, answers.crop, answers.kidney, lesion)
-    return put_answers(folder, write_answers(changed))
+    changed = ReferenceOutputs(answers.slices, answers.crop, answers.kidney, lesion)
+    return put_answers(folder, write_reference_outputs(changed))

@@ -87,8 +87,8 @@ def _bundle_line(one: Installed) -> Line:
         return Line(
             BUNDLES, one.name, Verdict.PROBLEM, f"{said}; its certificate does not hold", mend
         )
-    if manifest.answers is None:
-        mend = "Convert it again, or add answers to it: python -m convert answers."
+    if manifest.reference_outputs is None:
+        mend = "Convert it again, or add answers to it: python -m convert reference-outputs."
         said += "; no stored answers, so no machine can be compared with them"
         return Line(BUNDLES, one.name, Verdict.WARNING, said, mend)
     return Line(BUNDLES, one.name, Verdict.OK, said)

@@ -9,7 +9,7 @@ import numpy as np
 
 from rcc_onnx.bundles.bundle import Bundle, load_bundle
 from rcc_onnx.bundles.manifest import NETWORK_NAMES
-from rcc_onnx.bundles.reference_outputs import Answers
+from rcc_onnx.bundles.reference_outputs import ReferenceOutputs
 from rcc_onnx.diagnostics.doctor.apart import CrashedError, apart
 from rcc_onnx.diagnostics.doctor.lines import Line, Verdict
 from rcc_onnx.errors import (
@@ -143,7 +143,7 @@ def _ran_line(trial: Trial, ran: Ran, name: str) -> Line:
             trial.subject,
             Verdict.WARNING,
             f"runs ({speed}), but {name} holds no stored answers to compare with",
-            "Convert the bundle again, or add answers to it: python -m convert answers.",
+            "Convert the bundle again, or add answers to it: python -m convert reference-outputs.",
         )
     parts = []
     if found.tolerance is not None:
@@ -163,13 +163,13 @@ def try_provider(trial: Trial) -> Ran:
     """
     bundle = load_bundle(trial.folder)
     networks = open_networks(bundle, trial.provider, precision=trial.precision)
-    answers = bundle.read_answers()
+    answers = bundle.read_reference_outputs()
     tested = self_test(networks, networks.record, bundle.manifest, answers)
     slice_s, crop_s = _seconds(networks, answers)
     return Ran(slice_s, crop_s, networks.record.threads, tested)
 
 
-def _seconds(networks: Networks, answers: Answers | None) -> tuple[float, float]:
+def _seconds(networks: Networks, answers: ReferenceOutputs | None) -> tuple[float, float]:
     """Of one slice and of one crop: the stored ones, or zeros."""
     if answers is None:
         slices = np.zeros((2, *SLICE_SHAPE), np.float32)

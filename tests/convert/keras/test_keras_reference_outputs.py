@@ -10,12 +10,12 @@ import pytest
 from convert.cli import main
 from convert.errors import AnswersSourceError, ParityError
 from convert.keras import add_reference_outputs as module
-from convert.keras.add_reference_outputs import add_answers
+from convert.keras.add_reference_outputs import add_reference_outputs
 from convert.keras.reference_outputs import GREY_STEP, ask
 from convert.keras.samples import SampleGroup
 from convert.quantize import quantize_bundle
 from rcc_onnx.bundles.bundle import load_bundle
-from rcc_onnx.bundles.manifest import ANSWERS_FILE, ByNetwork
+from rcc_onnx.bundles.manifest import REFERENCE_OUTPUTS_FILE, ByNetwork
 from rcc_onnx.bundles.reference_outputs import STEPS
 from rcc_onnx.runtime.self_test import self_test
 from rcc_onnx.runtime.session import open_networks
@@ -33,9 +33,9 @@ def contents(folder: Path) -> dict[str, bytes]:
 def fixture_old(tiny_bundle: Path, tmp_path: Path) -> Path:
     """A bundle that was converted before there were stored answers."""
     folder = shutil.copytree(tiny_bundle, tmp_path / "old")
-    (folder / ANSWERS_FILE).unlink()
+    (folder / REFERENCE_OUTPUTS_FILE).unlink()
     manifest = json.loads((folder / "manifest.json").read_text())
-    del manifest["answers"]
+    del manifest["reference_outputs"]
     (folder / "manifest.json").write_text(json.dumps(manifest, indent=2) + "\n")
     (folder / "LICENSE").write_text("kept")
     return folder
@@ -88,7 +88,7 @@ def test_answers_are_stored_only_where_the_onnx_network_agrees(
 
 def test_every_conversion_stores_answers_of_keras(tiny_bundle: Path) -> None:
     bundle = load_bundle(tiny_bundle)
-    answers = bundle.read_answers()
+    answers = bundle.read_reference_outputs()
     assert answers is not None
     networks = open_networks(bundle, ProviderName.CPU)
     found = self_test(networks, networks.record, bundle.manifest, answers)
@@ -99,7 +99,7 @@ def test_every_conversion_stores_answers_of_keras(tiny_bundle: Path) -> None:
 
 def test_answers_added_later_are_those_of_a_conversion(old: Path, tiny_bundle: Path) -> None:
     said: list[str] = []
-    found = add_answers(old, TINY_FILES, said.append)
+    found = add_reference_outputs(old, TINY_FILES, said.append)
     assert found.tested
     after = contents(old)
     assert after.pop("LICENSE") == b"kept"
@@ -109,10 +109,10 @@ def test_answers_added_later_are_those_of_a_conversion(old: Path, tiny_bundle: P
 
 
 def test_the_command_adds_answers(old: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    main_ends(0, "answers", str(old), str(TINY_FILES.kidney), str(TINY_FILES.lesion))
+    main_ends(0, "reference-outputs", str(old), str(TINY_FILES.kidney), str(TINY_FILES.lesion))
     assert "largest difference is" in capsys.readouterr().out
     load_bundle(old).check()
-    assert load_bundle(old).manifest.answers is not None
+    assert load_bundle(old).manifest.reference_outputs is not None
 
 
 def test_a_form_that_answers_otherwise_writes_nothing(
@@ -127,7 +127,7 @@ def test_a_form_that_answers_otherwise_writes_nothing(
 
     monkeypatch.setattr(module, "self_test", off)
     with pytest.raises(ParityError, match=r"certified lesion network.*nothing was written"):
-        add_answers(old, TINY_FILES, lambda text: None)
+        add_reference_outputs(old, TINY_FILES, lambda text: None)
     assert contents(old) == before
 
 
@@ -151,7 +151,7 @@ def test_other_sources_are_refused(old: Path) -> None:
     path.write_text(path.read_text().replace('"sha256": "8c5c', '"sha256": "0000'))
     before = contents(old)
     with pytest.raises(AnswersSourceError, match=r"the kidney network of .* with SHA-256 0000"):
-        add_answers(old, TINY_FILES, lambda text: None)
+        add_reference_outputs(old, TINY_FILES, lambda text: None)
     assert contents(old) == before
 
 
@@ -160,16 +160,16 @@ def test_a_bundle_made_by_hand_is_refused(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = bundle_with_answers(tmp_path / "tiny")
-    main_ends(2, "answers", str(folder), str(TINY_FILES.kidney), str(TINY_FILES.lesion))
+    main_ends(2, "reference-outputs", str(folder), str(TINY_FILES.kidney), str(TINY_FILES.lesion))
     assert "error [convert-answers-source]" in capsys.readouterr().err
-    main_ends(2, "answers", str(folder), str(tmp_path / "no.h5"), str(TINY_FILES.lesion))
+    main_ends(2, "reference-outputs", str(folder), str(tmp_path / "no.h5"), str(TINY_FILES.lesion))
     assert "error [convert-missing]" in capsys.readouterr().err
 
 
 @pytest.mark.usefixtures("no_tensorflow")
 def test_swapped_sources_are_refused(old: Path, capsys: pytest.CaptureFixture[str]) -> None:
     swapped = ByNetwork(TINY_FILES.lesion, TINY_FILES.kidney)
-    main_ends(2, "answers", str(old), str(swapped.kidney), str(swapped.lesion))
+    main_ends(2, "reference-outputs", str(old), str(swapped.kidney), str(swapped.lesion))
     assert "error [convert-swapped]" in capsys.readouterr().err
 
 
@@ -181,7 +181,7 @@ def test_quantizing_keeps_the_answers(tmp_path: Path, monkeypatch: pytest.Monkey
     folder = bundle_with_answers(tmp_path / "tiny")
     before = contents(folder)
     quantize_bundle(folder, None, lambda text: None)
-    assert contents(folder)[ANSWERS_FILE] == before[ANSWERS_FILE]
+    assert contents(folder)[REFERENCE_OUTPUTS_FILE] == before[REFERENCE_OUTPUTS_FILE]
     bundle = load_bundle(folder)
     bundle.check()
-    assert bundle.manifest.answers is not None
+    assert bundle.manifest.reference_outputs is not None
