@@ -16,8 +16,8 @@ from convert.keras.onnx_network import open_converted
 from convert.model_card import model_card
 from convert.optimize.calibration import observed_ranges
 from convert.optimize.compare_precisions import Tally, compare_precisions
-from convert.optimize.float16 import in_half_floats
-from convert.optimize.quantize_int8 import in_eight_bits
+from convert.optimize.float16 import to_float16
+from convert.optimize.quantize_int8 import to_int8
 from convert.optimize.study_samples import StudySample, phantom_studies, user_studies
 from rcc_onnx.bundles.bundle import Bundle, load_bundle
 from rcc_onnx.bundles.bundle_files import read_bundle_file
@@ -136,7 +136,7 @@ def _small(bundle: Bundle, name: NetworkName, samples: list[StudySample]) -> _Ma
     batches = list(_inputs(name, samples))
     if not batches:
         raise QuantizeError(f"there is nothing to calibrate the {name} network on: no kidney found")
-    content = _to_bytes(in_eight_bits(model, observed_ranges(model, batches)), model)
+    content = _to_bytes(to_int8(model, observed_ranges(model, batches)), model)
     return _Made(content, content)
 
 
@@ -144,7 +144,7 @@ def _half(bundle: Bundle, name: NetworkName) -> _Made:
     """A network in float16."""
     model = _plain_model(bundle, name)
     content, compared = (
-        _to_bytes(in_half_floats(model, emulated), model) for emulated in (False, True)
+        _to_bytes(to_float16(model, emulated), model) for emulated in (False, True)
     )
     return _Made(content, compared)
 

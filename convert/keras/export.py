@@ -8,7 +8,7 @@ from convert.errors import ExportError
 from convert.keras.frameworks import Frameworks, third_party
 from convert.keras.network import KerasNetwork
 from convert.keras.sigmoid import with_exact_sigmoid
-from convert.optimize.canonicalize import canonical
+from convert.optimize.canonicalize import canonicalize
 from rcc_onnx.bundles.manifest import BATCH
 from rcc_onnx.system.stderr_capture import one_line
 
@@ -33,7 +33,7 @@ def export_network(network: KerasNetwork, frameworks: Frameworks) -> onnx.ModelP
     """
     model = _trace(network, frameworks)
     _check_operators(model)
-    model = canonical(with_exact_sigmoid(model), INPUT_NAME, OUTPUT_NAME)
+    model = canonicalize(with_exact_sigmoid(model), INPUT_NAME, OUTPUT_NAME)
     _modernise_enlargements(model)
     _state_shapes(model, network.shape)
     return _checked(model)

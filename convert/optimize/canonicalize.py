@@ -1,9 +1,9 @@
-"""Gives equal networks equal bytes.
+"""Makes equal networks equal in their bytes.
 
 tf2onnx numbers names with a counter that runs on between conversions and orders weights by its own
 search, so a network converted twice differs in its bytes. Here names follow from the graph alone,
-nodes and weights follow the path back from the output, and nothing is kept that says when, where
-or in which process the file was made.
+nodes and weights follow the path back from the output, and nothing is kept that depends on when,
+where or in which process the file was made.
 """
 
 import re
@@ -15,11 +15,11 @@ _COUNTER = re.compile(r"__\d+")
 """What tf2onnx appends to make a name unique."""
 
 
-def canonical(model: onnx.ModelProto, input_name: str, output_name: str) -> onnx.ModelProto:
+def canonicalize(model: onnx.ModelProto, input_name: str, output_name: str) -> onnx.ModelProto:
     """Copy a graph of one input and one output with names and order that depend on nothing else.
 
     Drops nodes and weights that do not reach the output, inner shapes, doc strings, metadata and
-    unused operator sets. Names of nodes still tell the Keras layer that they come from.
+    unused operator sets. Names of nodes still contain the Keras layer that they come from.
     """
     graph = model.graph
     weights = {weight.name: weight for weight in graph.initializer}
@@ -60,7 +60,7 @@ def canonical(model: onnx.ModelProto, input_name: str, output_name: str) -> onnx
 def _from_input_to_output(
     output: str, producers: dict[str, onnx.NodeProto]
 ) -> Iterator[onnx.NodeProto]:
-    """Nodes in an order in which each follows those it needs: depth first, inputs in turn."""
+    """Yield nodes after those they need: depth first, inputs in turn."""
     done: set[str] = set()
     waiting = [output]
     while waiting:
@@ -82,7 +82,7 @@ def _from_input_to_output(
 
 
 def _free_name(node: onnx.NodeProto, taken: set[str]) -> str:
-    """The node's name without tf2onnx's counter and the network's name; numbered if taken."""
+    """Return the node's name without tf2onnx's counter and the network's; numbered if taken."""
     plain = _COUNTER.sub("", node.name).removeprefix("network/") or node.op_type
     name, number = plain, 1
     while name in taken:

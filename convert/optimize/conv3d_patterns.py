@@ -1,4 +1,4 @@
-"""Which 3D nodes are the plain kinds that have a form on tall images."""
+"""Recognises the kinds of nodes, of volumes and images, that the rewriting passes know."""
 
 import onnx
 
@@ -13,8 +13,8 @@ POINTWISE = frozenset((
 PAIRWISE = frozenset(("Add", "Div", "Max", "Min", "Mul", "Sub"))
 
 
-def keeps_size(node: onnx.NodeProto, weights: Array) -> bool:
-    """Whether a convolution has odd lengths, "same" padding, and nothing unusual."""
+def is_same_convolution(node: onnx.NodeProto, weights: Array) -> bool:
+    """Return whether a convolution has an odd kernel, "same" padding, and no step or group."""
     attributes = attributes_of(node)
     lengths = weights.shape[2:]
     same = [length // 2 for length in lengths] * 2
@@ -28,8 +28,8 @@ def keeps_size(node: onnx.NodeProto, weights: Array) -> bool:
     )
 
 
-def halves(node: onnx.NodeProto) -> bool:
-    """Whether a pooling takes 2x2x2 voxels (or 2x2 pixels) each time, without overlap."""
+def is_halving(node: onnx.NodeProto) -> bool:
+    """Return whether a pooling takes 2x2x2 voxels (or 2x2 pixels) each time, without overlap."""
     attributes = attributes_of(node)
     return (
         set(attributes["kernel_shape"]) == {2}
@@ -40,13 +40,13 @@ def halves(node: onnx.NodeProto) -> bool:
     )
 
 
-def doubles(node: onnx.NodeProto, source: tuple[int, ...], target: tuple[int, ...]) -> bool:
-    """Whether an enlargement makes 2x2x2 voxels (or 2x2 pixels) of each one.
+def is_doubling(node: onnx.NodeProto, source: tuple[int, ...], target: tuple[int, ...]) -> bool:
+    """Return whether an upsampling makes 2x2x2 voxels (or 2x2 pixels) of each one.
 
     It may do so by weights or by repetition. `source` and `target` are sizes without channels.
     """
     attributes = attributes_of(node)
-    if tuple(2 * many for many in source) != target:
+    if tuple(2 * length for length in source) != target:
         return False
     if node.op_type == "Resize":
         return (
@@ -64,7 +64,7 @@ def doubles(node: onnx.NodeProto, source: tuple[int, ...], target: tuple[int, ..
 
 
 def channel_slope(graph: GraphReader, node: onnx.NodeProto) -> Array | None:
-    """The slopes of a PReLU on volumes, shaped for images; None if they vary inside a channel."""
+    """Return the slopes of a PReLU on volumes, shaped for images; None if a channel has several."""
     slope = graph.constant(node.input[1])
     channels = graph.shape(node.input[0])[0]
     if slope is None or slope.size not in (1, channels):

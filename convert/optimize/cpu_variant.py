@@ -12,8 +12,8 @@ from convert.errors import ConvertError
 from convert.keras.onnx_network import open_converted
 from convert.keras.samples import sample_groups
 from convert.keras.verification import Network, disagreement, measure
-from convert.optimize.conv3d_to_conv2d import flatten_depth
-from convert.optimize.winograd_rewrite import fewer_products
+from convert.optimize.conv3d_to_conv2d import rewrite_3d_convolutions
+from convert.optimize.winograd_rewrite import rewrite_wide_convolutions
 from rcc_onnx.bundles.manifest import NetworkEntry, NetworkName
 from rcc_onnx.bundles.variants import VariantEntry
 from rcc_onnx.errors import NetworkError
@@ -68,7 +68,9 @@ def make_cpu_form(
 
     Raises nothing: a form that cannot be made or does not agree is none, and `note` says why.
     """
-    made = fewer_products(model) if network == "kidney" else flatten_depth(model)
+    made = (
+        rewrite_wide_convolutions(model) if network == "kidney" else rewrite_3d_convolutions(model)
+    )
     if made.model is None:
         return CpuForm(note=made.note)
     made.model.metadata_props.extend(model.metadata_props)

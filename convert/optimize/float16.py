@@ -1,8 +1,8 @@
-"""Rewrites a network for GPUs: weights and inner values in float16, the ends in float32.
+"""Rewrites a network for GPUs: weights and inner values in float16, input and output in float32.
 
-After the last convolution it goes on in float32, so that small probabilities, of which the pipeline
-adds up half a million, are not rounded to zero. Normalisation is taken into the weights before they
-are rounded.
+What follows the last convolution stays in float32, so that small probabilities, of which the
+pipeline adds up half a million, are not rounded to zero. Normalisation is folded into the weights
+before they are rounded.
 """
 
 import numpy as np
@@ -10,95 +10,86 @@ import onnx
 from onnx import TensorProto
 
 from convert.errors import QuantizeError
-from convert.optimize.fold_batchnorm import folded, scale_and_shift
-from convert.optimize.onnx_graph import Array, GraphReader, GraphWriter, attributes_of
+from convert.optimize.fold_batchnorm import fold_batchnorm, scale_and_shift
+from convert.optimize.onnx_graph import Array, GraphReader, attributes_of
+from convert.optimize.rewriter import GraphRewriter
 
 _CONVOLUTIONS = frozenset(("Conv", "ConvTranspose"))
 _LARGEST = float(np.finfo(np.float16).max)
 
 
-def in_half_floats(model: onnx.ModelProto, emulated: bool = False) -> onnx.ModelProto:
-    """A network of one input and one output, its inner shapes stated, with float16 inside.
+def to_float16(model: onnx.ModelProto, emulated: bool = False) -> onnx.ModelProto:
+    """Rewrite a network of one input and one output whose inner shapes are stated.
 
     Args:
         model: in float32.
-        emulated: compute in float32 and round to float16 after every step. That is what GPUs give
-            that add up in float32, and can be run on a CPU: ONNX Runtime's own way with float16
-            there leaves the rounding between steps out.
+        emulated: compute in float32 and round to float16 after every step. That gives the results
+            of GPUs that add up in float32, on a CPU, where ONNX Runtime itself would not round
+            between steps.
 
     Raises:
-        QuantizeError: a weight is too large for float16, or an operator has no such form.
+        QuantizeError: a weight is too large for float16, or an operator does not exist in it.
     """
-    rewriter = _Rewriter(GraphReader(model), emulated)
+    rewriter = _Rewriter(model, emulated)
     rewriter.run()
     try:
         return rewriter.writer.model(model)
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
-        raise QuantizeError(f"the network has no form in float16: {error}") from error
+        raise QuantizeError(f"the network cannot be written in float16: {error}") from error
 
 
-class _Rewriter:
-    """One walk over the source graph. Tensors keep their names, those in float16 as well."""
+class _Rewriter(GraphRewriter):
+    """The pass. Tensors keep their names, those in float16 as well."""
 
-    def __init__(self, graph: GraphReader, emulated: bool) -> None:
-        self.graph = graph
+    def __init__(self, model: onnx.ModelProto, emulated: bool) -> None:
+        super().__init__(model)
         self.emulated = emulated
-        self.writer = GraphWriter(reserved=graph.names)
-        self._before = _before_convolutions(graph)
-        self._done: set[str] = set()
+        self._before = _before_convolutions(self.graph)
         self._half: dict[str, str] = {}
         """Tensors in float16 by their source names."""
 
-    def run(self) -> None:
-        for node in self.graph.nodes:
-            if node.output[0] in self._done:
-                continue
-            self.writer.at = node.name or node.output[0]
-            if node.output[0] in self._before:
-                self._halved(node)
-            else:
-                self._as_it_is(node)
-
-    def _as_it_is(self, node: onnx.NodeProto) -> None:
-        """A node in float32, after the last convolution."""
-        inputs = []
-        for name in node.input:
-            value = self.graph.constant(name)
-            inputs.append(self._wide(name) if value is None else self.writer.weight(value))
-        self.writer.copy(node, inputs)
-
-    def _halved(self, node: onnx.NodeProto) -> None:
-        """A node in float16; a convolution with what scales and shifts its channels."""
-        found = folded(self.graph, node) if node.op_type in _CONVOLUTIONS else None
+    def rewrite(self, node: onnx.NodeProto) -> bool:
+        """Write a node in float16; a convolution with what scales and shifts its channels."""
+        if node.output[0] not in self._before:
+            return False
+        folded = fold_batchnorm(self.graph, node) if node.op_type in _CONVOLUTIONS else None
         factors = scale_and_shift(self.graph, node)
-        if found is not None:
-            inputs = [self._narrow(node.input[0]), self._weight(found.weights)]
-            inputs.append(self._weight(found.bias))
-            answer = self.writer.add(node.op_type, inputs, **attributes_of(node))
-            self._keep(found.output, answer)
-            self._done |= found.covered
-            return
-        if factors is not None:
+        if folded is not None:
+            inputs = [self._narrow(node.input[0]), self._weight(folded.weights)]
+            inputs.append(self._weight(folded.bias))
+            result = self.writer.add(node.op_type, inputs, **attributes_of(node))
+            self._keep(folded.output, result)
+            self.covered |= folded.covered
+        elif factors is not None:
             (source,) = (name for name in node.input if self.graph.constant(name) is None)
             along = (-1, *[1] * (len(self.graph.shape(node.output[0])) - 1))
-            scale, shift = (self._weight(one.reshape(along)) for one in factors)
-            answer = self.writer.add("Mul", [self._narrow(source), scale])
-            self._keep(node.output[0], self.writer.add("Add", [answer, shift]))
-            return
-        inputs = []
-        for place, name in enumerate(node.input):
-            value = self.graph.constant(name)
-            if value is None:
-                inputs.append(self._narrow(name) if name else "")
-            elif value.dtype.kind == "f" and not (node.op_type == "Resize" and place > 0):
-                inputs.append(self._weight(value))
-            else:
-                # Shapes; and the factors of a Resize, which are float32 by definition.
-                inputs.append(self.writer.weight(value))
-        self._keep(node.output[0], self.writer.add(node.op_type, inputs, **attributes_of(node)))
+            scale, shift = (self._weight(factor.reshape(along)) for factor in factors)
+            result = self.writer.add("Mul", [self._narrow(source), scale])
+            self._keep(node.output[0], self.writer.add("Add", [result, shift]))
+        else:
+            inputs = [self._input(node, position) for position in range(len(node.input))]
+            result = self.writer.add(node.op_type, inputs, **attributes_of(node))
+            self._keep(node.output[0], result)
+        return True
+
+    def _input(self, node: onnx.NodeProto, position: int) -> str:
+        name = node.input[position]
+        value = self.graph.constant(name)
+        if value is None:
+            return self._narrow(name) if name else ""
+        if value.dtype.kind == "f" and not (node.op_type == "Resize" and position > 0):
+            return self._weight(value)
+        # Shapes; and the factors of a Resize, which are float32 by definition.
+        return self.writer.weight(value)
+
+    def plain(self, name: str) -> str:
+        """Return a tensor in float32."""
+        if name not in self._half or self.emulated:
+            return self._half.get(name, name)
+        return self.writer.add("Cast", [self._half[name]], to=TensorProto.FLOAT)
 
     def _keep(self, source: str, name: str) -> None:
-        """Say what a source tensor is called; rounded here if nothing else rounds it."""
+        """Record the name of a source tensor in float16; round it here if nothing else does."""
         if self.emulated:
             name = self.writer.add("Cast", [name], to=TensorProto.FLOAT16)
             name = self.writer.add("Cast", [name], to=TensorProto.FLOAT)
@@ -112,11 +103,6 @@ class _Rewriter:
                 self._half[name] = self.writer.add("Cast", [name], to=TensorProto.FLOAT16)
         return self._half[name]
 
-    def _wide(self, name: str) -> str:
-        if name not in self._half or self.emulated:
-            return self._half.get(name, name)
-        return self.writer.add("Cast", [self._half[name]], to=TensorProto.FLOAT)
-
     def _weight(self, value: Array) -> str:
         largest = float(np.abs(value).max(initial=0))
         if not largest <= _LARGEST:
@@ -128,7 +114,7 @@ class _Rewriter:
 
 
 def _before_convolutions(graph: GraphReader) -> set[str]:
-    """The tensors that convolutions give, and those from which one is still to come."""
+    """Return the outputs of convolutions, and the tensors that one is computed from."""
     before: set[str] = set()
     for node in reversed(graph.nodes):
         if node.op_type in _CONVOLUTIONS or not before.isdisjoint(node.output):

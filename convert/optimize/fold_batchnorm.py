@@ -1,4 +1,7 @@
-"""Takes what scales and shifts channels into the convolution before it, in double precision."""
+"""Folds normalisation, and whatever else scales and shifts channels, into the convolution before.
+
+All in double precision.
+"""
 
 from dataclasses import dataclass
 
@@ -10,13 +13,13 @@ from convert.optimize.onnx_graph import Array, GraphReader, attributes_of
 
 @dataclass(frozen=True)
 class Folded:
-    """A convolution with the normalisations and biases that follow it alone.
+    """A convolution with the normalisations and biases that only its output feeds.
 
     Attributes:
-        weights: float64, as the node has them.
+        weights: float64, of the shape that the node's have.
         bias: float64 (out,).
-        output: the source tensor that it gives.
-        covered: the outputs of the source nodes that it stands for.
+        output: the source tensor that it computes.
+        covered: the outputs of the source nodes that it replaces.
     """
 
     weights: Array
@@ -25,8 +28,11 @@ class Folded:
     covered: frozenset[str]
 
 
-def folded(graph: GraphReader, node: onnx.NodeProto) -> Folded | None:
-    """A Conv or ConvTranspose of one group; None if weights or bias are not in the file."""
+def fold_batchnorm(graph: GraphReader, node: onnx.NodeProto) -> Folded | None:
+    """Fold what follows a Conv or ConvTranspose of one group into its weights.
+
+    Returns None if weights or bias are not in the file.
+    """
     weights = graph.constant(node.input[1])
     bias = graph.constant(node.input[2]) if len(node.input) > 2 else np.zeros(())
     if weights is None or bias is None:
@@ -50,9 +56,9 @@ def folded(graph: GraphReader, node: onnx.NodeProto) -> Folded | None:
 
 
 def scale_and_shift(graph: GraphReader, node: onnx.NodeProto) -> tuple[Array, Array] | None:
-    """What a node does to each channel, if it only scales and shifts channels; float64 (channels,).
+    """Return scale and shift, float64 (channels,), of a node that does nothing else to channels.
 
-    Such are normalisation, and adding or multiplying with one weight a channel.
+    Such are normalisation, and adding or multiplying with one weight a channel; None for others.
     """
     if node.op_type == "BatchNormalization":
         values = [graph.constant(name) for name in node.input[1:5]]
@@ -70,14 +76,14 @@ def scale_and_shift(graph: GraphReader, node: onnx.NodeProto) -> tuple[Array, Ar
 
 
 def _by_channel(graph: GraphReader, node: onnx.NodeProto) -> Array | None:
-    """The weight of a node of two inputs, one value a channel; None if it has another shape."""
+    """Return the weight of a node of two inputs, one value a channel; None for another shape."""
     weights = [graph.constant(name) for name in node.input]
     weight = weights[0] if weights[1] is None else weights[1]
     shape = graph.shape(node.output[0])
     if weight is None or not shape or weight.ndim > len(shape) + 1:
         return None
-    # A weight a channel has its length on the channel axis, and 1 on the batch and behind.
-    own = (*[1] * (len(shape) + 1 - weight.ndim), *weight.shape)
-    if own[0] != 1 or own[1] not in (1, shape[0]) or set(own[2:]) != {1}:
+    # Its length must lie on the channel axis, and all others be 1.
+    sizes = (*[1] * (len(shape) + 1 - weight.ndim), *weight.shape)
+    if sizes[0] != 1 or sizes[1] not in (1, shape[0]) or set(sizes[2:]) != {1}:
         return None
     return np.broadcast_to(weight.astype(np.float64).reshape(-1), shape[0])

@@ -1,4 +1,4 @@
-"""Reading one ONNX graph and writing another: what a rewriting pass needs, without its rules."""
+"""Reads one ONNX graph and writes another, for rewriting passes."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,11 +13,11 @@ Array = NDArray[Any]
 
 @dataclass(frozen=True)
 class Rewritten:
-    """What a pass made of a network.
+    """The outcome of a pass over a network.
 
     Attributes:
         model: the rewritten network; None if it is left as it is.
-        note: why it was left, or what was rewritten.
+        note: why it is left, or what was rewritten.
     """
 
     model: onnx.ModelProto | None
@@ -25,7 +25,7 @@ class Rewritten:
 
 
 class GraphReader:
-    """Look-ups in a graph whose shapes were inferred.
+    """Look-ups in a graph of one input and one output whose shapes were inferred.
 
     Attributes:
         nodes: in an order in which each follows those it needs.
@@ -43,29 +43,29 @@ class GraphReader:
                 self._consumers.setdefault(name, []).append(node)
         self._shapes: dict[str, tuple[int, ...]] = {}
         for value in (*graph.input, *graph.value_info, *graph.output):
-            sizes = [one.dim_value for one in value.type.tensor_type.shape.dim]
+            sizes = [dimension.dim_value for dimension in value.type.tensor_type.shape.dim]
             self._shapes[value.name] = tuple(sizes[1:])
 
     @property
     def names(self) -> frozenset[str]:
-        """Of everything that nodes take or give."""
+        """Names of all tensors."""
         return frozenset(name for node in self.nodes for name in (*node.input, *node.output))
 
     def constant(self, name: str) -> Array | None:
-        """The value of a weight, or None for what is computed."""
+        """Return the value of a weight, or None for a tensor that is computed."""
         weight = self._weights.get(name)
         return None if weight is None else numpy_helper.to_array(weight)
 
     def shape(self, name: str) -> tuple[int, ...]:
-        """Sizes without the batch; () if unknown, 0 for a single size that is unknown."""
+        """Return sizes without the batch; () if unknown, 0 for a single size that is unknown."""
         return self._shapes.get(name, ())
 
     def consumers(self, name: str) -> list[onnx.NodeProto]:
-        """Nodes that take `name`; one that takes it twice is there twice."""
+        """Return the nodes that take `name`; one that takes it twice is there twice."""
         return self._consumers.get(name, [])
 
     def only_consumer(self, name: str) -> onnx.NodeProto | None:
-        """The node that alone takes `name`, if it is one and `name` is not the network's output."""
+        """Return the single node that takes `name`; None if `name` is also the output."""
         takers = self.consumers(name)
         return takers[0] if len(takers) == 1 and name != self.output else None
 
@@ -75,7 +75,7 @@ class GraphWriter:
     """Collects nodes and weights. Names are made from `at`, the source node that is rewritten.
 
     Attributes:
-        reserved: names that the source uses, and that are not made.
+        reserved: names that the source uses, which new tensors must not get.
     """
 
     reserved: frozenset[str] = frozenset()
@@ -86,13 +86,13 @@ class GraphWriter:
     _known: dict[tuple[str, tuple[int, ...], bytes], str] = field(default_factory=dict)
 
     def add(self, kind: str, inputs: list[str], output: str = "", **attributes: Any) -> str:
-        """Append a node and give back the name of its only output."""
+        """Append a node and return the name of its only output."""
         output = output or self._name(kind)
         self.nodes.append(helper.make_node(kind, inputs, [output], output, **attributes))
         return output
 
     def copy(self, node: onnx.NodeProto, inputs: list[str]) -> None:
-        """Append a source node as it is, but for the names of its inputs."""
+        """Append a source node with other inputs."""
         twin = onnx.NodeProto()
         twin.CopyFrom(node)
         del twin.input[:]
@@ -100,7 +100,7 @@ class GraphWriter:
         self.nodes.append(twin)
 
     def weight(self, value: Array) -> str:
-        """A weight; one in float64 is stored in float32. Equal ones are stored once."""
+        """Store a weight and return its name; float64 becomes float32, equal ones are one."""
         if value.dtype == np.float64:
             value = value.astype(np.float32)
         value = np.asarray(value, order="C")
@@ -110,8 +110,13 @@ class GraphWriter:
             self.weights.append(numpy_helper.from_array(value, self._known[key]))
         return self._known[key]
 
+    def slice(self, name: str, start: int, end: int, axis: int) -> str:
+        """Append a Slice of one axis and return the name of its output."""
+        limits = [self.weight(np.array([value])) for value in (start, end, axis)]
+        return self.add("Slice", [name, *limits])
+
     def model(self, source: onnx.ModelProto) -> onnx.ModelProto:
-        """All that was written, with the ends and the operator set of the source; checked.
+        """Return all that was written, with inputs, outputs and operator set of the source.
 
         Raises what `onnx.checker.check_model` raises.
         """
@@ -124,7 +129,7 @@ class GraphWriter:
         )
         made = helper.make_model(
             graph,
-            opset_imports=list(source.opset_import),
+            opset_imports=[entry for entry in source.opset_import if entry.domain == ""],
             ir_version=source.ir_version,
             producer_name=source.producer_name,
         )
@@ -141,4 +146,4 @@ class GraphWriter:
 
 
 def attributes_of(node: onnx.NodeProto) -> dict[str, Any]:
-    return {one.name: helper.get_attribute_value(one) for one in node.attribute}
+    return {entry.name: helper.get_attribute_value(entry) for entry in node.attribute}

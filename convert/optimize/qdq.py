@@ -1,4 +1,4 @@
-"""Tensors as bytes, in ONNX's terms: quantized, read as floats, and weights and biases to match."""
+"""Tensors as bytes in ONNX: QuantizeLinear, DequantizeLinear, and weights and biases to match."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from convert.optimize.onnx_graph import Array, GraphWriter
 LEVELS = 255
 WEIGHT_LEVELS = 64
 """Of 127. CPUs without VNNI add two products in 16 bits: 2 * 255 * 64 still fits, so every CPU
-computes the same, and what was compared on one holds on all."""
+computes the same, and a comparison on one holds on all."""
 SMALLEST_SCALE = 1e-12
 """For tensors and weights that are zero everywhere."""
 
@@ -31,19 +31,23 @@ class Bytes:
 
 @dataclass(frozen=True)
 class ByteWriter:
-    """Writes the nodes. `ranges`: of the source tensors."""
+    """Writes the nodes.
+
+    Attributes:
+        ranges: of the source tensors.
+    """
 
     writer: GraphWriter
     ranges: Mapping[str, Range]
 
     def grid(self, name: str) -> tuple[float, int]:
-        """Scale and zero of the bytes of a source tensor; zero itself is always exact."""
+        """Return scale and zero of a source tensor's bytes; the value 0 is always exact."""
         low, high = self.ranges[name]
         scale = max((high - low) / LEVELS, SMALLEST_SCALE)
         return scale, min(max(round(-low / scale), 0), LEVELS)
 
     def quantized(self, value: str, name: str) -> Bytes:
-        """Floats as the bytes of a source tensor."""
+        """Quantize floats as the bytes of a source tensor."""
         scale, zero = self.grid(name)
         parameters = self._parameters(scale, zero)
         return Bytes(self.writer.add("QuantizeLinear", [value, *parameters]), scale, zero)
@@ -53,12 +57,12 @@ class ByteWriter:
         return [scales, self.writer.weight(np.array(zero, np.uint8))]
 
     def floats(self, values: Bytes) -> str:
-        """What the bytes stand for."""
+        """Dequantize bytes; return the name of the floats."""
         parameters = self._parameters(values.scale, values.zero)
         return self.writer.add("DequantizeLinear", [values.name, *parameters])
 
     def weights(self, weights: Array) -> tuple[str, Array]:
-        """Weights (out, ...) as integers that are read as floats, and the scale of each output."""
+        """Write weights (out, ...) as integers and dequantize them; also return the scales."""
         axes = tuple(range(1, weights.ndim))
         scales = np.maximum(np.abs(weights).max(axis=axes) / WEIGHT_LEVELS, SMALLEST_SCALE)
         scales = scales.astype(np.float32)
@@ -68,11 +72,11 @@ class ByteWriter:
 
     def _integers(self, values: Array, scales: Array) -> str:
         zeros = np.zeros(len(scales), values.dtype)
-        inputs = [self.writer.weight(one) for one in (values, scales, zeros)]
+        inputs = [self.writer.weight(array) for array in (values, scales, zeros)]
         return self.writer.add("DequantizeLinear", inputs, axis=0)
 
     def bias(self, bias: Array, scales: Array, source: Bytes) -> str:
-        """A bias in the steps that products of weights (of `scales`) and `source` have."""
+        """Write a bias in the steps that products of weights (of `scales`) and `source` have."""
         steps = (scales * np.float32(source.scale)).astype(np.float32)
         limit = 2**31 - 1
         whole = np.clip(np.round(bias / steps.astype(np.float64)), -limit, limit)

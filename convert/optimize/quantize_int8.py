@@ -6,8 +6,8 @@ with the convolution between them. A ReLU needs no operator of its own where zer
 integer. The last convolution and what follows stay in float32, since probabilities near 0 and their
 sums need more than 256 levels.
 
-A 3D network has its slices as the batch here: the three slices that a kernel reaches are joined on
-channels. That is a copy, but one of bytes. It takes one volume at a time.
+A 3D network gets its slices as the batch: the three slices that a kernel reaches are concatenated
+on channels. That is a copy, but one of bytes. It takes one volume at a time.
 """
 
 from collections.abc import Callable, Mapping
@@ -23,87 +23,64 @@ from convert.optimize.conv3d_patterns import (
     PAIRWISE,
     POINTWISE,
     channel_slope,
-    doubles,
-    halves,
-    keeps_size,
+    is_doubling,
+    is_halving,
+    is_same_convolution,
 )
-from convert.optimize.fold_batchnorm import folded
-from convert.optimize.onnx_graph import Array, GraphReader, GraphWriter, attributes_of
+from convert.optimize.fold_batchnorm import fold_batchnorm
+from convert.optimize.onnx_graph import Array, GraphReader, attributes_of
 from convert.optimize.qdq import Bytes, ByteWriter
+from convert.optimize.rewriter import GraphRewriter
 
 Attributes = dict[str, Any]
 
 
-def in_eight_bits(model: onnx.ModelProto, ranges: Mapping[str, Range]) -> onnx.ModelProto:
-    """The integer form of a network of one input and one output whose inner shapes are stated.
+def to_int8(model: onnx.ModelProto, ranges: Mapping[str, Range]) -> onnx.ModelProto:
+    """Rewrite a network of one input and one output whose inner shapes are stated.
 
     An operator that no rule covers is computed in float32. Raises QuantizeError if there is no
     convolution.
     """
-    graph = GraphReader(model)
-    quantizer = _Quantizer(graph, ranges)
+    quantizer = _Quantizer(model, ranges)
     quantizer.run()
-    small = onnx.helper.make_model(
-        onnx.helper.make_graph(
-            quantizer.writer.nodes,
-            "network",
-            list(model.graph.input),
-            list(model.graph.output),
-            quantizer.writer.weights,
-        ),
-        opset_imports=[entry for entry in model.opset_import if entry.domain == ""],
-        ir_version=model.ir_version,
-        producer_name=model.producer_name,
-    )
-    onnx.checker.check_model(small, full_check=True)
-    return small
+    return quantizer.writer.model(model)
 
 
-class _Quantizer:
-    """One walk over the source graph."""
+class _Quantizer(GraphRewriter):
+    """The pass.
 
-    def __init__(self, graph: GraphReader, ranges: Mapping[str, Range]) -> None:
-        self.graph = graph
+    Attributes:
+        bytes: source tensors that were written as bytes.
+        last: the last convolution, which stays in float32.
+    """
+
+    def __init__(self, model: onnx.ModelProto, ranges: Mapping[str, Range]) -> None:
+        super().__init__(model)
         self.ranges = ranges
-        self.writer = GraphWriter()
         self.into = ByteWriter(self.writer, ranges)
         self.bytes: dict[str, Bytes] = {}
-        self.last = _last_convolution(graph)
-        self._done: set[str] = set()
-        # Sources that are never bytes, such as the image, are there in floats anyway.
-        self._plain: set[str] = {graph.input}
+        self.last = _last_convolution(self.graph)
+        # The image is never computed, so it is there in floats.
+        self._plain: set[str] = {self.graph.input}
         self._rules: dict[str, Callable[[onnx.NodeProto], None]] = {
             "Conv": self._convolution,
-            "ConvTranspose": self._enlargement,
+            "ConvTranspose": self._upsampling,
             "MaxPool": self._pooling,
-            "Concat": self._joining,
-            "Resize": self._repetition,
+            "Concat": self._concatenation,
+            "Resize": self._resizing,
         }
 
-    def run(self) -> None:
-        for node in self.graph.nodes:
-            if node.output[0] in self._done:
-                continue
-            self.writer.at = node.name or node.output[0]
-            sources = [name for name in node.input if self.graph.constant(name) is None]
-            if node.op_type == "Conv" or any(name in self.bytes for name in sources):
-                self._rules.get(node.op_type, self._in_float)(node)
-            else:
-                self._copy(node)
-
-    def _copy(self, node: onnx.NodeProto) -> None:
-        values = [self.graph.constant(name) for name in node.input]
-        inputs = [
-            name if value is None else self.writer.weight(value)
-            for name, value in zip(node.input, values, strict=True)
-        ]
-        self.writer.copy(node, inputs)
+    def rewrite(self, node: onnx.NodeProto) -> bool:
+        if node.op_type != "Conv" and not any(name in self.bytes for name in node.input):
+            return False
+        self._rules.get(node.op_type, self._in_float)(node)
+        return True
 
     def _is_volume(self, name: str) -> bool:
         return len(self.graph.shape(name)) == 4
 
-    def _source(self, name: str) -> Bytes:
-        """The bytes of a source tensor; the network's image becomes bytes here."""
+    def _bytes_of(self, name: str) -> Bytes:
+        """Return a source tensor as bytes; the network's image is quantized here."""
         if name not in self.bytes:
             value = name
             if self._is_volume(name):
@@ -117,8 +94,8 @@ class _Quantizer:
     def _shaped(self, name: str, *shape: int) -> str:
         return self.writer.add("Reshape", [name, self.writer.weight(np.array(shape))])
 
-    def _as_source(self, value: str, name: str) -> None:
-        """Write floats under the name of the source tensor that they are, in its shape."""
+    def _write_floats(self, value: str, name: str) -> None:
+        """Write floats under the name and in the shape of the source tensor that they hold."""
         if not self._is_volume(name):
             self.writer.add("Identity", [value], name)
             return
@@ -133,26 +110,28 @@ class _Quantizer:
     # --- Rules ------------------------------------------------------------------------------------
 
     def _convolution(self, node: onnx.NodeProto) -> None:
-        """A convolution with the normalisation and the ReLU that may follow it alone."""
-        found = folded(self.graph, node)
-        if found is None or (found.weights.ndim == 5 and not keeps_size(node, found.weights)):
-            self._on_plain(node)
+        """A convolution with the normalisation and the ReLU that only its output feeds."""
+        folded = fold_batchnorm(self.graph, node)
+        if folded is None or (
+            folded.weights.ndim == 5 and not is_same_convolution(node, folded.weights)
+        ):
+            self._on_plain_volumes(node)
             return
-        name = found.output
-        self._done |= found.covered
+        name = folded.output
+        self.covered |= folded.covered
         follower = self.graph.only_consumer(name)
         rectified = follower is not None and follower.op_type == "Relu" and node is not self.last
         if follower is not None and rectified:
             name = follower.output[0]
-            self._done.add(name)
-        source = self._source(node.input[0])
-        image, weights, attributes = self._as_2d(node, source, found.weights)
+            self.covered.add(name)
+        source = self._bytes_of(node.input[0])
+        image, weights, attributes = self._as_2d(node, source, folded.weights)
         if node is self.last:
-            inputs = [self.writer.weight(one) for one in (weights, found.bias)]
+            inputs = [self.writer.weight(array) for array in (weights, folded.bias)]
             value = self.writer.add("Conv", [self.into.floats(image), *inputs], **attributes)
-            self._as_source(value, name)
+            self._write_floats(value, name)
             return
-        value = self._convolved(image, weights, found.bias, attributes)
+        value = self._convolved(image, weights, folded.bias, attributes)
         self.bytes[name] = self.into.quantized(value, name)
         if rectified:
             self.bytes[name] = self._not_below_zero(self.bytes[name])
@@ -165,7 +144,7 @@ class _Quantizer:
     def _as_2d(
         self, node: onnx.NodeProto, source: Bytes, weights: Array
     ) -> tuple[Bytes, Array, Attributes]:
-        """What a 2D convolution takes: the image, the weights, and the attributes."""
+        """Return the image, the weights and the attributes of a 2D convolution."""
         if weights.ndim == 4:
             return source, weights, attributes_of(node)
         outside, inside, deep, rows, columns = weights.shape
@@ -177,52 +156,47 @@ class _Quantizer:
         return self._neighbours(source, deep, self.graph.shape(node.input[0])[1]), flat, attributes
 
     def _neighbours(self, source: Bytes, deep: int, slices: int) -> Bytes:
-        """Each slice with those before and after it, `deep` in all, joined on channels."""
+        """Concatenate each slice and those before and after it, `deep` in all, on channels."""
         if deep == 1:
             return source
         weight, reach = self.writer.weight, deep // 2
         pads = weight(np.array([reach, 0, 0, 0, reach, 0, 0, 0]))
         blank = weight(np.array(source.zero, np.uint8))
         padded = self.writer.add("Pad", [source.name, pads, blank])
-        moved = [
-            self.writer.add(
-                "Slice", [padded, *(weight(np.array([one])) for one in (start, start + slices, 0))]
-            )
-            for start in range(deep)
-        ]
+        moved = [self.writer.slice(padded, start, start + slices, axis=0) for start in range(deep)]
         return replace(source, name=self.writer.add("Concat", moved, axis=1))
 
     def _not_below_zero(self, values: Bytes) -> Bytes:
-        """A ReLU. Where zero is the smallest byte, rounding to bytes has done it."""
+        """Apply a ReLU, which rounding to bytes has done where zero is the smallest byte."""
         if not values.zero:
             return values
         least = self.writer.weight(np.array(values.zero, np.uint8))
         return replace(values, name=self.writer.add("Clip", [values.name, least]))
 
-    def _enlargement(self, node: onnx.NodeProto) -> None:
-        """Doubling by weights: a pointwise convolution whose channels are then laid out as pixels.
+    def _upsampling(self, node: onnx.NodeProto) -> None:
+        """Doubling by weights: a 1x1 convolution whose channels are then laid out as pixels.
 
         Any other transposed convolution is computed in float32.
         """
-        size, target = (self.graph.shape(one)[1:] for one in (node.input[0], node.output[0]))
-        found = folded(self.graph, node)
-        if found is None or not doubles(node, size, target):
+        size, target = (self.graph.shape(name)[1:] for name in (node.input[0], node.output[0]))
+        folded = fold_batchnorm(self.graph, node)
+        if folded is None or not is_doubling(node, size, target):
             self._in_float(node)
             return
-        weights, name = found.weights, found.output
-        self._done |= found.covered
+        weights, name = folded.weights, folded.output
+        self.covered |= folded.covered
         inside, outside = weights.shape[:2]
-        many = weights[0, 0].size
+        pixels = weights[0, 0].size
         # The last two axes become rows and columns, the one before them, if any, slices.
-        flat = np.moveaxis(weights, (0, 1), (-1, -2)).reshape(many * outside, inside, 1, 1)
-        biases = np.tile(found.bias, many)
-        source = self._source(node.input[0])
+        flat = np.moveaxis(weights, (0, 1), (-1, -2)).reshape(pixels * outside, inside, 1, 1)
+        biases = np.tile(folded.bias, pixels)
+        source = self._bytes_of(node.input[0])
         value = self._convolved(source, flat, biases, {"kernel_shape": [1, 1]})
         values = self.into.quantized(value, name)
         self.bytes[name] = replace(values, name=self._as_pixels(values.name, size, outside))
 
     def _as_pixels(self, name: str, size: tuple[int, ...], channels: int) -> str:
-        """Channels (deep, down, across, own) of each pixel as pixels of their own.
+        """Turn channels (deep, down, across, channels) of each pixel into pixels.
 
         It is done with channels last, the layout in which ONNX Runtime convolves bytes, so that
         whole pixels are moved and the outer transpositions vanish.
@@ -240,55 +214,55 @@ class _Quantizer:
         return self.writer.add("Transpose", [image], perm=[0, 3, 1, 2])
 
     def _pooling(self, node: onnx.NodeProto) -> None:
-        source, name = self._source(node.input[0]), node.output[0]
+        source, name = self._bytes_of(node.input[0]), node.output[0]
         if not self._is_volume(name):
             pooled = self.writer.add("MaxPool", [source.name], **attributes_of(node))
             self.bytes[name] = replace(source, name=pooled)
             return
         channels, slices, rows, columns = self.graph.shape(name)
-        if not halves(node) or 2 * slices != self.graph.shape(node.input[0])[1]:
-            self._on_plain(node)
+        if not is_halving(node) or 2 * slices != self.graph.shape(node.input[0])[1]:
+            self._on_plain_volumes(node)
             return
         image = self.writer.add("MaxPool", [source.name], kernel_shape=[2, 2], strides=[2, 2])
         pairs = self._shaped(image, slices, 2, channels * rows * columns)
-        best = self.writer.add("ReduceMax", [pairs], axes=[1], keepdims=0)
-        best = self._shaped(best, slices, channels, rows, columns)
-        self.bytes[name] = replace(source, name=best)
+        largest = self.writer.add("ReduceMax", [pairs], axes=[1], keepdims=0)
+        largest = self._shaped(largest, slices, channels, rows, columns)
+        self.bytes[name] = replace(source, name=largest)
 
-    def _joining(self, node: onnx.NodeProto) -> None:
+    def _concatenation(self, node: onnx.NodeProto) -> None:
         name, axes = node.output[0], len(self.graph.shape(node.output[0])) + 1
         if attributes_of(node)["axis"] % axes != 1:
             self._in_float(node)
             return
         scale, zero = self.into.grid(name)
         names = []
-        for one in map(self._source, node.input):
-            # Ranges of what is joined were united, so this is for the unforeseen.
-            same = (one.scale, one.zero) == (scale, zero)
+        for part in map(self._bytes_of, node.input):
+            # Calibration unites the ranges of what is concatenated, so they rarely differ.
+            same = (part.scale, part.zero) == (scale, zero)
             names.append(
-                one.name if same else self.into.quantized(self.into.floats(one), name).name
+                part.name if same else self.into.quantized(self.into.floats(part), name).name
             )
         self.bytes[name] = Bytes(self.writer.add("Concat", names, axis=1), scale, zero)
 
-    def _repetition(self, node: onnx.NodeProto) -> None:
-        """Enlargement by repeating pixels, and slices."""
+    def _resizing(self, node: onnx.NodeProto) -> None:
+        """Doubling by repeating pixels, and slices."""
         name = node.output[0]
-        size, target = (self.graph.shape(one)[1:] for one in (node.input[0], name))
-        if not doubles(node, size, target):
+        size, target = (self.graph.shape(tensor)[1:] for tensor in (node.input[0], name))
+        if not is_doubling(node, size, target):
             self._in_float(node)
             return
-        source = self._source(node.input[0])
+        source = self._bytes_of(node.input[0])
         factors = [2, 1, 2, 2] if self._is_volume(name) else [1, 1, 2, 2]
         inputs = [source.name, "", self.writer.weight(np.array(factors, np.float32))]
         larger = self.writer.add("Resize", inputs, **attributes_of(node))
         self.bytes[name] = replace(source, name=larger)
 
     def _in_float(self, node: onnx.NodeProto) -> None:
-        """Any other operator, between bytes; on whole volumes where slices alone will not do."""
+        """Any other operator, in float32 between bytes; on whole volumes where it needs them."""
         name = node.output[0]
         volumes = any(map(self._is_volume, (name, *node.input)))
         if volumes and not self._works_on_slices(node):
-            self._on_plain(node)
+            self._on_plain_volumes(node)
             return
         inputs = []
         for source in node.input:
@@ -304,16 +278,16 @@ class _Quantizer:
         if name not in self.ranges:
             self.writer.add(node.op_type, inputs, name, **attributes_of(node))
             return
-        answer = self.writer.add(node.op_type, inputs, **attributes_of(node))
-        self.bytes[name] = self.into.quantized(answer, name)
+        result = self.writer.add(node.op_type, inputs, **attributes_of(node))
+        self.bytes[name] = self.into.quantized(result, name)
 
-    def _on_plain(self, node: onnx.NodeProto) -> None:
-        """The operator as it is, in float32 and on the shapes of the source."""
+    def _on_plain_volumes(self, node: onnx.NodeProto) -> None:
+        """An operator as it is, in float32 and on the shapes of the source."""
         for name in node.input:
             if name in self.bytes and name not in self._plain:
                 self._plain.add(name)
-                self._as_source(self.into.floats(self.bytes[name]), name)
-        self._copy(node)
+                self._write_floats(self.into.floats(self.bytes[name]), name)
+        self.copy(node)
 
     def _works_on_slices(self, node: onnx.NodeProto) -> bool:
         if node.op_type == "BatchNormalization":

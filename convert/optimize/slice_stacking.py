@@ -10,11 +10,12 @@ its blank rows hold zeros; what a convolution writes there is garbage.
 """
 
 import math
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from convert.optimize.onnx_graph import Array, GraphReader, GraphWriter, attributes_of
+from convert.optimize.rewriter import Layout
 
 Size = tuple[int, int, int]
 """Slices, rows, columns of a volume."""
@@ -22,11 +23,13 @@ Size = tuple[int, int, int]
 
 @dataclass(frozen=True)
 class Part:
-    """Some channels of a volume, stacked: (values * scale + shift) inside, nothing else outside.
+    """Some channels of a volume in a tall image; their values are image * scale + shift.
 
     Attributes:
-        scale, shift: one value a channel, or None. They wait to be taken into the weights of the
-            convolution that comes next, since applied here they would cost a pass over memory.
+        name: of the tall image.
+        clean: whether its blank rows hold zeros.
+        scale, shift: one value a channel, or None. They are still to be applied, by the weights of
+            the next convolution, since on their own they would cost a pass over memory.
     """
 
     name: str
@@ -36,7 +39,7 @@ class Part:
     shift: Array | None = None
 
     def scaled(self, scale: Array, shift: Array) -> "Part":
-        """The part with one scaling more waiting, and one shift after it."""
+        """Return the part with another scale and shift to apply, after those it has."""
         before = np.zeros(self.channels) if self.shift is None else self.shift
         total = shift + scale * before
         scales = scale if self.scale is None else scale * self.scale
@@ -52,7 +55,7 @@ Volume = tuple[Part, ...]
 
 
 def choose_gaps(graph: GraphReader) -> dict[Size, int]:
-    """Blank rows after each slice, for volumes of every size in the graph.
+    """Return how many blank rows follow each slice, for volumes of every size in the graph.
 
     As many as the largest kernel reaches. Where volumes are largest the number is even, so that
     pooling and enlarging between there and the next size keep rows in place; further down, where
@@ -74,74 +77,70 @@ def choose_gaps(graph: GraphReader) -> dict[Size, int]:
     return gaps
 
 
-@dataclass
-class Stacker:
-    """Moves volumes between their plain and their stacked form, each at most once.
+class TallLayout(Layout[Volume]):
+    """Volumes (batch, channels, slices, rows, columns) as tall images."""
 
-    A source tensor of shape (batch, channels, slices, rows, columns) is known by its source name.
-    """
+    axes = 4
 
-    graph: GraphReader
-    writer: GraphWriter
-    gaps: dict[Size, int]
-    _volumes: dict[str, Volume] = field(default_factory=dict)
-    _plain: dict[str, str] = field(default_factory=dict)
-    _blanks: dict[Size, str] = field(default_factory=dict)
+    def __init__(self, graph: GraphReader, writer: GraphWriter) -> None:
+        super().__init__(graph, writer)
+        self.gaps = choose_gaps(graph)
+        self._blanks: dict[Size, str] = {}
 
     def size(self, name: str) -> Size:
+        """Return slices, rows and columns of a source tensor."""
         _, slices, rows, columns = self.graph.shape(name)
         return slices, rows, columns
 
     def pitch(self, size: Size) -> int:
-        """Rows from a slice to the same place in the next one."""
+        """Return how many rows lie from a slice to the same place in the next one."""
         return size[1] + self.gaps[size]
 
-    def is_volume(self, name: str) -> bool:
-        shape = self.graph.shape(name)
-        return len(shape) == 4 and all(shape)
-
-    def is_stacked(self, name: str) -> bool:
-        return name in self._volumes
-
-    def keep(self, name: str, volume: Volume) -> None:
-        """Say what the stacked form of a source tensor is."""
-        self._volumes[name] = volume
-
-    def keep_plain(self, name: str) -> None:
-        """Say that a source tensor was written under its own name."""
-        self._plain[name] = name
-
-    def plain(self, name: str) -> str:
-        """The name of the plain form, made if need be."""
-        if name not in self._plain and name in self._volumes:
-            self._plain[name] = self._unstacked(name)
-        return self._plain.get(name, name)
-
-    def volume(self, name: str, clean: bool = False) -> Volume:
-        """The stacked form, with what waits for the next convolution; clean if asked for."""
-        if name not in self._volumes:
-            self._volumes[name] = (self._stacked(name),)
+    def volume(self, name: str, clean: bool) -> Volume:
+        """Return a source tensor in parts, with scales and shifts to apply; clean if asked for."""
+        parts = self.get(name)
         if clean:
             size = self.size(name)
-            cleaned = tuple(self._cleaned(part, size) for part in self._volumes[name])
-            self._volumes[name] = cleaned
-        return self._volumes[name]
+            parts = tuple(self._cleaned(part, size) for part in parts)
+            self.keep(name, parts)
+        return parts
 
     def whole(self, name: str, clean: bool) -> Part:
-        """The stacked form in one part, with nothing waiting; clean if asked for."""
+        """Return a source tensor in one part, with nothing left to apply; clean if asked for."""
         size = self.size(name)
-        parts = tuple(self._applied(part) for part in self.volume(name))
+        parts = tuple(self._applied(part) for part in self.get(name))
         if clean:
             parts = tuple(self._cleaned(part, size) for part in parts)
         if len(parts) > 1:
             joined = self.writer.add("Concat", [part.name for part in parts], axis=1)
             channels = sum(part.channels for part in parts)
             parts = (Part(joined, channels, all(part.clean for part in parts)),)
-        self._volumes[name] = parts
+        self.keep(name, parts)
         return parts[0]
 
+    def from_plain(self, name: str) -> Volume:
+        size, channels = self.size(name), self.graph.shape(name)[0]
+        pads = np.zeros(10, np.int64)
+        pads[8] = self.gaps[size]
+        padded = self.writer.add("Pad", [self.plain(name), self.writer.weight(pads)])
+        return (self.as_tall(padded, channels, size, clean=True),)
+
+    def to_plain(self, name: str) -> str:
+        size = self.size(name)
+        deep = self.as_deep(self.whole(name, clean=False), size)
+        return self.writer.slice(deep, 0, size[1], axis=3)
+
+    def as_tall(self, name: str, channels: int, size: Size, clean: bool) -> Part:
+        """Write volumes whose slices end with their blank rows as a tall image."""
+        tall = self.reshaped(name, channels, size[0] * self.pitch(size), size[2])
+        return Part(tall, channels, clean)
+
+    def as_deep(self, part: Part, size: Size) -> str:
+        """Write a tall image as volumes whose slices end with their blank rows."""
+        return self.reshaped(part.name, part.channels, size[0], self.pitch(size), size[2])
+
     def _applied(self, part: Part) -> Part:
-        """A part with its scale and shift carried out."""
+        """Apply the scale and shift of a part."""
         name, clean = part.name, part.clean
         if part.scale is not None:
             name = self.writer.add("Mul", [name, self.writer.weight(_by_channel(part.scale))])
@@ -151,19 +150,19 @@ class Stacker:
         return Part(name, part.channels, clean)
 
     def _cleaned(self, part: Part, size: Size) -> Part:
-        """A part with zeros in its blank rows, whatever they held."""
+        """Set the blank rows of a part to zero, whatever they held."""
         if part.clean:
             return part
         inside = self.writer.weight(self._row_marks(size) == 0)
-        # Not a product: garbage may be infinite, and infinity times zero is no number.
+        # Not a product: garbage may be infinite, and infinity times zero is not a number.
         zero = self.writer.weight(np.zeros((1, 1, 1, 1), np.float32))
         return replace(part, name=self.writer.add("Where", [inside, part.name, zero]), clean=True)
 
     def blanks(self, size: Size) -> str:
-        """An image (batch, 1, tall, columns) of -1 in the blank rows and 0 elsewhere.
+        """Return an image (batch, 1, tall, columns) of -1 in the blank rows and 0 elsewhere.
 
-        It is made from the network's input, of which it keeps nothing but the batch size: as a
-        constant it would be carried through convolutions when the file is loaded, and become large.
+        It is computed from the network's input, of which it keeps nothing but the batch size: a
+        constant would be carried through convolutions when the file is loaded, and become large.
         """
         if size not in self._blanks:
             add, weight = self.writer.add, self.writer.weight
@@ -181,33 +180,15 @@ class Stacker:
         return self._blanks[size]
 
     def inside(self, size: Size) -> str:
-        """An image of 1 where slices are and 0 in the blank rows."""
+        """Return an image of 1 where slices are and 0 in the blank rows."""
         one = self.writer.weight(np.ones((), np.float32))
         return self.writer.add("Add", [self.blanks(size), one])
 
-    def reshaped(self, name: str, *shape: int) -> str:
-        """`name` with another shape behind the batch."""
-        return self.writer.add("Reshape", [name, self.writer.weight(np.array([0, *shape]))])
-
     def _row_marks(self, size: Size) -> Array:
-        """float32 (1, 1, tall, 1): 1 in the blank rows, 0 elsewhere."""
+        """Return float32 (1, 1, tall, 1): 1 in the blank rows, 0 elsewhere."""
         marks = np.zeros((size[0], self.pitch(size)), np.float32)
         marks[:, size[1] :] = 1
         return marks.reshape(1, 1, -1, 1)
-
-    def _stacked(self, name: str) -> Part:
-        size, channels = self.size(name), self.graph.shape(name)[0]
-        pads = np.zeros(10, np.int64)
-        pads[8] = self.gaps[size]
-        padded = self.writer.add("Pad", [self.plain(name), self.writer.weight(pads)])
-        tall = size[0] * self.pitch(size)
-        return Part(self.reshaped(padded, channels, tall, size[2]), channels, clean=True)
-
-    def _unstacked(self, name: str) -> str:
-        size, part = self.size(name), self.whole(name, clean=False)
-        deep = self.reshaped(part.name, part.channels, size[0], self.pitch(size), size[2])
-        start, end, axis = (self.writer.weight(np.array([one])) for one in (0, size[1], 3))
-        return self.writer.add("Slice", [deep, start, end, axis])
 
 
 def _by_channel(values: Array) -> Array:

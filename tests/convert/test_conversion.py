@@ -16,7 +16,7 @@ from convert.errors import ConvertError, ExportError, ParityError
 from convert.keras.frameworks import import_frameworks, third_party
 from convert.keras.onnx_network import ConvertedNetwork
 from convert.keras.verification import TOLERANCE
-from convert.optimize.conv3d_to_conv2d import flatten_depth
+from convert.optimize.conv3d_to_conv2d import rewrite_3d_convolutions
 from convert.optimize.onnx_graph import Rewritten
 from rcc_onnx.bundles.bundle import load_bundle
 from rcc_onnx.bundles.manifest import NETWORK_NAMES, ByNetwork, Manifest
@@ -105,7 +105,7 @@ def test_a_form_that_does_not_agree_is_left_out_and_said_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def spoilt(model: onnx.ModelProto) -> Rewritten:
-        flat = flatten_depth(model)
+        flat = rewrite_3d_convolutions(model)
         assert flat.model is not None
         for weight in flat.model.graph.initializer:
             if weight.data_type == onnx.TensorProto.FLOAT and len(weight.dims) == 4:
@@ -113,7 +113,7 @@ def test_a_form_that_does_not_agree_is_left_out_and_said_so(
                 weight.CopyFrom(onnx.numpy_helper.from_array(values, weight.name))
         return flat
 
-    monkeypatch.setattr("convert.optimize.cpu_variant.flatten_depth", spoilt)
+    monkeypatch.setattr("convert.optimize.cpu_variant.rewrite_3d_convolutions", spoilt)
     out = tmp_path / "spoilt"
     convert(out)
     entry = manifest_of(out).networks.lesion

@@ -83,7 +83,7 @@ def test_the_bundle_gets_both_variants_in_float16(folder: Path) -> None:
 def test_float16_that_gives_no_numbers_writes_nothing(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    honest = quantize.in_half_floats
+    honest = quantize.to_float16
 
     def spoilt(*given: object) -> onnx.ModelProto:
         model = honest(*given)  # type: ignore[arg-type]
@@ -92,7 +92,7 @@ def test_float16_that_gives_no_numbers_writes_nothing(
         weight.CopyFrom(onnx.numpy_helper.from_array(values, weight.name))
         return model
 
-    monkeypatch.setattr(quantize, "in_half_floats", spoilt)
+    monkeypatch.setattr(quantize, "to_float16", spoilt)
     before = contents(folder)
     with pytest.raises(QuantizeError, match="in float16 the kidney network answered"):
         quantize_bundle(folder, None, progress=lambda text: None, kind="float16")
@@ -119,7 +119,7 @@ def test_once_more_gives_the_same_bundle(folder: Path) -> None:
 def test_a_decision_that_differs_writes_nothing(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    honest = quantize.in_eight_bits
+    honest = quantize.to_int8
 
     def spoilt(*given: object) -> onnx.ModelProto:
         model = honest(*given)  # type: ignore[arg-type]
@@ -129,7 +129,7 @@ def test_a_decision_that_differs_writes_nothing(
                 weight.CopyFrom(onnx.numpy_helper.from_array(values, weight.name))
         return model
 
-    monkeypatch.setattr(quantize, "in_eight_bits", spoilt)
+    monkeypatch.setattr(quantize, "to_int8", spoilt)
     before = contents(folder)
     with pytest.raises(QuantizedDecisionsError, match="4 of 4 maps") as raised:
         quietly(folder)

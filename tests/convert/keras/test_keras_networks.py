@@ -18,7 +18,7 @@ from convert.keras.frameworks import Frameworks, import_frameworks, third_party
 from convert.keras.hdf5 import read_keras_file
 from convert.keras.network import KerasNetwork, build_network
 from convert.keras.onnx_network import open_converted
-from convert.optimize.conv3d_to_conv2d import flatten_depth
+from convert.optimize.conv3d_to_conv2d import rewrite_3d_convolutions
 from rcc_onnx.bundles.manifest import NetworkEntry, NetworkName, TensorEntry
 from rcc_onnx.bundles.onnx_validation import check_network, read_onnx
 from tests.support.keras_networks import UNet, save_network
@@ -102,7 +102,7 @@ def test_architecture(name: str, frameworks: Frameworks, tmp_path: Path) -> None
     assert difference <= CLOSE
 
     if network == "lesion":
-        flattened = flatten_depth(model)
+        flattened = rewrite_3d_convolutions(model)
         assert flattened.model is not None, flattened.note
         rewritten = converted(network, flattened.model).predict(x)
         assert largest_difference(expected, rewritten) <= CLOSE

@@ -5,7 +5,7 @@ import onnx
 import onnx.reference
 from onnx import TensorProto, helper, numpy_helper
 
-from convert.optimize.canonicalize import canonical
+from convert.optimize.canonicalize import canonicalize
 
 
 def graph(prefix: str, order: int, counter: int) -> onnx.ModelProto:
@@ -41,13 +41,13 @@ def graph(prefix: str, order: int, counter: int) -> onnx.ModelProto:
 
 
 def test_equal_graphs_give_equal_bytes() -> None:
-    one = canonical(graph("p", 0, 1), "image", "probability")
-    other = canonical(graph("other/", 1, 400), "image", "probability")
+    one = canonicalize(graph("p", 0, 1), "image", "probability")
+    other = canonicalize(graph("other/", 1, 400), "image", "probability")
     assert one.SerializeToString(deterministic=True) == other.SerializeToString(deterministic=True)
 
 
 def test_what_is_kept() -> None:
-    found = canonical(graph("p", 1, 7), "image", "probability")
+    found = canonicalize(graph("p", 1, 7), "image", "probability")
     assert [node.op_type for node in found.graph.node] == ["Mul", "Relu", "Mul", "Add"]
     assert [node.name for node in found.graph.node] == ["one/mul", "act/Relu", "two/mul", "Add"]
     assert [weight.name for weight in found.graph.initializer] == ["one/mul/1", "two/mul/1"]
@@ -58,7 +58,7 @@ def test_what_is_kept() -> None:
 
 
 def test_it_computes_the_same() -> None:
-    found = canonical(graph("p", 1, 7), "image", "probability")
+    found = canonicalize(graph("p", 1, 7), "image", "probability")
     x = np.array([-1.0, 2.0], np.float32)
     (y,) = onnx.reference.ReferenceEvaluator(found).run(None, {"image": x})
     assert y.tolist() == [-3.0, 10.0]
@@ -68,5 +68,5 @@ def test_equal_names_are_numbered() -> None:
     model = graph("p", 0, 1)
     for node in model.graph.node:
         node.name = "network/same"
-    names = [node.name for node in canonical(model, "image", "probability").graph.node]
+    names = [node.name for node in canonicalize(model, "image", "probability").graph.node]
     assert names == ["same", "same_2", "same_3", "same_4"]

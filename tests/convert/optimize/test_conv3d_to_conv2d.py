@@ -7,7 +7,7 @@ import onnx
 import pytest
 from onnx import helper
 
-from convert.optimize.conv3d_to_conv2d import flatten_depth
+from convert.optimize.conv3d_to_conv2d import rewrite_3d_convolutions
 from rcc_onnx.runtime.session import import_runtime
 from tests.support.volume_networks import VolumeUNet
 
@@ -51,7 +51,7 @@ def images(model: onnx.ModelProto, batch: int) -> np.ndarray:
 @pytest.mark.parametrize("name", NETWORKS)
 def test_the_rewritten_network_computes_the_same(name: str) -> None:
     plain = VolumeUNet(**NETWORKS[name]).build()
-    flat = flatten_depth(plain).model
+    flat = rewrite_3d_convolutions(plain).model
     assert flat is not None
     for batch in (1, 3):
         image = images(plain, batch)
@@ -65,7 +65,7 @@ def test_the_rewritten_network_computes_the_same(name: str) -> None:
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_no_3d_convolution_is_left(name: str) -> None:
-    flat = flatten_depth(VolumeUNet(**NETWORKS[name]).build()).model
+    flat = rewrite_3d_convolutions(VolumeUNet(**NETWORKS[name]).build()).model
     assert flat is not None
     lengths = {
         len(attribute.ints)
@@ -78,7 +78,7 @@ def test_no_3d_convolution_is_left(name: str) -> None:
 
 def test_ends_and_operator_set_stay() -> None:
     plain = VolumeUNet().build()
-    flat = flatten_depth(plain).model
+    flat = rewrite_3d_convolutions(plain).model
     assert flat is not None
     assert flat.graph.input == plain.graph.input
     assert flat.graph.output == plain.graph.output
@@ -87,7 +87,7 @@ def test_ends_and_operator_set_stay() -> None:
 
 
 def test_the_same_network_gives_the_same_bytes() -> None:
-    twice = [flatten_depth(VolumeUNet().build()).model for _ in range(2)]
+    twice = [rewrite_3d_convolutions(VolumeUNet().build()).model for _ in range(2)]
     assert all(model is not None for model in twice)
     one, other = (model.SerializeToString(deterministic=True) for model in twice if model)
     assert one == other
@@ -95,14 +95,14 @@ def test_the_same_network_gives_the_same_bytes() -> None:
 
 def test_weights_are_not_stored_more_than_once() -> None:
     plain = VolumeUNet(width=16, normalised="").build()
-    flat = flatten_depth(plain).model
+    flat = rewrite_3d_convolutions(plain).model
     assert flat is not None
     # Blank rows and shapes are all that comes on top.
     assert flat.ByteSize() < 1.2 * plain.ByteSize()
 
 
 def test_volumes_pass_between_convolutions_without_being_moved() -> None:
-    flat = flatten_depth(VolumeUNet().build()).model
+    flat = rewrite_3d_convolutions(VolumeUNet().build()).model
     assert flat is not None
     kinds = [node.op_type for node in flat.graph.node]
     # Joined are one-channel images at the start of two sums; only the answer is cut out.
@@ -111,7 +111,7 @@ def test_volumes_pass_between_convolutions_without_being_moved() -> None:
 
 
 def test_a_kind_of_convolution_that_no_rule_covers_leaves_the_network_plain() -> None:
-    result = flatten_depth(VolumeUNet(group=2).build())
+    result = rewrite_3d_convolutions(VolumeUNet(group=2).build())
     assert result.model is None
     assert "Conv" in result.note
     assert "can be rewritten" in result.note
@@ -120,7 +120,7 @@ def test_a_kind_of_convolution_that_no_rule_covers_leaves_the_network_plain() ->
 def test_a_network_without_3d_convolutions() -> None:
     network = VolumeUNet()
     network.add("Sigmoid", "image", out="probability")
-    result = flatten_depth(network.model())
+    result = rewrite_3d_convolutions(network.model())
     assert result.model is None
     assert result.note == "the network has no 3D convolution"
 
@@ -134,7 +134,7 @@ def test_a_padding_that_changes_the_size_is_left_alone() -> None:
     x = network.add("Conv", x, kernel, kernel_shape=[3, 3, 3], pads=[2, 1, 1, 0, 1, 1])
     network.add("Reshape", x, network.whole([-1, *network.shape, 1]), out="probability")
     plain = network.model()
-    flat = flatten_depth(plain).model
+    flat = rewrite_3d_convolutions(plain).model
     assert flat is not None
     image = images(plain, 2)
     np.testing.assert_allclose(run(flat, image), run(plain, image), rtol=1e-3, atol=1e-4)

@@ -6,7 +6,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from convert.errors import QuantizeError
-from convert.optimize.float16 import in_half_floats
+from convert.optimize.float16 import to_float16
 from rcc_onnx.runtime.session import import_runtime
 from tests.support.volume_networks import VolumeUNet
 
@@ -47,7 +47,7 @@ def types_of(model: onnx.ModelProto) -> dict[str, int]:
 @pytest.mark.parametrize("emulated", [False, True])
 def test_the_network_computes_nearly_the_same(name: str, emulated: bool) -> None:
     plain = NETWORKS[name]().build()
-    half = in_half_floats(plain, emulated)
+    half = to_float16(plain, emulated)
     image = image_for(plain)
     expected, given = run(plain, image), run(half, image)
     assert expected.std() > 0.01
@@ -60,7 +60,7 @@ def test_the_network_computes_nearly_the_same(name: str, emulated: bool) -> None
 @pytest.mark.parametrize("name", NETWORKS)
 def test_convolutions_are_in_float16_and_the_ends_in_float32(name: str) -> None:
     plain = NETWORKS[name]().build()
-    half = in_half_floats(plain)
+    half = to_float16(plain)
     types = types_of(half)
     convolutions = [node for node in half.graph.node if "Conv" in node.op_type]
     assert convolutions
@@ -76,11 +76,11 @@ def test_convolutions_are_in_float16_and_the_ends_in_float32(name: str) -> None:
 def test_the_emulation_rounds_between_steps() -> None:
     """1 + 3e-4 is 1 in float16, so that nothing is left when 1 is taken away."""
     plain = chain(3e-4)
-    emulated = in_half_floats(plain, emulated=True)
+    emulated = to_float16(plain, emulated=True)
     ones = np.ones((1, 2, 2, 1), np.float32)
     assert run(plain, ones).max() == pytest.approx(3e-4, rel=1e-3)
     assert run(emulated, ones).max() == 0
-    half = types_of(in_half_floats(plain))
+    half = types_of(to_float16(plain))
     assert half["first/Conv_1"] == TensorProto.FLOAT16
     assert {one.data_type for one in emulated.graph.initializer} <= {
         TensorProto.FLOAT,
@@ -90,7 +90,7 @@ def test_the_emulation_rounds_between_steps() -> None:
 
 def test_a_weight_that_is_too_large_for_float16_is_refused() -> None:
     with pytest.raises(QuantizeError, match="weight of 7e\\+04 is too large"):
-        in_half_floats(chain(7e4))
+        to_float16(chain(7e4))
 
 
 def chain(shift: float) -> onnx.ModelProto:

@@ -9,7 +9,7 @@ import pytest
 from convert.errors import QuantizeError
 from convert.optimize.calibration import observed_ranges
 from convert.optimize.qdq import WEIGHT_LEVELS
-from convert.optimize.quantize_int8 import in_eight_bits
+from convert.optimize.quantize_int8 import to_int8
 from rcc_onnx.runtime.session import import_runtime
 from tests.support.volume_networks import VolumeUNet
 
@@ -48,7 +48,7 @@ def images(shape: tuple[int, ...], count: int) -> list[np.ndarray]:
 
 
 def quantized(plain: onnx.ModelProto, shape: tuple[int, ...]) -> onnx.ModelProto:
-    return in_eight_bits(plain, observed_ranges(plain, images(shape, 4)))
+    return to_int8(plain, observed_ranges(plain, images(shape, 4)))
 
 
 @pytest.mark.parametrize("name", NETWORKS)
@@ -150,7 +150,7 @@ def test_a_network_that_has_no_such_form() -> None:
     network = VolumeUNet()
     network.add("Sigmoid", "image", out="probability")
     with pytest.raises(QuantizeError, match="no convolution") as raised:
-        in_eight_bits(network.model(), {})
+        to_int8(network.model(), {})
     assert raised.value.code == "convert-quantize"
 
 
@@ -159,5 +159,5 @@ def test_a_wrong_range_shows() -> None:
     ranges = observed_ranges(plain, images(VolumeUNet().shape, 4))
     image = images(VolumeUNet().shape, 1)[0]
     spoilt = {name: (low / 4, high / 4) for name, (low, high) in ranges.items()}
-    difference = np.abs(run(in_eight_bits(plain, spoilt), image) - run(plain, image)).max()
+    difference = np.abs(run(to_int8(plain, spoilt), image) - run(plain, image)).max()
     assert difference > ROUNDING

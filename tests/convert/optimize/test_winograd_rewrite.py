@@ -8,7 +8,7 @@ import pytest
 
 from convert.optimize import winograd_rewrite as module
 from convert.optimize.winograd import TILE, matrices, share_of_time
-from convert.optimize.winograd_rewrite import fewer_products
+from convert.optimize.winograd_rewrite import rewrite_wide_convolutions
 from rcc_onnx.runtime.session import import_runtime
 from tests.support.volume_networks import VolumeUNet
 
@@ -53,7 +53,7 @@ def run(model: onnx.ModelProto, image: np.ndarray) -> np.ndarray:
 @pytest.mark.parametrize("name", NETWORKS)
 def test_the_rewritten_network_computes_the_same(name: str) -> None:
     plain = network(**NETWORKS[name]).build()
-    fast = fewer_products(plain).model
+    fast = rewrite_wide_convolutions(plain).model
     assert fast is not None
     shape = [one.dim_value for one in plain.graph.input[0].type.tensor_type.shape.dim][1:]
     for batch in (1, 3):
@@ -69,7 +69,7 @@ def test_the_rewritten_network_computes_the_same(name: str) -> None:
 @pytest.mark.usefixtures("every_width")
 @pytest.mark.parametrize("name", NETWORKS)
 def test_no_3x3_convolution_is_left(name: str) -> None:
-    result = fewer_products(network(**NETWORKS[name]).build())
+    result = rewrite_wide_convolutions(network(**NETWORKS[name]).build())
     assert result.model is not None
     kernels = [
         tuple(attribute.ints)
@@ -83,7 +83,7 @@ def test_no_3x3_convolution_is_left(name: str) -> None:
 
 @pytest.mark.usefixtures("every_width")
 def test_between_rewritten_convolutions_nothing_becomes_an_image_again() -> None:
-    fast = fewer_products(network().build()).model
+    fast = rewrite_wide_convolutions(network().build()).model
     assert fast is not None
     kinds = [node.op_type for node in fast.graph.node]
     # Into rows after the input, and out of them before the last 1x1 convolution.
@@ -95,7 +95,7 @@ def test_between_rewritten_convolutions_nothing_becomes_an_image_again() -> None
 def test_what_no_rule_covers_stays_as_it_is() -> None:
     for options in ({"kernel": (5, 5)}, {"kernel": (1, 3)}, {"group": 2, "width": 2}):
         plain = network(**options).build()
-        fast = fewer_products(plain).model
+        fast = rewrite_wide_convolutions(plain).model
         if options.get("group"):
             # The first convolution has one channel, and so no groups.
             assert fast is not None
@@ -108,7 +108,7 @@ def test_what_no_rule_covers_stays_as_it_is() -> None:
 @pytest.mark.usefixtures("every_width")
 def test_ends_and_operator_set_stay_and_weights_are_stored_once() -> None:
     plain = network(width=16).build()
-    fast = fewer_products(plain).model
+    fast = rewrite_wide_convolutions(plain).model
     assert fast is not None
     assert fast.graph.input == plain.graph.input
     assert fast.graph.output == plain.graph.output
@@ -123,13 +123,13 @@ def test_ends_and_operator_set_stay_and_weights_are_stored_once() -> None:
 
 @pytest.mark.usefixtures("every_width")
 def test_the_same_network_gives_the_same_bytes() -> None:
-    twice = [fewer_products(network().build()).model for _ in range(2)]
+    twice = [rewrite_wide_convolutions(network().build()).model for _ in range(2)]
     one, other = (model.SerializeToString(deterministic=True) for model in twice if model)
     assert one == other
 
 
 def test_a_narrow_network_is_left_as_it_is() -> None:
-    result = fewer_products(network(width=16).build())
+    result = rewrite_wide_convolutions(network(width=16).build())
     assert result.model is None
     assert "too few wide" in result.note
 
@@ -147,7 +147,7 @@ def test_a_narrow_network_is_left_as_it_is() -> None:
 )
 def test_which_layers_are_worth_it(inside: int, outside: int, edge: int, worth: bool) -> None:
     share = share_of_time(inside, outside, (edge, edge))
-    assert (share <= module.WORTH_A_LAYER) is worth
+    assert (share <= module.MAX_LAYER_SHARE) is worth
 
 
 def test_the_matrices_are_a_convolution() -> None:
@@ -155,7 +155,7 @@ def test_the_matrices_are_a_convolution() -> None:
     fixed, rng = matrices(), np.random.default_rng(3)
     window, kernel = rng.normal(size=(TILE + 2, TILE + 2)), rng.normal(size=(3, 3))
     products = (fixed.values @ window.ravel()) * (fixed.weights @ kernel.ravel())
-    answers = (fixed.answers @ products).reshape(TILE, TILE)
+    answers = (fixed.outputs @ products).reshape(TILE, TILE)
     views = np.lib.stride_tricks.sliding_window_view(window, (3, 3))
     np.testing.assert_allclose(answers, (views * kernel).sum(axis=(2, 3)), rtol=0, atol=1e-12)
 
@@ -166,7 +166,7 @@ def test_rounding_is_about_that_of_adding_up() -> None:
     windows = rng.random((200, 64, 6, 6), np.float32)
     kernels = (rng.normal(size=(64, 3, 3)) / 17).astype(np.float32)
     values, weights, answers = (
-        one.astype(np.float32) for one in (fixed.values, fixed.weights, fixed.answers)
+        one.astype(np.float32) for one in (fixed.values, fixed.weights, fixed.outputs)
     )
     turned = windows.reshape(200, 64, 36) @ values.T
     kernel = kernels.reshape(64, 9) @ weights.T
