@@ -53,7 +53,7 @@ class PlainNetworks:
 
 
 def networks_of(variant: str, folder: Path, threads: int) -> Networks:
-    """The networks of a variant. Raises PrecisionError for one that the bundle does not have."""
+    """The networks of a variant. Raises OptionError for one that the bundle does not have."""
     if variant == "as-converted":
         return PlainNetworks(folder, threads)
     if variant == "openvino":

@@ -1,14 +1,12 @@
 """Every way in which a conversion is refused. Each leaf has a stable code."""
 
-from typing import ClassVar
-
 from rcc_onnx.errors import RccOnnxError
 
 
 class ConvertError(RccOnnxError):
     """A conversion that cannot be done, or that must not be trusted."""
 
-    code: ClassVar[str] = "convert"
+    code = "convert"
 
 
 # --- What was asked for --------------------------------------------------------------------------

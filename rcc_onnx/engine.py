@@ -15,7 +15,7 @@ from typing import TypeVar
 from rcc_onnx.bundles.bundle import Bundle, choose_bundle, find_bundle, search_folders
 from rcc_onnx.bundles.manifest import NETWORK_NAMES, StudyKind
 from rcc_onnx.dicom import SeriesPolicy, SeriesSelection, Study, check_series_selection, read_study
-from rcc_onnx.errors import OptionError, ThreadsError
+from rcc_onnx.errors import OptionError
 from rcc_onnx.measurement.measure import mean_kidney_hu
 from rcc_onnx.measurement.patient_space import measure_sides, place_in_patient
 from rcc_onnx.pipeline import analyse_study
@@ -63,7 +63,7 @@ class Options:
 
     def __post_init__(self) -> None:
         if self.threads is not None and self.threads < 1:
-            raise ThreadsError(f"threads must be at least 1, not {self.threads}")
+            raise OptionError(f"threads must be at least 1, not {self.threads}", code="threads")
         for name, value in (("kidney", self.kidney_threshold), ("lesion", self.lesion_threshold)):
             # Written so that a value that is no number fails too.
             if value is not None and not 0 <= value < math.inf:
@@ -126,7 +126,7 @@ class Engine:
         Raises:
             BundleError: the bundle is missing or broken.
             ProviderError: the provider cannot run here, or does not answer as the bundle's sources.
-            PrecisionError: the bundle or the provider has no such precision.
+            OptionError (precision): the bundle or the provider has no such precision.
             OptionError: an option has an impossible value.
         """
         policy = series_policy

@@ -5,17 +5,11 @@ from pathlib import Path
 import pytest
 
 from rcc_onnx import CaseResult, Engine
-from rcc_onnx.errors import (
-    BundleFolderError,
-    NoBundleError,
-    NoPatientBundleError,
-    OptionError,
-    ProviderNotInstalledError,
-    ThreadsError,
-)
+from rcc_onnx.errors import BundleFolderError, OptionError
 from rcc_onnx.phantom import make_study
 from rcc_onnx.types import Outcome, Profile
 from tests.support.dicom_factory import body_volume, ct_series, write_series
+from tests.support.errors import raises_code
 from tests.support.tiny_networks import write_bundle
 
 NOT_HERE = "directml" if sys.platform == "darwin" else "coreml"
@@ -64,23 +58,23 @@ def test_thresholds_are_the_bundles_unless_given(phantom: Path, tiny_bundle: Pat
 
 
 @pytest.mark.parametrize(
-    ("options", "error"),
+    ("options", "code"),
     [
-        ({"provider": "gpu"}, OptionError),
-        ({"threads": 0}, ThreadsError),
-        ({"kidney_threshold": -1.0}, OptionError),
-        ({"lesion_threshold": float("nan")}, OptionError),
-        ({"profile": Profile.NOTEBOOK, "series": "2"}, OptionError),
+        ({"provider": "gpu"}, "option"),
+        ({"threads": 0}, "threads"),
+        ({"kidney_threshold": -1.0}, "option"),
+        ({"lesion_threshold": float("nan")}, "option"),
+        ({"profile": Profile.NOTEBOOK, "series": "2"}, "option"),
         (
             {"provider": "coreml" if sys.platform != "darwin" else "directml"},
-            ProviderNotInstalledError,
+            "provider-not-installed",
         ),
     ],
 )
 def test_options_that_cannot_be_are_refused_at_once(
-    tiny_bundle: Path, options: dict[str, object], error: type[Exception]
+    tiny_bundle: Path, options: dict[str, object], code: str
 ) -> None:
-    with pytest.raises(error):
+    with raises_code(code):
         Engine.load(tiny_bundle, **({"provider": "cpu"} | options))  # type: ignore[arg-type]
 
 
@@ -93,7 +87,7 @@ def test_a_wrong_folder_of_bundles_is_told_at_once(monkeypatch: pytest.MonkeyPat
 def test_the_only_suitable_bundle_is_used(phantom: Path, shelf: Path, tmp_path: Path) -> None:
     write_bundle(shelf / "patients", name="patients", use_on=["patient"])
     engine = Engine.load(provider="cpu")
-    with pytest.raises(NoBundleError, match="patients"):
+    with raises_code("no-bundle", match="patients"):
         engine.analyse(phantom)
     write_bundle(shelf / "phantoms", name="phantoms", use_on=["digital-phantom"])
     assert engine.analyse(phantom).models.name == "phantoms"
@@ -102,7 +96,7 @@ def test_the_only_suitable_bundle_is_used(phantom: Path, shelf: Path, tmp_path: 
 def test_phantom_models_are_not_used_on_a_patient(shelf: Path, tmp_path: Path) -> None:
     write_bundle(shelf / "phantom", name="phantom", use_on=["digital-phantom"])
     patient = write_series(tmp_path / "patient", ct_series(body_volume()))
-    with pytest.raises(NoPatientBundleError, match="python -m convert") as refusal:
+    with raises_code("no-patient-bundle", match="python -m convert") as refusal:
         Engine.load(provider="cpu").analyse(patient)
     assert "--models phantom" in str(refusal.value)
 

@@ -19,11 +19,11 @@ class ConvertedNetwork:
     def predict(self, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
         """Probabilities for inputs (n, *shape); the same shape, float32.
 
-        Raises NetworkRunError or NetworkOutputError.
+        Raises NetworkError or NetworkOutputError.
         """
         return self.network.probability(inputs[..., 0])[..., np.newaxis]
 
 
 def open_converted(name: str, model: bytes, entry: NetworkEntry) -> ConvertedNetwork:
-    """Load the bytes of an ONNX file. Raises NetworkLoadError, or a ProviderError."""
+    """Load the bytes of an ONNX file. Raises NetworkError, or a ProviderError."""
     return ConvertedNetwork(open_network(name, model, entry, ProviderName.CPU))

@@ -9,13 +9,7 @@ import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from rcc_onnx.errors import (
-    PseudonymDuplicateError,
-    PseudonymMissingError,
-    PseudonymsFileError,
-    PseudonymsOutError,
-    PseudonymUnsafeError,
-)
+from rcc_onnx.errors import PseudonymsError
 from rcc_onnx.output.names import MAX_NAME_BYTES, RUN_NAMES, WINDOWS_DEVICES, same_everywhere
 
 COLUMNS = ["case", "pseudonym"]
@@ -30,23 +24,25 @@ def read_pseudonyms(path: Path) -> Mapping[str, str]:
     """Pseudonyms by case, as the file has them; each is safe as a file's name everywhere.
 
     Raises:
-        PseudonymsFileError: no such file, or another format.
-        PseudonymDuplicateError: a case, or a pseudonym, is there twice.
-        PseudonymUnsafeError: a pseudonym that not every file system takes.
+        PseudonymsError (pseudonyms-file): no such file, or another format.
+        PseudonymsError (pseudonym-duplicate): a case, or a pseudonym, is there twice.
+        PseudonymsError (pseudonym-unsafe): a pseudonym that not every file system takes.
     """
     found: dict[str, str] = {}
     first_line: dict[str, int] = {}
     for line, (case, pseudonym) in _rows(path):
         _check_safe(path, line, pseudonym)
         if _own(case) in found:
-            raise PseudonymDuplicateError(
-                f"{path}, line {line}: this case has a line before; keep one of them"
+            raise PseudonymsError(
+                f"{path}, line {line}: this case has a line before; keep one of them",
+                code="pseudonym-duplicate",
             )
         earlier = first_line.setdefault(same_everywhere(pseudonym), line)
         if earlier != line:
-            raise PseudonymDuplicateError(
+            raise PseudonymsError(
                 f"{path}, lines {earlier} and {line}: the pseudonyms are one name, or differ in "
-                "upper and lower case only, which is one file on Windows and macOS; change one"
+                "upper and lower case only, which is one file on Windows and macOS; change one",
+                code="pseudonym-duplicate",
             )
         found[_own(case)] = pseudonym
     return found
@@ -63,23 +59,25 @@ def pseudonyms_of(
         path: of the file, for messages.
 
     Raises:
-        PseudonymMissingError: a case has none.
-        PseudonymUnsafeError: a pseudonym is, or holds, the own name of a case.
+        PseudonymsError (pseudonym-missing): a case has none.
+        PseudonymsError (pseudonym-unsafe): a pseudonym is, or holds, the own name of a case.
     """
     without = [str(place) for place, name in enumerate(names, 1) if _own(name) not in pseudonyms]
     if without:
-        raise PseudonymMissingError(
+        raise PseudonymsError(
             f"{path}: {len(without)} of {len(names)} cases have no line; in the order of their "
             f"folders' names they are number {', '.join(without[:10])}"
             f"{', ...' if len(without) > 10 else ''}. Names must be written as the folders' are, "
-            "archives without .zip"
+            "archives without .zip",
+            code="pseudonym-missing",
         )
     chosen = tuple(pseudonyms[_own(name)] for name in names)
     for place, pseudonym in enumerate(chosen, start=1):
         if gives_away(pseudonym, names):
-            raise PseudonymUnsafeError(
+            raise PseudonymsError(
                 f"{path}: the pseudonym of case number {place}, in the order of their folders' "
-                "names, is or holds a case's own name; choose one that says nothing"
+                "names, is or holds a case's own name; choose one that says nothing",
+                code="pseudonym-unsafe",
             )
     return chosen
 
@@ -97,11 +95,12 @@ def gives_away(pseudonym: str, names: Iterable[str]) -> bool:
 
 
 def check_out(names: Sequence[str], out: Path) -> None:
-    """Raise PseudonymsOutError if results under the cases' own names lie in `out`."""
+    """Raise PseudonymsError if results under the cases' own names lie in `out`."""
     if any((out / f"{name}.json").exists() for name in names):
-        raise PseudonymsOutError(
+        raise PseudonymsError(
             f"{out} holds results under the cases' own names, from a run without pseudonyms; "
-            "choose another --out, or remove them"
+            "choose another --out, or remove them",
+            code="pseudonyms-out",
         )
 
 
@@ -113,19 +112,27 @@ def _rows(path: Path) -> list[tuple[int, tuple[str, str]]]:
             reader = csv.reader(file, strict=True)
             lines = [(reader.line_num, cells) for cells in reader if any(cells)]
     except OSError as error:
-        raise PseudonymsFileError(f"{path} cannot be read ({error.strerror})") from error
+        raise PseudonymsError(
+            f"{path} cannot be read ({error.strerror})", code="pseudonyms-file"
+        ) from error
     except UnicodeDecodeError:
-        raise PseudonymsFileError(f"{path} is not UTF-8; save it as CSV in UTF-8") from None
+        raise PseudonymsError(
+            f"{path} is not UTF-8; save it as CSV in UTF-8", code="pseudonyms-file"
+        ) from None
     except csv.Error:
-        raise PseudonymsFileError(f"{path} is no CSV; save it as CSV in UTF-8") from None
+        raise PseudonymsError(
+            f"{path} is no CSV; save it as CSV in UTF-8", code="pseudonyms-file"
+        ) from None
     if not lines or lines[0][1] != COLUMNS:
-        raise PseudonymsFileError(
-            f"{path}: its first line must be `{','.join(COLUMNS)}`, with a comma between"
+        raise PseudonymsError(
+            f"{path}: its first line must be `{','.join(COLUMNS)}`, with a comma between",
+            code="pseudonyms-file",
         )
     for line, cells in lines[1:]:
         if len(cells) != len(COLUMNS) or not all(cells):
-            raise PseudonymsFileError(
-                f"{path}, line {line}: there must be a case and a pseudonym, with a comma between"
+            raise PseudonymsError(
+                f"{path}, line {line}: there must be a case and a pseudonym, with a comma between",
+                code="pseudonyms-file",
             )
     return [(line, (cells[0], cells[1])) for line, cells in lines[1:]]
 
@@ -144,7 +151,9 @@ def _check_safe(path: Path, line: int, pseudonym: str) -> None:
         else None
     )
     if problem:
-        raise PseudonymUnsafeError(f"{path}, line {line}: the pseudonym {problem}; choose another")
+        raise PseudonymsError(
+            f"{path}, line {line}: the pseudonym {problem}; choose another", code="pseudonym-unsafe"
+        )
 
 
 def _own(name: str) -> str:

@@ -17,13 +17,7 @@ from typing import BinaryIO
 from rcc_onnx.bundles.bundle_files import largest_file
 from rcc_onnx.bundles.manifest import MANIFEST_FILE
 from rcc_onnx.bundles.manifest_fields import is_plain_file_name
-from rcc_onnx.errors import (
-    BundleArchiveDamagedError,
-    BundleArchiveMemberError,
-    BundleArchiveNameError,
-    BundleArchiveTooLargeError,
-    BundleFileError,
-)
+from rcc_onnx.errors import BundleError
 
 LARGEST_ARCHIVE = 2**31 - 2**20
 """Bytes, packed or unpacked; beyond that Python writes the 64-bit extensions."""
@@ -70,26 +64,34 @@ class ZipSource:
         """A file's bytes: as many as the directory says, with the checksum that it says.
 
         Raises:
-            BundleFileError: there is no such file.
-            BundleArchiveDamagedError: it is not what the directory says.
-            BundleArchiveTooLargeError: it is larger than such a file can be.
+            BundleError (bundle-file): there is no such file.
+            BundleError (bundle-archive-damaged): it is not what the directory says.
+            BundleError (bundle-archive-too-large): it is larger than such a file can be.
         """
         if file not in self.members:
-            raise BundleFileError(f"{self.where} holds no {file}, which a bundle needs. {AGAIN}")
+            raise BundleError(
+                f"{self.where} holds no {file}, which a bundle needs. {AGAIN}", code="bundle-file"
+            )
         info = self.members[file]
         largest = largest_file(file)
         if info.file_size > largest:
-            raise BundleArchiveTooLargeError(f"{self.label(file)} is larger than {largest} bytes")
+            raise BundleError(
+                f"{self.label(file)} is larger than {largest} bytes",
+                code="bundle-archive-too-large",
+            )
         try:
             with self.archive.open(info) as member:
                 # zipfile stops at the size in the directory, and compares the checksum there.
                 data = member.read(largest + 1)
         except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, ValueError, OSError) as e:
-            raise BundleArchiveDamagedError(
-                f"{self.label(file)} is damaged ({type(e).__name__}). {AGAIN}"
+            raise BundleError(
+                f"{self.label(file)} is damaged ({type(e).__name__}). {AGAIN}",
+                code="bundle-archive-damaged",
             ) from e
         if len(data) != info.file_size:
-            raise BundleArchiveDamagedError(f"{self.label(file)} is not as long as said. {AGAIN}")
+            raise BundleError(
+                f"{self.label(file)} is not as long as said. {AGAIN}", code="bundle-archive-damaged"
+            )
         return data
 
 
@@ -97,19 +99,21 @@ def open_zip(stream: BinaryIO, where: str) -> ZipSource:
     """The bundle in a zip file. `stream` stays the caller's to close.
 
     Raises:
-        BundleArchiveError: one of its leaves.
+        BundleError: one of its leaves.
     """
     entries = _check_ends(stream, where)
     try:
         archive = zipfile.ZipFile(stream)
     except Exception as error:  # a damaged directory breaks zipfile in many ways
-        raise BundleArchiveDamagedError(
-            f"{where}: has no readable directory ({type(error).__name__}). {AGAIN}"
+        raise BundleError(
+            f"{where}: has no readable directory ({type(error).__name__}). {AGAIN}",
+            code="bundle-archive-damaged",
         ) from error
     infos = archive.infolist()
     if len(infos) != entries:
-        raise BundleArchiveDamagedError(
-            f"{where}: lists {len(infos)} files, and says that it lists {entries}. {AGAIN}"
+        raise BundleError(
+            f"{where}: lists {len(infos)} files, and says that it lists {entries}. {AGAIN}",
+            code="bundle-archive-damaged",
         )
     for info in infos:
         _check_member(info, where)
@@ -123,10 +127,12 @@ def bundle_zip(folder: str, files: Mapping[str, bytes]) -> bytes:
     Nothing is compressed: weights hardly shrink, and compressors differ between releases.
 
     Raises:
-        BundleArchiveTooLargeError: it would be larger than `open_zip` reads.
+        BundleError (bundle-archive-too-large): it would be larger than `open_zip` reads.
     """
     if sum(map(len, files.values())) > LARGEST_ARCHIVE - LARGEST_DIRECTORY:
-        raise BundleArchiveTooLargeError(f"{folder}: larger than {LARGEST_ARCHIVE} bytes in all")
+        raise BundleError(
+            f"{folder}: larger than {LARGEST_ARCHIVE} bytes in all", code="bundle-archive-too-large"
+        )
     stream = BytesIO()
     with zipfile.ZipFile(stream, "w", zipfile.ZIP_STORED) as archive:
         for name in sorted(files, key=lambda name: (name != MANIFEST_FILE, name)):
@@ -145,26 +151,33 @@ def _check_ends(stream: BinaryIO, where: str) -> int:
     """
     size = stream.seek(0, 2)
     if size > LARGEST_ARCHIVE:
-        raise BundleArchiveTooLargeError(f"{where}: is larger than {LARGEST_ARCHIVE} bytes")
+        raise BundleError(
+            f"{where}: is larger than {LARGEST_ARCHIVE} bytes", code="bundle-archive-too-large"
+        )
     stream.seek(0)
     start = stream.read(4)
     tail = struct.calcsize(_END_FORMAT)
     stream.seek(max(0, size - tail - _LOCATOR_BYTES))
     locator, end = (last := stream.read())[:-tail], last[-tail:]
     if start not in {_START, _END} or len(end) < tail:
-        raise BundleArchiveDamagedError(f"{where}: is no zip file. {_other_kind(start)}{AGAIN}")
+        raise BundleError(
+            f"{where}: is no zip file. {_other_kind(start)}{AGAIN}", code="bundle-archive-damaged"
+        )
     mark, *_, here, entries, length, offset, comment = struct.unpack(_END_FORMAT, end)
     if mark != _END or comment:
-        raise BundleArchiveDamagedError(
-            f"{where}: is cut short, or something is appended to it. {AGAIN}"
+        raise BundleError(
+            f"{where}: is cut short, or something is appended to it. {AGAIN}",
+            code="bundle-archive-damaged",
         )
     if locator.startswith(_LOCATOR_64) or offset + length + tail != size or here != entries:
-        raise BundleArchiveDamagedError(
-            f"{where}: its directory is not where a plain zip file has it. {AGAIN}"
+        raise BundleError(
+            f"{where}: its directory is not where a plain zip file has it. {AGAIN}",
+            code="bundle-archive-damaged",
         )
     if entries > MOST_MEMBERS or length > LARGEST_DIRECTORY:
-        raise BundleArchiveTooLargeError(
-            f"{where}: holds {entries} files; a bundle has at most {MOST_MEMBERS}"
+        raise BundleError(
+            f"{where}: holds {entries} files; a bundle has at most {MOST_MEMBERS}",
+            code="bundle-archive-too-large",
         )
     return int(entries)
 
@@ -178,29 +191,38 @@ def _other_kind(start: bytes) -> str:
 def _check_member(info: zipfile.ZipInfo, where: str) -> None:
     name = f"{where}: {ascii(info.orig_filename)[:80]}"
     if info.flag_bits & _ENCRYPTED:
-        raise BundleArchiveMemberError(
-            f"{name} is encrypted. Unpack the archive with its password and install the folder."
+        raise BundleError(
+            f"{name} is encrypted. Unpack the archive with its password and install the folder.",
+            code="bundle-archive-member",
         )
     if info.compress_type not in {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}:
-        raise BundleArchiveMemberError(f"{name} is packed in an unusual way. {AGAIN}")
+        raise BundleError(
+            f"{name} is packed in an unusual way. {AGAIN}", code="bundle-archive-member"
+        )
     is_folder = info.orig_filename.endswith("/")
     kind = stat.S_IFMT(info.external_attr >> 16)
     if kind not in {0, stat.S_IFDIR if is_folder else stat.S_IFREG}:
-        raise BundleArchiveMemberError(f"{name} is a link or a device, not a file. {AGAIN}")
+        raise BundleError(
+            f"{name} is a link or a device, not a file. {AGAIN}", code="bundle-archive-member"
+        )
     if is_folder and info.file_size:
-        raise BundleArchiveMemberError(f"{name} is a folder with content of its own. {AGAIN}")
+        raise BundleError(
+            f"{name} is a folder with content of its own. {AGAIN}", code="bundle-archive-member"
+        )
 
 
 def _check_sizes(infos: list[zipfile.ZipInfo], where: str) -> None:
     total = sum(info.file_size for info in infos)
     packed = sum(info.compress_size for info in infos)
     if total > LARGEST_ARCHIVE:
-        raise BundleArchiveTooLargeError(
-            f"{where}: unpacks to {total} bytes, more than the {LARGEST_ARCHIVE} of a bundle"
+        raise BundleError(
+            f"{where}: unpacks to {total} bytes, more than the {LARGEST_ARCHIVE} of a bundle",
+            code="bundle-archive-too-large",
         )
     if total > RATIO_FREE_BYTES and total > LARGEST_RATIO * packed:
-        raise BundleArchiveTooLargeError(
-            f"{where}: unpacks to more than {LARGEST_RATIO} times its size, as bombs do. {AGAIN}"
+        raise BundleError(
+            f"{where}: unpacks to more than {LARGEST_RATIO} times its size, as bombs do. {AGAIN}",
+            code="bundle-archive-too-large",
         )
 
 
@@ -215,20 +237,24 @@ def _by_name(infos: list[zipfile.ZipInfo], where: str) -> dict[str, zipfile.ZipI
         name = info.orig_filename
         shown = f"{where}: {ascii(name)[:80]}"
         if name.lower() in seen:
-            raise BundleArchiveNameError(
-                f"{shown} is there twice, as systems see it that ignore case. {AGAIN}"
+            raise BundleError(
+                f"{shown} is there twice, as systems see it that ignore case. {AGAIN}",
+                code="bundle-archive-name",
             )
         seen.add(name.lower())
         folder, file = (top, name.removeprefix(top)) if name.startswith(top) else ("", name)
         if not is_plain_file_name(file or folder[:-1]) or (
             folder and not is_plain_file_name(folder[:-1])
         ):
-            raise BundleArchiveNameError(
+            raise BundleError(
                 f"{shown} is no plain file name in one folder, as the files of a bundle have. "
-                f"{AGAIN}"
+                f"{AGAIN}",
+                code="bundle-archive-name",
             )
         if file:
             members[file] = info
     if top and any("/" not in info.orig_filename for info in infos):
-        raise BundleArchiveNameError(f"{where}: holds files beside the folder {top} {AGAIN}")
+        raise BundleError(
+            f"{where}: holds files beside the folder {top} {AGAIN}", code="bundle-archive-name"
+        )
     return members

@@ -60,7 +60,7 @@ def fetch(url: str, sha256: str, folder: Path, listen: Listener = lambda done, t
 
     Raises:
         DownloadError: one of its leaves. What came so far is kept where it can be continued.
-        BundleSha256Error: the server sends another file.
+        BundleError (bundle-sha256): the server sends another file.
     """
     _check_url(url)
     part = _Part(folder / f"{sha256}.part", folder / f"{sha256}.json", _digest(url))

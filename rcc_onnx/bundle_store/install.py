@@ -28,13 +28,10 @@ from rcc_onnx.bundles.bundle import (
 )
 from rcc_onnx.bundles.data_folder import is_file, is_folder
 from rcc_onnx.errors import (
-    BundleInstalledError,
-    BundleNameTakenError,
-    BundleNotRemovableError,
-    BundleSourceError,
+    BundleChoiceError,
+    BundleError,
+    BundleFolderError,
     DownloadHashNeededError,
-    UndeclaredFileError,
-    UnknownBundleError,
 )
 from rcc_onnx.runtime.verify import verify_bundle
 
@@ -98,9 +95,9 @@ def remove_bundle(name: str, store: Store) -> Path:
     """Delete an installed bundle. Gives back the folder that it was in.
 
     Raises:
-        UnknownBundleError: there is none of that name.
-        BundleNotRemovableError: there is one, but not in the data folder.
-        DataFolderError, InstallRunningError: it cannot be deleted now.
+        BundleChoiceError (unknown-bundle): there is none of that name.
+        BundleError (bundle-not-removable): there is one, but not in the data folder.
+        DataFolderError, BundleError (install-running): it cannot be deleted now.
     """
     if name in store.names():
         with store.locked():
@@ -108,13 +105,15 @@ def remove_bundle(name: str, store: Store) -> Path:
                 return place
     for one in installed_bundles():
         if one.name == name:
-            raise BundleNotRemovableError(
+            raise BundleError(
                 f"{name} is in {one.folder}, not in the data folder {store.home}: it came with "
-                "rcc-onnx or was put there by hand, and this command leaves it alone"
+                "rcc-onnx or was put there by hand, and this command leaves it alone",
+                code="bundle-not-removable",
             )
     known = ", ".join(store.names()) or "none"
-    raise UnknownBundleError(
-        f"no bundle named {name[:80]!r} is installed in {store.home}. Installed: {known}"
+    raise BundleChoiceError(
+        f"no bundle named {name[:80]!r} is installed in {store.home}. Installed: {known}",
+        code="unknown-bundle",
     )
 
 
@@ -124,9 +123,10 @@ def _from_path(text: str, expected: str | None) -> Content:
         return _from_folder(path, expected)
     if is_file(path):
         return _from_zip(path, expected, str(path))
-    raise BundleSourceError(
+    raise BundleFolderError(
         f"{text[:200]!r} is no file and no folder. Give a zip file that `rcc-onnx models "
-        "export` made, the folder of a bundle, or a URL."
+        "export` made, the folder of a bundle, or a URL.",
+        code="bundle-source",
     )
 
 
@@ -142,8 +142,9 @@ def _from_zip(path: Path, expected: str | None, where: str) -> Content:
     with open_zip_file(path, expected, where) as files:
         content = read_content(files)
     if content.others:
-        raise UndeclaredFileError(
-            f"{where}: holds {content.others[0]!a}, which manifest.json does not name. {AGAIN}"
+        raise BundleError(
+            f"{where}: holds {content.others[0]!a}, which manifest.json does not name. {AGAIN}",
+            code="bundle-undeclared-file",
         )
     return content
 
@@ -152,17 +153,19 @@ def _put(store: Store, content: Content, *, replace: bool) -> Installation:
     """Install what was read and checked. The lock is held."""
     manifest = content.manifest
     if manifest.name in SHIPPED_NAMES:
-        raise BundleNameTakenError(
+        raise BundleError(
             f"{manifest.name} is the name of a bundle that comes with rcc-onnx. Convert this one "
-            "under a name of its own."
+            "under a name of its own.",
+            code="bundle-name-taken",
         )
     found = store.find(manifest.name)
     if found is not None and content.is_in(found.folder):
         return Installation(load_bundle(found.folder), already=True, left_out=content.others)
     if found is not None and not replace:
-        raise BundleInstalledError(
+        raise BundleError(
             f"another bundle named {manifest.name} is installed ({_which(found)}). Run the command "
-            f"again with --replace to put this one ({manifest.version}) in its place."
+            f"again with --replace to put this one ({manifest.version}) in its place.",
+            code="bundle-installed",
         )
     with store.staging() as folder:
         content.write(folder)

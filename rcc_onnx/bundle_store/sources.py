@@ -11,14 +11,7 @@ from typing import BinaryIO, Protocol
 
 from rcc_onnx.bundle_store.archive import LARGEST_ARCHIVE, open_zip
 from rcc_onnx.bundles.bundle_files import largest_file, read_bundle_file
-from rcc_onnx.errors import (
-    BundleArchiveTooLargeError,
-    BundleFolderError,
-    BundleSha256Error,
-    BundleSourceError,
-    DownloadUrlError,
-    OptionError,
-)
+from rcc_onnx.errors import BundleError, BundleFolderError, DownloadUrlError, OptionError
 
 PIECE = 2**20
 """Bytes that are read at a time."""
@@ -68,15 +61,17 @@ def open_zip_file(path: Path, sha256: str | None, where: str) -> Iterator[Source
     `where` names the file in messages.
 
     Raises:
-        BundleSha256Error: the file has another hash.
-        BundleArchiveError: one of its leaves.
-        BundleSourceError: it cannot be read.
+        BundleError (bundle-sha256): the file has another hash.
+        BundleError: one of its leaves.
+        BundleFolderError (bundle-source): it cannot be read.
     """
     try:
         # Hash and content come from one open file, so that nobody can change it in between.
         stream = path.open("rb")
     except OSError as error:
-        raise BundleSourceError(f"{path}: {error.strerror or 'cannot be read'}") from error
+        raise BundleFolderError(
+            f"{path}: {error.strerror or 'cannot be read'}", code="bundle-source"
+        ) from error
     with stream:
         if sha256 is not None:
             same_hash(stream_sha256(stream, path), sha256, where)
@@ -92,18 +87,24 @@ def stream_sha256(stream: BinaryIO, path: Path) -> str:
             digest.update(piece)
             done += len(piece)
             if done > LARGEST_ARCHIVE:
-                raise BundleArchiveTooLargeError(f"{path}: is larger than {LARGEST_ARCHIVE} bytes")
+                raise BundleError(
+                    f"{path}: is larger than {LARGEST_ARCHIVE} bytes",
+                    code="bundle-archive-too-large",
+                )
     except OSError as error:
-        raise BundleSourceError(f"{path}: {error.strerror or 'cannot be read'}") from error
+        raise BundleFolderError(
+            f"{path}: {error.strerror or 'cannot be read'}", code="bundle-source"
+        ) from error
     return digest.hexdigest()
 
 
 def same_hash(found: str, expected: str, where: str) -> None:
-    """Raises BundleSha256Error."""
+    """Raises BundleError."""
     if found != expected:
-        raise BundleSha256Error(
+        raise BundleError(
             f"{where}: has SHA-256 {found}, not {expected}. It is another file than the one that "
-            "was meant, or damaged: compare the number with its source, or get the file again."
+            "was meant, or damaged: compare the number with its source, or get the file again.",
+            code="bundle-sha256",
         )
 
 

@@ -17,12 +17,7 @@ from pathlib import Path
 
 from rcc_onnx.bundles.bundle import Installed, bundles_in
 from rcc_onnx.bundles.data_folder import HOME_VARIABLE, INSTALLED, REPLACED, data_folder, is_folder
-from rcc_onnx.errors import (
-    BundleInstalledError,
-    DataFolderError,
-    InstallRunningError,
-    RccOnnxError,
-)
+from rcc_onnx.errors import BundleError, DataFolderError, RccOnnxError
 from rcc_onnx.system.file_lock import try_lock
 
 
@@ -53,7 +48,7 @@ class Store:
         """Make the folders, hold the lock, and mend what an interrupted command left behind.
 
         Raises:
-            InstallRunningError: somebody else holds the lock.
+            BundleError (install-running): somebody else holds the lock.
             DataFolderError: something cannot be read, written or locked, here or in the block.
         """
         with _system_errors(self.home):
@@ -61,9 +56,10 @@ class Store:
                 folder.mkdir(parents=True, exist_ok=True)
             with try_lock(self.home / "lock") as free:
                 if not free:
-                    raise InstallRunningError(
+                    raise BundleError(
                         f"another rcc-onnx is changing the bundles in {self.home} at this moment. "
-                        "Wait until it is done, then run this command again."
+                        "Wait until it is done, then run this command again.",
+                        code="install-running",
                     )
                 self._mend()
                 yield
@@ -94,18 +90,21 @@ class Store:
         At every moment the old one or the new one can be found: see `data_folder`.
 
         Raises:
-            BundleInstalledError: the place is taken.
+            BundleError (bundle-installed): the place is taken.
             OSError: nothing was changed.
         """
         found = self.find(name)
         target, aside = self.models / name, self.replaced / name
         if found is not None and not replace:
-            raise BundleInstalledError(f"a bundle {name} is installed; --replace takes its place")
+            raise BundleError(
+                f"a bundle {name} is installed; --replace takes its place", code="bundle-installed"
+            )
         old = None if found is None else found.folder
         # A folder of that name that holds another bundle, or none, is not ours to put aside.
         if os.path.lexists(target) and target != old:
-            raise BundleInstalledError(
-                f"{target} exists, but holds no bundle named {name}: move it away by hand first"
+            raise BundleError(
+                f"{target} exists, but holds no bundle named {name}: move it away by hand first",
+                code="bundle-installed",
             )
         if old is None:
             staged.rename(target)

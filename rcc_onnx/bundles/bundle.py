@@ -24,14 +24,7 @@ from rcc_onnx.bundles.data_folder import MODELS_VARIABLE, installed_folders, is_
 from rcc_onnx.bundles.manifest import MANIFEST_FILE, NETWORK_NAMES, Manifest, NetworkName, StudyKind
 from rcc_onnx.bundles.reference_outputs import LARGEST_REFERENCE_OUTPUTS, ReferenceOutputs
 from rcc_onnx.bundles.variants import VariantName
-from rcc_onnx.errors import (
-    BundleError,
-    BundleFolderError,
-    NoBundleError,
-    NoPatientBundleError,
-    SeveralBundlesError,
-    UnknownBundleError,
-)
+from rcc_onnx.errors import BundleChoiceError, BundleError, BundleFolderError
 
 _log = logging.getLogger(__name__)
 
@@ -66,8 +59,8 @@ class Bundle:
             variant: one of `manifest.networks[name].variant_names`.
 
         Raises:
-            BundleFileError: the file cannot be read.
-            BundleHashError: its hash is not the manifest's.
+            BundleError (bundle-file): the file cannot be read.
+            BundleError (bundle-hash): its hash is not the manifest's.
             BundleError: other leaves, see `onnx_file.read_onnx` and `onnx_check.check_network`.
         """
         entry = self.manifest.networks[name].variant(variant)
@@ -79,9 +72,9 @@ class Bundle:
         """What the source networks answered to a few inputs; None if the bundle does not say.
 
         Raises:
-            BundleFileError: the file cannot be read.
-            BundleHashError: its hash is not the manifest's.
-            BundleAnswersError: it holds anything but answers.
+            BundleError (bundle-file): the file cannot be read.
+            BundleError (bundle-hash): its hash is not the manifest's.
+            BundleError (bundle-reference-outputs): it holds anything but answers.
         """
         entry = self.manifest.reference_outputs
         if entry is None:
@@ -121,7 +114,7 @@ def load_bundle(folder: Path) -> Bundle:
     Raises:
         BundleFolderError: there is no manifest.json.
         BundleManifestError: it breaks the schema.
-        BundleFileError: a file is missing, no regular file, or outside the folder.
+        BundleError (bundle-file): a file is missing, no regular file, or outside the folder.
     """
     bundle = Bundle(folder, _read_manifest(folder))
     for entry in network_entries(bundle.manifest):
@@ -226,7 +219,7 @@ def find_bundle(name_or_folder: str, installed: Sequence[Installed] | None = Non
     What contains a path separator, or is a folder with a manifest.json, is taken as a folder.
 
     Raises:
-        BundleFolderError, UnknownBundleError, SeveralBundlesError: it cannot be found.
+        BundleFolderError, BundleChoiceError (unknown-bundle, several-bundles): it cannot be found.
         BundleError: it was found, but is broken.
     """
     folder = Path(name_or_folder)
@@ -237,15 +230,17 @@ def find_bundle(name_or_folder: str, installed: Sequence[Installed] | None = Non
     named = [one for one in bundles if one.name == name_or_folder]
     if not named:
         known = ", ".join(sorted({one.name for one in bundles})) or "none"
-        raise UnknownBundleError(
+        raise BundleChoiceError(
             f"no bundle named {name_or_folder!r} is installed. Installed: {known}. A bundle "
             f"elsewhere can be given as a folder: --models ./{name_or_folder}."
-            f"{_if_folder_of_bundles(folder)}"
+            f"{_if_folder_of_bundles(folder)}",
+            code="unknown-bundle",
         )
     if len(named) > 1:
         folders = ", ".join(str(one.folder) for one in named)
-        raise SeveralBundlesError(
-            f"several bundles are named {name_or_folder!r}; give one as a folder: {folders}"
+        raise BundleChoiceError(
+            f"several bundles are named {name_or_folder!r}; give one as a folder: {folders}",
+            code="several-bundles",
         )
     (only,) = named
     if isinstance(only, BrokenBundle):
@@ -257,9 +252,9 @@ def choose_bundle(study_kind: StudyKind, installed: Sequence[Installed] | None =
     """The only installed bundle that may be used on such a study without being named by hand.
 
     Raises:
-        NoBundleError: none is installed, or none for this kind of study.
-        NoPatientBundleError: none may be used on patients; the message says how to get one.
-        SeveralBundlesError: more than one would do.
+        BundleChoiceError (no-bundle): none is installed, or none for this kind of study.
+        BundleChoiceError (no-patient-bundle): none may be used on patients.
+        BundleChoiceError (several-bundles): more than one would do.
     """
     bundles = installed_bundles() if installed is None else installed
     broken = [one for one in bundles if isinstance(one, BrokenBundle)]
@@ -267,20 +262,25 @@ def choose_bundle(study_kind: StudyKind, installed: Sequence[Installed] | None =
     suitable = [one for one in usable if study_kind in one.manifest.use_on]
     if len(suitable) > 1:
         names = ", ".join(f"{one.name} ({one.folder})" for one in suitable)
-        raise SeveralBundlesError(f"several bundles would do: {names}. Say --models NAME or DIR.")
+        raise BundleChoiceError(
+            f"several bundles would do: {names}. Say --models NAME or DIR.", code="several-bundles"
+        )
     if suitable:
         for one in broken:
             _log.warning("bundle %s is broken and was passed over: %s", one.name, one.error)
         return suitable[0]
     note = "".join(f" Bundle {one.name} is broken: {one.error}" for one in broken)
     if study_kind == "patient":
-        raise NoPatientBundleError(_no_patient_bundle(usable) + note)
+        raise BundleChoiceError(_no_patient_bundle(usable) + note, code="no-patient-bundle")
     if not usable:
-        raise NoBundleError(f"no usable model bundle is installed. {GET_PUBLISHED}.{note}")
+        raise BundleChoiceError(
+            f"no usable model bundle is installed. {GET_PUBLISHED}.{note}", code="no-bundle"
+        )
     names = ", ".join(one.name for one in usable)
-    raise NoBundleError(
+    raise BundleChoiceError(
         f"no installed bundle is meant for digital phantoms (installed: {names}). "
-        f"Name one by hand with --models NAME.{note}"
+        f"Name one by hand with --models NAME.{note}",
+        code="no-bundle",
     )
 
 

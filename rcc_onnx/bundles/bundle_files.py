@@ -22,7 +22,7 @@ from rcc_onnx.bundles.reference_outputs import (
     ReferenceOutputs,
     read_reference_outputs,
 )
-from rcc_onnx.errors import BundleFileError, BundleHashError, BundleManifestError, OnnxFormatError
+from rcc_onnx.errors import BundleError, BundleManifestError, OnnxFormatError
 
 LARGEST_MANIFEST = 2**20
 """Bytes; a manifest has some thousand."""
@@ -60,7 +60,7 @@ def check_network_bytes(data: bytes, entry: NetworkEntry, where: str) -> None:
     """Whether these bytes are the network of the entry. `where` names their file in messages.
 
     Raises:
-        BundleHashError: their hash is not the entry's.
+        BundleError (bundle-hash): their hash is not the entry's.
         BundleError: other leaves, see `onnx_file.read_onnx` and `onnx_check.check_network`.
     """
     _check_hash(data, entry.sha256, where)
@@ -77,8 +77,8 @@ def reference_outputs_of_bytes(
     """The stored answers in these bytes, once they have the entry's hash.
 
     Raises:
-        BundleHashError: their hash is another.
-        BundleAnswersError: they hold anything but answers.
+        BundleError (bundle-hash): their hash is another.
+        BundleError (bundle-reference-outputs): they hold anything but answers.
     """
     _check_hash(data, entry.sha256, where)
     return read_reference_outputs(data, where)
@@ -87,9 +87,10 @@ def reference_outputs_of_bytes(
 def _check_hash(data: bytes, sha256: str, where: str) -> None:
     digest = hashlib.sha256(data).hexdigest()
     if digest != sha256:
-        raise BundleHashError(
+        raise BundleError(
             f"{where}: has SHA-256 {digest}, manifest.json says {sha256}. The file was "
-            "changed or damaged: get the bundle again, or convert it again."
+            "changed or damaged: get the bundle again, or convert it again.",
+            code="bundle-hash",
         )
 
 
@@ -97,7 +98,7 @@ def locate_bundle_file(folder: Path, file: str, largest: int) -> Path:
     """The real path of a regular file in the folder; symbolic links may not lead out of it.
 
     Raises:
-        BundleFileError: there is none, or it is larger than `largest` bytes.
+        BundleError (bundle-file): there is none, or it is larger than `largest` bytes.
     """
     path = folder / file
     try:
@@ -106,20 +107,24 @@ def locate_bundle_file(folder: Path, file: str, largest: int) -> Path:
     except (OSError, RuntimeError) as error:
         # Path.resolve says a loop of links with RuntimeError before Python 3.13.
         reason = getattr(error, "strerror", None) or "cannot be followed"
-        raise BundleFileError(f"{path}: {reason}") from error
+        raise BundleError(f"{path}: {reason}", code="bundle-file") from error
     if not real.is_relative_to(home):
-        raise BundleFileError(f"{path}: is a link that leads out of the bundle's folder")
+        raise BundleError(
+            f"{path}: is a link that leads out of the bundle's folder", code="bundle-file"
+        )
     if not stat.S_ISREG(status.st_mode):
-        raise BundleFileError(f"{path}: is not a regular file")
+        raise BundleError(f"{path}: is not a regular file", code="bundle-file")
     if status.st_size > largest:
-        raise BundleFileError(f"{path}: is larger than {largest} bytes")
+        raise BundleError(f"{path}: is larger than {largest} bytes", code="bundle-file")
     return real
 
 
 def read_bundle_file(folder: Path, file: str, largest: int) -> bytes:
-    """The bytes of a file that `locate_bundle_file` lets through. Raises BundleFileError."""
+    """The bytes of a file that `locate_bundle_file` lets through. Raises BundleError."""
     real = locate_bundle_file(folder, file, largest)
     try:
         return real.read_bytes()
     except OSError as error:
-        raise BundleFileError(f"{folder / file}: {error.strerror or 'cannot be read'}") from error
+        raise BundleError(
+            f"{folder / file}: {error.strerror or 'cannot be read'}", code="bundle-file"
+        ) from error

@@ -14,12 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from rcc_onnx.bundles.manifest import NetworkEntry, TensorEntry
-from rcc_onnx.errors import (
-    BundleNetworkError,
-    CustomOperatorError,
-    ExternalDataError,
-    OnnxFormatError,
-)
+from rcc_onnx.errors import BundleError, OnnxFormatError
 
 # Field numbers of onnx.proto, by message.
 _MODEL_OPSET, _MODEL_GRAPH, _MODEL_METADATA, _MODEL_TRAINING, _MODEL_FUNCTION = 8, 7, 14, 20, 25
@@ -327,9 +322,9 @@ def check_network(summary: OnnxSummary, entry: NetworkEntry) -> None:
     """Refuse a network that is unsafe, or that is not what `entry` says.
 
     Raises:
-        ExternalDataError: weights lie outside the file.
-        CustomOperatorError: a node uses a foreign domain, or the file defines functions.
-        BundleNetworkError: opset, input or output differ from the manifest.
+        BundleError (external-data): weights lie outside the file.
+        BundleError (custom-operator): a node uses a foreign domain, or the file defines functions.
+        BundleError (bundle-network): opset, input or output differ from the manifest.
     """
     _check_self_contained(summary, entry.file)
     _check_opset(summary, entry)
@@ -339,23 +334,26 @@ def check_network(summary: OnnxSummary, entry: NetworkEntry) -> None:
 
 def _check_self_contained(summary: OnnxSummary, file: str) -> None:
     if summary.external:
-        raise ExternalDataError(
+        raise BundleError(
             f"{file}: the bytes of {len(summary.external)} tensor(s) lie outside the file (first: "
             f"{_short(summary.external[0])}). All bytes must be under the hash in manifest.json: "
-            "save the network as one file."
+            "save the network as one file.",
+            code="external-data",
         )
     if summary.functions:
         domain, name = summary.functions[0]
-        raise CustomOperatorError(
+        raise BundleError(
             f"{file}: defines functions of its own (first: {_short(name)} in domain "
-            f"{_short(domain)}). Inline them before making a bundle."
+            f"{_short(domain)}). Inline them before making a bundle.",
+            code="custom-operator",
         )
     foreign = sorted(pair for pair in summary.operators if pair[0] not in ALLOWED_DOMAINS)
     if foreign:
         domain, name = foreign[0]
-        raise CustomOperatorError(
+        raise BundleError(
             f"{file}: uses {len(foreign)} operator(s) that are not ONNX's own (first: "
-            f"{_short(name)} in domain {_short(domain)}). Convert the network again without them."
+            f"{_short(name)} in domain {_short(domain)}). Convert the network again without them.",
+            code="custom-operator",
         )
 
 
@@ -363,29 +361,36 @@ def _check_opset(summary: OnnxSummary, entry: NetworkEntry) -> None:
     versions = [version for domain, version in summary.opsets if domain in MAIN_DOMAINS]
     if versions != [entry.opset]:
         found = ", ".join(map(str, versions)) or "none"
-        raise BundleNetworkError(
-            f"{entry.file}: imports opset {found}, manifest.json says {entry.opset}"
+        raise BundleError(
+            f"{entry.file}: imports opset {found}, manifest.json says {entry.opset}",
+            code="bundle-network",
         )
 
 
 def _check_tensor(end: str, found: tuple[TensorInfo, ...], entry: TensorEntry, file: str) -> None:
     if len(found) != 1:
-        raise BundleNetworkError(f"{file}: has {len(found)} {end}s, the pipeline needs exactly one")
+        raise BundleError(
+            f"{file}: has {len(found)} {end}s, the pipeline needs exactly one",
+            code="bundle-network",
+        )
     (tensor,) = found
     if tensor.name != entry.name:
-        raise BundleNetworkError(
+        raise BundleError(
             f"{file}: the {end} is named {_short(tensor.name)}, manifest.json says "
-            f"{_short(entry.name)}"
+            f"{_short(entry.name)}",
+            code="bundle-network",
         )
     if tensor.element_type != FLOAT32:
-        raise BundleNetworkError(
+        raise BundleError(
             f"{file}: the {end} has element type {tensor.element_type} of ONNX, not {FLOAT32} "
-            "(float32)"
+            "(float32)",
+            code="bundle-network",
         )
     if tensor.shape != entry.shape:
         shape = "of unknown shape" if tensor.shape is None else f"{list(tensor.shape)!r:.200}"
-        raise BundleNetworkError(
-            f"{file}: the {end} is {shape}, manifest.json says {list(entry.shape)}"
+        raise BundleError(
+            f"{file}: the {end} is {shape}, manifest.json says {list(entry.shape)}",
+            code="bundle-network",
         )
 
 

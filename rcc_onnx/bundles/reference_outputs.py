@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rcc_onnx.errors import ReferenceOutputsError
+from rcc_onnx.errors import BundleError
 from rcc_onnx.types import CROP_SHAPE_ZYX, SLICE_SHAPE
 
 LARGEST_REFERENCE_OUTPUTS = 2**20
@@ -82,7 +82,7 @@ def read_reference_outputs(data: bytes, where: str) -> ReferenceOutputs:
     """The answers in a file. `where` names it in messages.
 
     Raises:
-        BundleAnswersError: anything is not as `write_reference_outputs` writes it.
+        BundleError (bundle-reference-outputs): not what `write_reference_outputs` writes.
     """
     try:
         members = _members(data)
@@ -94,9 +94,10 @@ def read_reference_outputs(data: bytes, where: str) -> ReferenceOutputs:
             _probabilities(arrays["lesion"]),
         )
     except Exception as error:  # a damaged directory breaks zipfile in many ways
-        raise ReferenceOutputsError(
+        raise BundleError(
             f"{where}: holds no stored answers ({error or type(error).__name__}). Get the bundle "
-            "again, or have the answers made again: python -m convert reference-outputs"
+            "again, or have the answers made again: python -m convert reference-outputs",
+            code="bundle-reference-outputs",
         ) from error
 
 

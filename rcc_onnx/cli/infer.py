@@ -37,7 +37,7 @@ def run_context(context: typer.Context, asked: "RunOptions", place: Path) -> Ite
     Raises:
         OptionError: it is to be quiet and talkative at once.
         LogFileError: the log file cannot be written, or lies among the studies.
-        SettingsFileError: a settings file was picked up from there.
+        SettingsError (settings-file): a settings file was picked up from there.
     """
     quiet, verbose = asked.quiet, asked.verbose
     if quiet and verbose:

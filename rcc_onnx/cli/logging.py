@@ -10,7 +10,7 @@ from pathlib import Path
 
 import typer
 
-from rcc_onnx.errors import LogFileBusyError, LogFileError, RccOnnxError
+from rcc_onnx.errors import LogFileError, RccOnnxError
 from rcc_onnx.system.file_lock import NO_LOCKS, try_lock
 from rcc_onnx.system.log_privacy import JsonFormatter, PlainFormatter, PrivacyFilter
 
@@ -107,8 +107,9 @@ def _log_file(path: Path, level: int) -> Iterator[logging.Handler]:
         try:
             lock = try_lock(path.with_name(f".{path.name}.lock"), remove=True)
             if not held.enter_context(lock):
-                raise LogFileBusyError(
-                    f"another run of rcc-onnx logs to {path}; choose another --log-file"
+                raise LogFileError(
+                    f"another run of rcc-onnx logs to {path}; choose another --log-file",
+                    code="log-file-busy",
                 )
         except OSError as error:
             if isinstance(error, LogFileError):

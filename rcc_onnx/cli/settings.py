@@ -17,12 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from rcc_onnx.bundles.data_folder import HOME_VARIABLE, MODELS_VARIABLE, data_folder
-from rcc_onnx.errors import (
-    SettingsFileError,
-    SettingsUnknownKeyError,
-    SettingsValueError,
-    SettingsVariableError,
-)
+from rcc_onnx.errors import SettingsError
 
 FILE_NAME = "rcc-onnx.toml"
 PREFIX = "RCC_ONNX_"
@@ -99,7 +94,7 @@ def find_files(
     folder and of the current one, `here`, as far as they exist.
 
     Raises:
-        SettingsFileError: a named one is missing; one cannot be read, or is no TOML.
+        SettingsError (settings-file): a named one is missing; one cannot be read, or is no TOML.
         DataFolderError: RCC_ONNX_HOME is no absolute path.
     """
     if named is not None:
@@ -127,9 +122,9 @@ def settings_of(
     checked, also what is for other commands or is overruled.
 
     Raises:
-        SettingsUnknownKeyError: a table or key that there is no command or option for.
-        SettingsValueError: a value that an option cannot have.
-        SettingsVariableError: a variable that there is no option for.
+        SettingsError (settings-unknown-key): a table or key that there is no command or option for.
+        SettingsError (settings-value): a value that an option cannot have.
+        SettingsError (settings-variable): a variable that there is no option for.
     """
     _check_variables(commands, environ)
     found: dict[str, Setting] = {}
@@ -156,9 +151,10 @@ def _table(file: SettingsFile, table: str, known: Sequence[Known], rank: int) ->
     for key, value in file.tables[table].items():
         where = f"{file.path}, [{table}] {key}"
         if key not in by_key:
-            raise SettingsUnknownKeyError(
+            raise SettingsError(
                 f"{where}: there is no option --{key}{_near(key, by_key)}; `rcc-onnx settings "
-                "--template` lists all"
+                "--template` lists all",
+                code="settings-unknown-key",
             )
         one = by_key[key]
         _check(one, value, where)
@@ -170,13 +166,15 @@ def _check_tables(file: SettingsFile, commands: Commands) -> None:
     tables = " or ".join(f"[{name}]" for name in commands)
     for name, content in file.tables.items():
         if not isinstance(content, dict):
-            raise SettingsUnknownKeyError(
-                f"{file.path}: {name} stands in no table; write {tables} in a line above it"
+            raise SettingsError(
+                f"{file.path}: {name} stands in no table; write {tables} in a line above it",
+                code="settings-unknown-key",
             )
         if name not in commands:
-            raise SettingsUnknownKeyError(
+            raise SettingsError(
                 f"{file.path}: there is no table [{name}]{_near(name, commands)}; it must "
-                f"be {tables}"
+                f"be {tables}",
+                code="settings-unknown-key",
             )
 
 
@@ -186,9 +184,10 @@ def _check_variables(commands: Commands, environ: Mapping[str, str]) -> None:
     known |= set(OTHER_VARIABLES)
     for name in sorted(environ):
         if name.startswith(PREFIX) and environ[name] and name not in known:
-            raise SettingsVariableError(
+            raise SettingsError(
                 f"{name} is set, and there is no such setting{_near(name, known)}; unset it, or "
-                "see `rcc-onnx settings` for the names"
+                "see `rcc-onnx settings` for the names",
+                code="settings-variable",
             )
 
 
@@ -209,10 +208,12 @@ _CALLED: Mapping[type, str] = {
 
 
 def _check(one: Known, value: Any, where: str) -> None:
-    """Raise SettingsValueError unless the option may have the value, of TOML's type for it."""
+    """Raise SettingsError unless the option may have the value, of TOML's type for it."""
     if one.many:
         if not isinstance(value, list):
-            raise SettingsValueError(f'{where}: it must be a list, such as ["{one.example}"]')
+            raise SettingsError(
+                f'{where}: it must be a list, such as ["{one.example}"]', code="settings-value"
+            )
         for part in value:
             _check_one(one, part, where)
     else:
@@ -220,7 +221,7 @@ def _check(one: Known, value: Any, where: str) -> None:
     try:
         one.check(value)
     except ValueError as error:
-        raise SettingsValueError(f"{where} = {_shown(value)}: {error}") from None
+        raise SettingsError(f"{where} = {_shown(value)}: {error}", code="settings-value") from None
 
 
 def _check_one(one: Known, value: Any, where: str) -> None:
@@ -228,8 +229,9 @@ def _check_one(one: Known, value: Any, where: str) -> None:
         choices = [str(choice.value) for choice in one.kind]
         if value not in choices:
             near = _near(value, choices) if isinstance(value, str) else ""
-            raise SettingsValueError(
-                f"{where}: it must be one of {', '.join(choices)}, not {_shown(value)}{near}"
+            raise SettingsError(
+                f"{where}: it must be one of {', '.join(choices)}, not {_shown(value)}{near}",
+                code="settings-value",
             )
         return
     is_right = {
@@ -238,7 +240,9 @@ def _check_one(one: Known, value: Any, where: str) -> None:
         float: isinstance(value, int | float) and not isinstance(value, bool),
     }.get(one.kind, isinstance(value, str) and value != "" and "\0" not in value)
     if not is_right or (one.kind is float and not math.isfinite(value)):
-        raise SettingsValueError(f"{where}: it must be {_CALLED[one.kind]}, not {_shown(value)}")
+        raise SettingsError(
+            f"{where}: it must be {_CALLED[one.kind]}, not {_shown(value)}", code="settings-value"
+        )
 
 
 def _of_text(one: Known, text: str) -> Any:
@@ -298,16 +302,19 @@ def _read(path: Path, named_by: str, looked_for: bool = False) -> SettingsFile:
     try:
         text = path.read_bytes().decode("utf-8-sig")
     except OSError as error:
-        raise SettingsFileError(
-            f"the settings file {path}{because} cannot be read: {error.strerror or error}"
+        raise SettingsError(
+            f"the settings file {path}{because} cannot be read: {error.strerror or error}",
+            code="settings-file",
         ) from error
     except UnicodeDecodeError:
-        raise SettingsFileError(f"{path} is not UTF-8; save it as UTF-8 text") from None
+        raise SettingsError(
+            f"{path} is not UTF-8; save it as UTF-8 text", code="settings-file"
+        ) from None
     try:
         tables = tomllib.loads(text)
     except (tomllib.TOMLDecodeError, RecursionError) as error:
         hint = " Write Windows paths between single quotes: 'C:\\data'." if "\\" in text else ""
-        raise SettingsFileError(f"{path} is no TOML: {error}.{hint}") from None
+        raise SettingsError(f"{path} is no TOML: {error}.{hint}", code="settings-file") from None
     return SettingsFile(path, tables, looked_for)
 
 

@@ -21,7 +21,7 @@ from rcc_onnx.cli.settings import (
     toml_value,
 )
 from rcc_onnx.cli.shared import exit_on_error
-from rcc_onnx.errors import OptionError, SettingsFileError
+from rcc_onnx.errors import OptionError, SettingsError
 from rcc_onnx.system.log_privacy import sanitize
 
 OPTION = "settings"
@@ -62,7 +62,7 @@ def say_settings(context: typer.Context, place: Path, quiet: bool = False) -> No
     """Tell what a command goes by that its line does not say, before anything else is told.
 
     Raises:
-        SettingsFileError: a settings file was picked up from among the studies in `place`.
+        SettingsError (settings-file): a settings file was found among the studies in `place`.
     """
     refuse_settings_in(context, place)
     line = settings_line(context)
@@ -82,14 +82,15 @@ def settings_line(context: typer.Context) -> str | None:
 
 
 def refuse_settings_in(context: typer.Context, place: Path) -> None:
-    """Raise SettingsFileError if a settings file was picked up from among studies in `place`."""
+    """Raise SettingsError if a settings file was picked up from among studies in `place`."""
     taken: Taken = context.meta[_META]
     for file in taken.files:
         folder = file.path.parent.resolve()
         if file.looked_for and folder.is_relative_to(place.resolve()):
-            raise SettingsFileError(
+            raise SettingsError(
                 f"{file.path} lies among what is to be analysed, and settings are not taken from "
-                f"there. Start from another folder, or name it: --settings {file.path}"
+                f"there. Start from another folder, or name it: --settings {file.path}",
+                code="settings-file",
             )
 
 

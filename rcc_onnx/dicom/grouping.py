@@ -20,14 +20,7 @@ from rcc_onnx.dicom.slice_geometry import (
     depths_to_feet,
 )
 from rcc_onnx.dicom.sources import LeftOut
-from rcc_onnx.errors import (
-    IntakeError,
-    MixedMatrixError,
-    MixedOrientationError,
-    MixedSeriesError,
-    MixedSpacingError,
-    PixelsError,
-)
+from rcc_onnx.errors import IntakeError, PixelsError
 
 SPACING_TOLERANCE = 1e-3
 """Relative difference of PixelSpacing within a series that rounding to three digits explains."""
@@ -177,9 +170,10 @@ def _continues(main: Sequence[SliceHeader], part: Sequence[SliceHeader]) -> Slic
 
 
 def _several_patients(one: SliceHeader, other: SliceHeader) -> IntakeError:
-    return MixedSeriesError(
+    return IntakeError(
         f"{one.file_name} and {other.file_name} belong to one series and name different patients, "
-        "or one names none; put each patient's slices into a folder of their own"
+        "or one names none; put each patient's slices into a folder of their own",
+        code="mixed-series",
     )
 
 
@@ -190,26 +184,24 @@ def _mixed(main: SliceHeader, odd: SliceHeader) -> IntakeError:
             odd.required(keyword)
         except IntakeError as error:
             return error
-    kinds: dict[type[MixedSeriesError], tuple[str, bool]] = {
-        MixedMatrixError: (
-            "Rows and Columns",
-            (odd.rows, odd.columns) != (main.rows, main.columns),
-        ),
-        MixedOrientationError: (
+    kinds = {
+        "mixed-matrix": ("Rows and Columns", (odd.rows, odd.columns) != (main.rows, main.columns)),
+        "mixed-orientation": (
             "ImageOrientationPatient",
             not _close(odd.orientation, main.orientation, absolute=COSINE_TOLERANCE),
         ),
-        MixedSpacingError: (
+        "mixed-spacing": (
             "PixelSpacing",
             not _close(odd.pixel_spacing, main.pixel_spacing, relative=SPACING_TOLERANCE),
         ),
     }
-    kind = next((kind for kind, (_, differs) in kinds.items() if differs), MixedSeriesError)
+    code = next((code for code, (_, differs) in kinds.items() if differs), "mixed-series")
     names = " and ".join(name for name, differs in kinds.values() if differs)
-    return kind(
+    return IntakeError(
         f"{main.file_name} and {odd.file_name}: slices of one stack differ in "
         f"{names or 'what they must share'}; export the series again from its source, or put the "
-        "slices that belong together into a folder of their own"
+        "slices that belong together into a folder of their own",
+        code=code,
     )
 
 

@@ -32,7 +32,7 @@ from rcc_onnx.dicom.dataset import (
     values,
 )
 from rcc_onnx.dicom.sources import HEADER_BYTES, LeftOut, Source
-from rcc_onnx.errors import InvalidAttributeError, MissingAttributeError
+from rcc_onnx.errors import IntakeError
 
 # What DICOM files say about each image, without pixels: the values that all later steps use.
 
@@ -122,19 +122,21 @@ class SliceHeader:
         """The numbers of an attribute that the analysis cannot do without.
 
         Raises:
-            MissingAttributeError, InvalidAttributeError: naming the file and the attribute.
+            IntakeError (missing-attribute, invalid-attribute): naming the file and the attribute.
         """
         value: Vector | None = getattr(self, NUMBERS[keyword].field)
         if value is not None:
             return value
         if keyword in self.unusable:
-            raise InvalidAttributeError(
+            raise IntakeError(
                 f"{self.file_name}: {keyword} holds no usable number; "
-                "export the series again from its source"
+                "export the series again from its source",
+                code="invalid-attribute",
             )
-        raise MissingAttributeError(
+        raise IntakeError(
             f"{self.file_name}: {keyword} is missing and cannot be guessed; "
-            "use a series that has it, or export this one again with it"
+            "use a series that has it, or export this one again with it",
+            code="missing-attribute",
         )
 
 

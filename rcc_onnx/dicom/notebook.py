@@ -12,12 +12,7 @@ from rcc_onnx.dicom.header_privacy import PATIENT_POSITIONS, term, uid
 from rcc_onnx.dicom.headers import SliceHeader, read_headers
 from rcc_onnx.dicom.sources import LeftOut, Source, list_files, without_names
 from rcc_onnx.dicom.study import NETWORK_SLICE_MM, Study, StudySlice
-from rcc_onnx.errors import (
-    InvalidAttributeError,
-    NoDicomError,
-    NotebookStopsError,
-    SpacingRangeError,
-)
+from rcc_onnx.errors import IntakeError
 from rcc_onnx.imaging.placement import Reorientation
 from rcc_onnx.types import IntakeRecord, Profile
 
@@ -36,9 +31,10 @@ def read_notebook_study(folder: Path, shown_as: str | None = None) -> Study:
     files = list_files(folder, shown_as)
     chosen = [path for path in files if path.name.endswith(".dcm")]
     if not chosen:
-        raise NoDicomError(
+        raise IntakeError(
             f"{shown_as or folder}: no file named *.dcm, and the notebook profile reads no other; "
-            "use the standard profile, which takes DICOM files of any name"
+            "use the standard profile, which takes DICOM files of any name",
+            code="no-dicom",
         )
     sources = [Source(path.name, path, path.stat().st_size) for path in chosen]
     others = [LeftOut(path.name, "not named *.dcm") for path in files if path not in set(chosen)]
@@ -47,9 +43,10 @@ def read_notebook_study(folder: Path, shown_as: str | None = None) -> Study:
     headers, unread = read_headers(sources)
     unusable = [*unread, *(LeftOut(h.file_name, "multi-frame image") for h in headers if _many(h))]
     if unusable:
-        raise NotebookStopsError(
+        raise IntakeError(
             f"{unusable[0].file_name}: {unusable[0].reason}; the notebook profile takes every "
-            "*.dcm file for a slice, so remove this one or use the standard profile"
+            "*.dcm file for a slice, so remove this one or use the standard profile",
+            code="notebook-stops",
         )
     thickness = _in_mm(headers[0], "SliceThickness")[0]
     slices = tuple(_slice(header) for header in headers)
@@ -95,11 +92,15 @@ def _in_mm(header: SliceHeader, keyword: str) -> tuple[float, ...]:
     found = header.required(keyword)
     for value in found:
         if value <= 0:
-            raise InvalidAttributeError(f"{header.file_name}: {keyword} is {value}, not above zero")
+            raise IntakeError(
+                f"{header.file_name}: {keyword} is {value}, not above zero",
+                code="invalid-attribute",
+            )
         if not SMALLEST_MM <= value <= LARGEST_MM:
-            raise SpacingRangeError(
+            raise IntakeError(
                 f"{header.file_name}: {keyword} is {value:.4g} mm, which is nothing in a CT; "
-                "export the series again from its source"
+                "export the series again from its source",
+                code="spacing-out-of-range",
             )
     return found
 

@@ -20,13 +20,7 @@ from rcc_onnx.dicom.dataset import EMPTY, DeflatedTooLargeError, open_dataset
 from rcc_onnx.dicom.header_privacy import without_quotes
 from rcc_onnx.dicom.headers import SliceHeader
 from rcc_onnx.dicom.native import read_native
-from rcc_onnx.errors import (
-    IntakeError,
-    PixelPluginError,
-    PixelsError,
-    StoredBitsError,
-    TransferSyntaxError,
-)
+from rcc_onnx.errors import IntakeError, PixelsError
 from rcc_onnx.imaging.body_mask import fill_holes
 from rcc_onnx.imaging.hounsfield import HuImage, Mask
 
@@ -46,9 +40,9 @@ def read_stored_values(header: SliceHeader, seen: PixelObserver | None = None) -
     `seen` is told them too.
 
     Raises:
-        TransferSyntaxError: nothing decodes this transfer syntax.
-        PixelPluginError: the package that would decode it is missing.
-        StoredBitsError: they do not fit the bits that the header names.
+        PixelsError (transfer-syntax): nothing decodes this transfer syntax.
+        PixelsError (pixel-plugin-missing): the package that would decode it is missing.
+        PixelsError (stored-bits): they do not fit the bits that the header names.
         PixelsError: no pixels, cut short, damaged, or another shape than the header says.
     """
     stored = _read(header)[0]
@@ -148,10 +142,11 @@ def _read(header: SliceHeader) -> tuple[NDArray[Any], Dataset]:
     # is no Exception.
     except BaseException as error:
         if UNSUPPORTED in str(error):
-            raise TransferSyntaxError(
+            raise PixelsError(
                 f"{name}: no decoder that is installed can do this kind of "
                 f"{UID(header.transfer_syntax_uid).name}; export the series uncompressed (Explicit "
-                "VR Little Endian)"
+                "VR Little Endian)",
+                code="transfer-syntax",
             ) from error
         raise PixelsError(
             f"{name}: the pixels cannot be decoded ({_first_line(error)}); the file is cut short "
@@ -204,14 +199,15 @@ def _decode(source: Dataset | BinaryIO, header: SliceHeader) -> NDArray[Any]:
     """Values with the sign that the header names, from a data set or an open file.
 
     Raises:
-        StoredBitsError: bits above BitsStored are in use and mean nothing that is known.
+        PixelsError (stored-bits): bits above BitsStored are in use and mean nothing that is known.
     """
     index = 0 if header.frame is None else header.frame
     syntax, bits = UID(header.transfer_syntax_uid), header.bits
     if bits.stored and bits.high != bits.stored - 1:
-        raise StoredBitsError(
+        raise PixelsError(
             f"{header.file_name}: HighBit {bits.high} does not go with BitsStored {bits.stored}; "
-            "export the series again from its source"
+            "export the series again from its source",
+            code="stored-bits",
         )
     if syntax.is_compressed or bits.stored in (0, bits.allocated):
         values: NDArray[Any] = pixel_array(source, index=index)
@@ -232,10 +228,11 @@ def _decode(source: Dataset | BinaryIO, header: SliceHeader) -> NDArray[Any]:
         corrected = np.where(is_padding, low, corrected)
         proper |= is_padding
     if not proper.all():
-        raise StoredBitsError(
+        raise PixelsError(
             f"{header.file_name}: values need more than the {bits.stored} bits that BitsStored "
             "names, or another sign than PixelRepresentation says; export the series again from "
-            "its source"
+            "its source",
+            code="stored-bits",
         )
     return corrected
 
@@ -257,15 +254,17 @@ def _check_decodable(header: SliceHeader) -> None:
     try:
         decoder = get_decoder(uid)
     except NotImplementedError as error:
-        raise TransferSyntaxError(
+        raise PixelsError(
             f"{name}: images in the transfer syntax {_shown(uid)} cannot be "
-            "decoded; export the series uncompressed (Explicit VR Little Endian)"
+            "decoded; export the series uncompressed (Explicit VR Little Endian)",
+            code="transfer-syntax",
         ) from error
     if not decoder.is_available:
         missing = "; ".join(decoder.missing_dependencies)
-        raise PixelPluginError(
+        raise PixelsError(
             f"{name}: a package to decode {uid.name} is missing ({missing}); install it, or "
-            "export the series uncompressed (Explicit VR Little Endian)"
+            "export the series uncompressed (Explicit VR Little Endian)",
+            code="pixel-plugin-missing",
         )
 
 

@@ -28,19 +28,7 @@ from rcc_onnx.dicom.headers import SliceHeader, read_headers
 from rcc_onnx.dicom.slice_geometry import SliceOrder, axis_turn, order_slices
 from rcc_onnx.dicom.sources import LeftOut, find_sources
 from rcc_onnx.dicom.study import NETWORK_SLICE_MM, StudySlice
-from rcc_onnx.errors import (
-    DuplicatePositionsError,
-    IntakeError,
-    InvalidAttributeError,
-    NoCtError,
-    NoDicomError,
-    NoSuitableSeriesError,
-    SeveralSeriesError,
-    SeveralStudiesError,
-    SpacingRangeError,
-    UnknownSeriesError,
-    ValuesNotHuError,
-)
+from rcc_onnx.errors import DuplicatePositionsError, IntakeError, SeveralSeriesError
 from rcc_onnx.imaging.placement import Reorientation
 from rcc_onnx.types import Note, SeriesPolicy, SeriesRow
 
@@ -140,22 +128,24 @@ def _slice(header: SliceHeader, turn: Reorientation) -> StudySlice:
     """A slice with what is needed to decode it.
 
     Raises:
-        MissingAttributeError, InvalidAttributeError: no rescale and no LUT, or a slope of zero.
-        ValuesNotHuError: RescaleType names another unit.
+        IntakeError (missing-attribute, invalid-attribute): no rescale and no LUT, or slope 0.
+        IntakeError (values-not-hu): RescaleType names another unit.
     """
     slope, intercept = 1.0, 0.0
     if not header.modality_lut:
         slope = header.required("RescaleSlope")[0]
         intercept = header.required("RescaleIntercept")[0]
     if slope == 0:
-        raise InvalidAttributeError(
+        raise IntakeError(
             f"{header.file_name}: RescaleSlope is 0, which makes every pixel the same; "
-            "export the series again from its source"
+            "export the series again from its source",
+            code="invalid-attribute",
         )
     if header.rescale_type in OTHER_UNITS:
-        raise ValuesNotHuError(
+        raise IntakeError(
             f"{header.file_name}: RescaleType {header.rescale_type} says that the values are no "
-            "Hounsfield units; give a series of plain CT images"
+            "Hounsfield units; give a series of plain CT images",
+            code="values-not-hu",
         )
     between_rows, between_columns = header.required("PixelSpacing")
     shape, spacing = (header.rows, header.columns), (between_rows, between_columns)
@@ -175,9 +165,10 @@ def _check_range(header: SliceHeader, spacing_zyx_mm: tuple[float, float, float]
     names = ("slices", "rows", "columns")
     for name, value, (low, high) in zip(names, spacing_zyx_mm, limits, strict=True):
         if not low <= value <= high:
-            raise SpacingRangeError(
+            raise IntakeError(
                 f"{header.file_name}: {name} are {value:.4g} mm apart; {low} to {high} mm can "
-                "be analysed"
+                "be analysed",
+                code="spacing-out-of-range",
             )
 
 
@@ -224,9 +215,9 @@ def read_contents(root: Path, shown_as: str | None = None) -> Contents:
         shown_as: what messages call it, where no name of a folder or file may be told.
 
     Raises:
-        FolderNotFoundError, TooManyFilesError, ArchiveError: the folder or archive itself.
-        NoDicomError: no DICOM file in it.
-        NoCtError: DICOM files, but none is a CT slice.
+        FolderNotFoundError, IntakeError (too-many-files): the folder or archive itself.
+        IntakeError (no-dicom): no DICOM file in it.
+        IntakeError (no-ct): DICOM files, but none is a CT slice.
     """
     sources, left_out = find_sources(root, shown_as)
     found = len(sources) + len(left_out)
@@ -356,16 +347,17 @@ def _contrast(headers: Sequence[SliceHeader]) -> str:
     return next((header.contrast for header in headers if header.contrast), "")
 
 
-def _nothing_to_read(
-    root: str, dicom_files: int, left_out: Sequence[LeftOut]
-) -> NoDicomError | NoCtError:
+def _nothing_to_read(root: str, dicom_files: int, left_out: Sequence[LeftOut]) -> IntakeError:
     counts = Counter(file.reason for file in left_out)
     listed = ", ".join(f"{count} x {reason}" for reason, count in counts.most_common(10))
     if dicom_files:
-        return NoCtError(f"{root}: none of its DICOM files is a CT slice ({listed})")
-    return NoDicomError(
+        return IntakeError(
+            f"{root}: none of its DICOM files is a CT slice ({listed})", code="no-ct"
+        )
+    return IntakeError(
         f"{root}: no DICOM file in it, at any depth ({listed or 'no files at all'}); give the "
-        "folder or zip archive of one CT study"
+        "folder or zip archive of one CT study",
+        code="no-dicom",
     )
 
 
@@ -400,7 +392,7 @@ def choose(contents: Contents, wish: SeriesSelection) -> tuple[Candidate, str]:
 
     Raises:
         IntakeError: the refusal of the only candidate, or of the one that was asked for.
-        NoSuitableSeriesError, SeveralSeriesError, SeveralStudiesError, UnknownSeriesError.
+        SeveralSeriesError: none or more than one is suitable, or the requested one does not exist.
     """
     if wish.series is not None:
         return _named(contents, wish.series), f"it was asked for as {wish.series!r}"
@@ -431,9 +423,10 @@ def _named(contents: Contents, name: str) -> Candidate:
     )
     found = [one for one in found if one.stack is not None] or found
     if not found:
-        raise UnknownSeriesError(
+        raise SeveralSeriesError(
             f"{contents.root}: no series {name!r}; there are: {_listed(contents.candidates)}",
             _rows(contents),
+            code="unknown-series",
         )
     if len(found) > 1:
         raise SeveralSeriesError(
@@ -450,11 +443,12 @@ def _by_policy(
     contents: Contents, contenders: Sequence[Candidate], policy: SeriesPolicy
 ) -> tuple[Candidate, str]:
     if len({one.row.study_uid for one in contenders}) > 1:
-        raise SeveralStudiesError(
+        raise SeveralSeriesError(
             f"{contents.root}: the suitable series belong to several studies: "
             f"{_listed(contenders)}; a policy chooses within one study only, so give one study "
             "at a time, or --series",
             _rows(contents),
+            code="several-studies",
         )
     if policy is SeriesPolicy.THINNEST:
         least = min(one.row.spacing_mm or 0.0 for one in contenders)
@@ -486,10 +480,11 @@ def _none_suitable(contents: Contents) -> IntakeError:
     listed = "; ".join(
         f"{_words(one.row)}: {one.row.verdict}" for one in contents.candidates[:MAX_LISTED]
     )
-    return NoSuitableSeriesError(
+    return SeveralSeriesError(
         f"{contents.root}: none of {len(errors)} series can be analysed: {listed}; "
         "rcc-onnx series tells why",
         _rows(contents),
+        code="no-suitable-series",
     )
 
 

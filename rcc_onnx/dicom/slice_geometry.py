@@ -11,16 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rcc_onnx.dicom.headers import SliceHeader
-from rcc_onnx.errors import (
-    DuplicatePositionsError,
-    GantryTiltError,
-    InvalidAttributeError,
-    MissingSlicesError,
-    NotAxialError,
-    ShearedSeriesError,
-    TooFewSlicesError,
-    UnevenSpacingError,
-)
+from rcc_onnx.errors import DuplicatePositionsError, IntakeError
 from rcc_onnx.imaging.placement import Reorientation
 
 COSINE_TOLERANCE = 1e-3
@@ -62,9 +53,9 @@ def axis_turn(header: SliceHeader) -> Reorientation:
     """How a slice is turned to rows anterior -> posterior, columns patient right -> left.
 
     Raises:
-        MissingAttributeError, InvalidAttributeError: no orientation, or none that can be meant.
-        GantryTiltError: tilted about the patient's left-right axis, less than half a right angle.
-        NotAxialError: coronal, sagittal or oblique.
+        IntakeError (missing-attribute, invalid-attribute): no orientation, or an impossible one.
+        IntakeError (gantry-tilt): tilted by less than 45 degrees about the left-right axis.
+        IntakeError (not-axial): coronal, sagittal or oblique.
     """
     along_row, along_column = _directions(header)
     transpose = bool(abs(along_row[1]) > abs(along_row[0]))
@@ -74,14 +65,16 @@ def axis_turn(header: SliceHeader) -> Reorientation:
     least = np.cos(np.radians(MAX_TILT_DEGREES))
     if abs(right_to_left[0]) >= least > abs(front_to_back[1]) > MIN_COSINE_OF_TILT:
         degrees = np.degrees(np.arccos(abs(front_to_back[1])))
-        raise GantryTiltError(
+        raise IntakeError(
             f"{header.file_name}: the slices are tilted by {degrees:.1f} degrees, as by a tilted "
-            "gantry; give a series without tilt, or an axial reformat of it"
+            "gantry; give a series without tilt, or an axial reformat of it",
+            code="gantry-tilt",
         )
     if abs(right_to_left[0]) < least or abs(front_to_back[1]) < least:
-        raise NotAxialError(
+        raise IntakeError(
             f"{header.file_name}: the slice is not axial (ImageOrientationPatient "
-            f"{_listed((*along_row, *along_column))}); give an axial series"
+            f"{_listed((*along_row, *along_column))}); give an axial series",
+            code="not-axial",
         )
     return Reorientation(
         transpose=transpose,
@@ -94,14 +87,15 @@ def order_slices(headers: Sequence[SliceHeader]) -> SliceOrder:
     """Slices of one orientation from head to feet, by position along their normal.
 
     Raises:
-        MissingAttributeError, InvalidAttributeError: a slice without position.
-        TooFewSlicesError, DuplicatePositionsError, MissingSlicesError, UnevenSpacingError,
-        ShearedSeriesError: the slices are no evenly spaced stack.
+        IntakeError (missing-attribute, invalid-attribute): a slice without position.
+        DuplicatePositionsError, IntakeError (too-few-slices, missing-slices, uneven-spacing,
+            sheared-series): the slices are not an evenly spaced stack.
     """
     if len(headers) < MIN_SLICES_FOR_SPACING:
-        raise TooFewSlicesError(
+        raise IntakeError(
             f"{headers[0].file_name}: a series of {len(headers)} slices; the spacing shows "
-            f"from {MIN_SLICES_FOR_SPACING} slices on"
+            f"from {MIN_SLICES_FOR_SPACING} slices on",
+            code="too-few-slices",
         )
     positions, to_feet = _positions(headers)
     depths = positions @ to_feet
@@ -126,7 +120,7 @@ def depths_to_feet(headers: Sequence[SliceHeader]) -> NDArray[np.float64]:
     """Positions of slices of one orientation along their normal, in mm, larger to the feet.
 
     Raises:
-        MissingAttributeError, InvalidAttributeError: a slice without position or orientation.
+        IntakeError (missing-attribute, invalid-attribute): a slice without position or orientation.
     """
     positions, to_feet = _positions(headers)
     depths: NDArray[np.float64] = positions @ to_feet
@@ -151,9 +145,10 @@ def _directions(header: SliceHeader) -> tuple[NDArray[np.float64], NDArray[np.fl
         np.abs(lengths - 1).max() > 2 * COSINE_TOLERANCE
         or abs(along_row @ along_column) > COSINE_TOLERANCE
     ):
-        raise InvalidAttributeError(
+        raise IntakeError(
             f"{header.file_name}: ImageOrientationPatient {_listed(cosines)} is no pair of "
-            "directions at a right angle; export the series again from its source"
+            "directions at a right angle; export the series again from its source",
+            code="invalid-attribute",
         )
     return along_row / np.sqrt(lengths[0]), along_column / np.sqrt(lengths[1])
 
@@ -179,13 +174,15 @@ def _check_gaps(ordered: Sequence[SliceHeader], gaps: NDArray[np.float64]) -> No
     steps = round(float(gaps[worst]) / usual)
     if steps >= 2 and abs(gaps[worst] - steps * usual) <= steps * GAP_TOLERANCE_MM:
         are_missing = "1 slice is" if steps == 2 else f"{steps - 1} slices are"
-        raise MissingSlicesError(
+        raise IntakeError(
             f"{between(worst)}: {are_missing} missing in between (the gap is "
-            f"{gaps[worst]:.2f} mm, elsewhere {usual:.2f} mm); fetch the series again, complete"
+            f"{gaps[worst]:.2f} mm, elsewhere {usual:.2f} mm); fetch the series again, complete",
+            code="missing-slices",
         )
-    raise UnevenSpacingError(
+    raise IntakeError(
         f"{between(worst)}: {gaps[worst]:.2f} mm apart, other neighbours {usual:.2f} mm; "
-        "give a series of evenly spaced slices"
+        "give a series of evenly spaced slices",
+        code="uneven-spacing",
     )
 
 
@@ -194,10 +191,11 @@ def _check_shift(ordered: Sequence[SliceHeader], in_plane: NDArray[np.float64]) 
     shifts = np.linalg.norm(in_plane - in_plane[0], axis=1)
     worst = int(np.argmax(shifts))
     if shifts[worst] > MAX_SHIFT_MM:
-        raise ShearedSeriesError(
+        raise IntakeError(
             f"{ordered[0].file_name} and {ordered[worst].file_name}: shifted against each other "
             f"by {shifts[worst]:.1f} mm in their plane, as with a tilted gantry; give a series "
-            "whose slices lie straight above each other"
+            "whose slices lie straight above each other",
+            code="sheared-series",
         )
 
 

@@ -12,14 +12,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO, NamedTuple
 
-from rcc_onnx.errors import (
-    ArchiveDamagedError,
-    ArchiveEncryptedError,
-    ArchiveTooLargeError,
-    ArchiveUnsafeNameError,
-    FolderNotFoundError,
-    TooManyFilesError,
-)
+from rcc_onnx.errors import FolderNotFoundError, IntakeError
 from rcc_onnx.system.file_lock import LOCK_NAME
 
 # Zip archives as sources of DICOM files, with limits: an archive is somebody else's word.
@@ -63,14 +56,15 @@ def open_archive(path: Path, name: str) -> Archive:
     """The archive at `path`, called `name` in messages, once its directory passed every limit.
 
     Raises:
-        ArchiveError: one of its leaves.
+        IntakeError: one of its leaves.
     """
     try:
         file = zipfile.ZipFile(path)
     except Exception as error:  # a damaged directory breaks zipfile in many ways
-        raise ArchiveDamagedError(
+        raise IntakeError(
             f"{name}: no readable zip archive ({type(error).__name__}); copy it again from its "
-            "source, or unpack it and give the folder"
+            "source, or unpack it and give the folder",
+            code="archive-damaged",
         ) from error
     members = tuple(info for info in file.infolist() if not info.is_dir())
     try:
@@ -86,29 +80,35 @@ def _check(name: str, members: tuple[zipfile.ZipInfo, ...], size: int) -> None:
     packed = sum(info.compress_size for info in members)
     advice = "unpack it yourself if you trust it, and give the folder"
     if len(members) > MAX_MEMBERS:
-        raise ArchiveTooLargeError(f"{name}: more than {MAX_MEMBERS} members; {advice}")
+        raise IntakeError(
+            f"{name}: more than {MAX_MEMBERS} members; {advice}", code="archive-too-large"
+        )
     if total > MAX_TOTAL_BYTES or any(one.file_size > MAX_MEMBER_BYTES for one in members):
-        raise ArchiveTooLargeError(
+        raise IntakeError(
             f"{name}: unpacked it holds {total / 1024**2:.0f} MB, more than "
             f"{MAX_TOTAL_BYTES / 1024**2:.0f} MB in all or {MAX_MEMBER_BYTES / 1024**2:.0f} MB in "
-            f"one file; {advice}"
+            f"one file; {advice}",
+            code="archive-too-large",
         )
     # Packed members that are longer together than the archive lie on top of one another.
     if packed > size or (total > RATIO_FREE_BYTES and total > MAX_RATIO * max(packed, 1)):
-        raise ArchiveTooLargeError(
+        raise IntakeError(
             f"{name}: it unpacks to more than {MAX_RATIO} times its size, as decompression bombs "
-            f"do; {advice}"
+            f"do; {advice}",
+            code="archive-too-large",
         )
     for info in members:
         parts = PurePosixPath(info.filename.replace("\\", "/"))
         if parts.is_absolute() or ".." in parts.parts or ":" in info.filename[:2]:
-            raise ArchiveUnsafeNameError(
+            raise IntakeError(
                 f"{name}: it holds a name that leads outside of it; a proper export does not, "
-                "so make the archive again from its source"
+                "so make the archive again from its source",
+                code="archive-unsafe-name",
             )
         if info.flag_bits & 0x1:
-            raise ArchiveEncryptedError(
-                f"{name}: it is encrypted; unpack it with its password and give the folder"
+            raise IntakeError(
+                f"{name}: it is encrypted; unpack it with its password and give the folder",
+                code="archive-encrypted",
             )
 
 
@@ -184,8 +184,8 @@ def find_sources(root: Path, shown_as: str | None = None) -> tuple[list[Source],
 
     Raises:
         FolderNotFoundError: neither; other files are not looked into.
-        ArchiveError: an archive breaks a limit, or is no archive.
-        TooManyFilesError: more than a study can have.
+        IntakeError: an archive breaks a limit, or is no archive.
+        IntakeError (too-many-files): more than a study can have.
     """
     called = shown_as or str(root)
     if root.is_file():
@@ -234,8 +234,9 @@ def _files(root: Path, shown_as: str | None) -> tuple[list[Source], list[LeftOut
         else:
             sources.append(Source(name, path, size))
         if len(sources) + len(left_out) > MAX_FILES:
-            raise TooManyFilesError(
-                f"{shown_as or root}: more than {MAX_FILES} files; give the folder of one study"
+            raise IntakeError(
+                f"{shown_as or root}: more than {MAX_FILES} files; give the folder of one study",
+                code="too-many-files",
             )
     return sorted(sources, key=lambda one: one.name), left_out
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from rcc_onnx.errors import UnknownCaseError, UnlabelledCaseError
+from rcc_onnx.errors import EvaluateError
 from rcc_onnx.evaluate.labels import KidneyLabel, Labels, few
 from rcc_onnx.evaluate.results import FINDINGS, CaseAnswer, Results, Setup, common_setup
 from rcc_onnx.types import SIDES, Outcome, Side
@@ -109,20 +109,21 @@ def build_cohort(
         allow_missing: labelled cases without a result are counted as no finding, not refused.
 
     Raises:
-        UnknownCaseError, UnlabelledCaseError: a case is on one side only.
-        MixedRunsError: the results come of different setups.
-        NoResultsError: no case was analysed.
+        EvaluateError (labels-unknown-case, labels-missing-case): a case is on one side only.
+        EvaluateError (mixed-runs): the results come of different setups.
+        EvaluateError (no-results): no case was analysed.
     """
     labelled = list(dict.fromkeys(one.case for one in labels.kidneys))
     unknown = [case for case in labelled if case not in results.cases]
     if len(unknown) == len(labelled) or (unknown and not allow_missing):
-        raise UnknownCaseError(_unknown_words(unknown, labels, results))
+        raise EvaluateError(_unknown_words(unknown, labels, results), code="labels-unknown-case")
     no_label = [one.case for name, one in results.cases.items() if name not in set(labelled)]
     if no_label and not allow_unlabelled:
         share = f"{len(no_label)} of {len(results.cases)}"
-        raise UnlabelledCaseError(
+        raise EvaluateError(
             f"results without a row in {labels.file_name} ({share}): {few(no_label)}. Label them, "
-            "or say --allow-unlabelled to leave them out of all figures"
+            "or say --allow-unlabelled to leave them out of all figures",
+            code="labels-missing-case",
         )
     used = [one for name, one in results.cases.items() if name in set(labelled)]
     kidneys = tuple(_kidney(one, results.cases.get(one.case)) for one in labels.kidneys)

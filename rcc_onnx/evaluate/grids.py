@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from rcc_onnx.errors import MaskPlaceError
+from rcc_onnx.errors import MaskError
 
 Floats = NDArray[np.float64]
 
@@ -44,7 +44,7 @@ class LabelImage:
         if self.values.ndim != 3 or 0 in self.values.shape or self.affine.shape != (4, 4):
             raise ValueError(f"a label image has three axes, not {self.values.shape}")
         if not np.isfinite(self.affine).all() or abs(np.linalg.det(self.affine[:3, :3])) < 1e-9:
-            raise MaskPlaceError("its affine takes voxels to no place in space")
+            raise MaskError("its affine takes voxels to no place in space", code="mask-place")
 
 
 def voxel_volume_ml(affine: Floats) -> float:
@@ -58,33 +58,37 @@ def onto_grid(reference: LabelImage, target: LabelImage) -> NDArray[np.uint8]:
     The target must hold the reference's slices (`grown`).
 
     Raises:
-        MaskPlaceError: the grids lie in different places, or one mask reaches out of the other's
+        MaskError (mask-place): the positions differ, or one mask reaches out of the other's
             grid, so that a part of it would be lost without a word.
     """
     if reference.frame_uid and target.frame_uid and reference.frame_uid != target.frame_uid:
-        raise MaskPlaceError(
+        raise MaskError(
             "the reference mask and the predicted mask have different Frame of Reference UIDs; "
-            "they are not of one scan"
+            "they are not of one scan",
+            code="mask-place",
         )
     if _same_grid(reference, target):
         return reference.values
     shared = max(_share_inside(reference, target), _share_inside(target, reference))
     if shared < LEAST_SHARED:
-        raise MaskPlaceError(
+        raise MaskError(
             f"the reference mask and the predicted mask share {shared:.0%} of the smaller grid; "
-            "they are not of one series, or one of the affines is wrong"
+            "they are not of one series, or one of the affines is wrong",
+            code="mask-place",
         )
     lost = _share_drawn_outside(reference, target)
     if lost > MOST_LOST:
-        raise MaskPlaceError(
+        raise MaskError(
             f"{lost:.0%} of what the reference mask marks lies outside the analysed series; give a "
-            "reference mask of this series"
+            "reference mask of this series",
+            code="mask-place",
         )
     lost = 0.0 if reference.empty_left_out else _share_drawn_outside(target, reference)
     if lost > MOST_LOST:
-        raise MaskPlaceError(
+        raise MaskError(
             f"{lost:.0%} of what the predicted mask marks lies outside the reference mask's grid; "
-            "give a reference mask that covers the analysed series"
+            "give a reference mask that covers the analysed series",
+            code="mask-place",
         )
     return _resampled(reference, target)
 
@@ -125,7 +129,7 @@ def grown(target: LabelImage, reference: LabelImage) -> LabelImage:
     """The target with slices added where the reference is drawn and the target left out empty ones.
 
     Raises:
-        MaskPlaceError: they are too far apart to be of one scan.
+        MaskError (mask-place): they are too far apart to be of one scan.
     """
     points = _drawn(reference) if target.empty_left_out else np.empty((3, 0))
     if not points.size:
@@ -135,9 +139,10 @@ def grown(target: LabelImage, reference: LabelImage) -> LabelImage:
     before = max(0, math.ceil(-float(slices.min()) - 0.5))
     after = max(0, math.ceil(float(slices.max()) - 0.5) - (target.values.shape[0] - 1))
     if max(before, after) * np.linalg.norm(target.affine[:3, 0]) > MOST_GROWN_MM:
-        raise MaskPlaceError(
+        raise MaskError(
             f"what the reference mask marks lies more than {MOST_GROWN_MM:.0f} mm away from the "
-            "predicted mask; they are not of one series, or one of the affines is wrong"
+            "predicted mask; they are not of one series, or one of the affines is wrong",
+            code="mask-place",
         )
     shift = np.eye(4, dtype=np.float64)
     shift[0, 3] = -before

@@ -13,12 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from rcc_onnx.errors import (
-    LabelsColumnsError,
-    LabelsDuplicateError,
-    LabelsFileError,
-    LabelsValueError,
-)
+from rcc_onnx.errors import EvaluateError
 from rcc_onnx.types import SIDES, Side
 
 REQUIRED = ("case", "side", "lesion")
@@ -71,15 +66,17 @@ def read_labels(path: Path) -> Labels:
     """Read and check a file of labels.
 
     Raises:
-        LabelsFileError: it cannot be read, is no UTF-8 or no CSV, or holds no row.
-        LabelsColumnsError: a column is missing or named twice.
-        LabelsValueError: a cell cannot be used.
-        LabelsDuplicateError: a kidney has more than one row.
+        EvaluateError (labels-file): it cannot be read, is no UTF-8 or no CSV, or holds no row.
+        EvaluateError (labels-columns): a column is missing or named twice.
+        EvaluateError (labels-value): a cell cannot be used.
+        EvaluateError (labels-duplicate): a kidney has more than one row.
     """
     text = _text(path)
     header_line = next((line for line in text.splitlines() if line.strip()), "")
     if not header_line:
-        raise LabelsFileError(f"{path.name} is empty; its first line must be case,side,lesion")
+        raise EvaluateError(
+            f"{path.name} is empty; its first line must be case,side,lesion", code="labels-file"
+        )
     separator = ";" if ";" in header_line else ","
     lines = _lines(path, text, separator)
     header = [name.strip().lower() for name in lines[0][1]]
@@ -95,13 +92,17 @@ def read_labels(path: Path) -> Labels:
         else:
             problems += [f"line {number}: {problem}" for problem in found]
     if problems:
-        raise LabelsValueError(
+        raise EvaluateError(
             f"values of {path.name} that cannot be used ({len(problems)}): "
             f"{'; '.join(problems[:FEW])}{'; ...' if len(problems) > FEW else ''}. "
-            "Nothing was evaluated; correct them"
+            "Nothing was evaluated; correct them",
+            code="labels-value",
         )
     if not kidneys:
-        raise LabelsFileError(f"{path.name} has a header and no row; write one row for each kidney")
+        raise EvaluateError(
+            f"{path.name} has a header and no row; write one row for each kidney",
+            code="labels-file",
+        )
     _check_duplicates(path, kidneys, places)
     known = (*REQUIRED, SIZE)
     ignored = tuple(name for name in header if name and name not in known)
@@ -112,12 +113,13 @@ def _text(path: Path) -> str:
     try:
         return path.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError:
-        raise LabelsFileError(
-            f'{path.name} is not UTF-8 text; save it as "CSV UTF-8" and try again'
+        raise EvaluateError(
+            f'{path.name} is not UTF-8 text; save it as "CSV UTF-8" and try again',
+            code="labels-file",
         ) from None
     except OSError as error:
-        raise LabelsFileError(
-            f"cannot read the labels {path}: {error.strerror or error}"
+        raise EvaluateError(
+            f"cannot read the labels {path}: {error.strerror or error}", code="labels-file"
         ) from error
 
 
@@ -127,20 +129,25 @@ def _lines(path: Path, text: str, separator: str) -> list[tuple[int, list[str]]]
     try:
         return [(reader.line_num, cells) for cells in reader if any(map(str.strip, cells))]
     except csv.Error as error:
-        raise LabelsFileError(f"{path.name}, line {reader.line_num}: no CSV: {error}") from None
+        raise EvaluateError(
+            f"{path.name}, line {reader.line_num}: no CSV: {error}", code="labels-file"
+        ) from None
 
 
 def _check_header(path: Path, header: Sequence[str]) -> None:
     missing = [name for name in REQUIRED if name not in header]
     if missing:
-        raise LabelsColumnsError(
+        raise EvaluateError(
             f"{path.name} lacks the column {few(missing)}; its first line has: "
             f"{few(header)}. It must name case, side and lesion (and may name size_mm), separated "
-            "by commas or semicolons"
+            "by commas or semicolons",
+            code="labels-columns",
         )
     twice = [name for name, times in Counter(header).items() if name and times > 1]
     if twice:
-        raise LabelsColumnsError(f"{path.name} names the column {few(twice)} more than once")
+        raise EvaluateError(
+            f"{path.name} names the column {few(twice)} more than once", code="labels-columns"
+        )
 
 
 def _kidney(header: Sequence[str], cells: Sequence[str], separator: str) -> KidneyLabel | list[str]:
@@ -192,7 +199,8 @@ def _check_duplicates(path: Path, kidneys: Sequence[KidneyLabel], places: Sequen
             f"{case} {side} (lines {', '.join(map(str, found))})"
             for (case, side), found in twice.items()
         )
-        raise LabelsDuplicateError(
+        raise EvaluateError(
             f"kidneys with more than one row in {path.name} ({len(twice)}): {few(listed)}. Keep "
-            "one row for each kidney"
+            "one row for each kidney",
+            code="labels-duplicate",
         )

@@ -13,14 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rcc_onnx.errors import (
-    MaskError,
-    MaskLabelsError,
-    MaskPlaceError,
-    MaskUnreadableError,
-    MissingExtraError,
-    OptionError,
-)
+from rcc_onnx.errors import MaskError, MissingExtraError, OptionError
 from rcc_onnx.evaluate.files import need
 from rcc_onnx.evaluate.grids import LabelImage, box_of_drawn
 from rcc_onnx.evaluate.labels import few
@@ -110,8 +103,9 @@ def read_mask(path: Path, mapping: Mapped | None) -> Mask:
     except Exception as error:
         # Damaged files make the libraries raise anything, with words that may be a patient's.
         kind = "DICOM SEG" if path.suffix == ".dcm" else "NIfTI"
-        raise MaskUnreadableError(
-            f"it cannot be read ({type(error).__name__}); give a whole {kind} file"
+        raise MaskError(
+            f"it cannot be read ({type(error).__name__}); give a whole {kind} file",
+            code="mask-unreadable",
         ) from error
 
 
@@ -120,22 +114,27 @@ def _read_nifti(path: Path, mapping: Mapped) -> Mask:
 
     image: Any = nibabel.load(path)
     if not isinstance(image, nibabel.Nifti1Image):  # Nifti2Image is one too
-        raise MaskUnreadableError("it is no NIfTI file")
+        raise MaskError("it is no NIfTI file", code="mask-unreadable")
     if not (int(image.header["sform_code"]) or int(image.header["qform_code"])):
-        raise MaskPlaceError("its header has neither sform nor qform, so it has no place in space")
+        raise MaskError(
+            "its header has neither sform nor qform, so it has no place in space", code="mask-place"
+        )
     shape = image.shape
     while len(shape) > 3 and shape[-1] == 1:
         shape = shape[:-1]
     if len(shape) != 3 or not 0 < np.prod(shape, dtype=np.float64) <= MOST_VOXELS:
-        raise MaskUnreadableError(f"its shape is {image.shape}; a mask has three axes")
+        raise MaskError(
+            f"its shape is {image.shape}; a mask has three axes", code="mask-unreadable"
+        )
     values = _small_integers(np.asanyarray(image.dataobj).reshape(shape))
     # Most of a mask is background, and is not looked at twice.
     box = box_of_drawn(values)
     unknown = [int(value) for value in np.unique(values[box]) if value and value not in mapping]
     if unknown:
-        raise MaskLabelsError(
+        raise MaskError(
             f"it holds the value {few(map(str, unknown))}, which nothing explains; say what each "
-            f'value is, for example --mask-labels "1=kidney,2=lesion,{unknown[0]}=background"'
+            f'value is, for example --mask-labels "1=kidney,2=lesion,{unknown[0]}=background"',
+            code="mask-labels",
         )
     table = np.zeros(256, np.uint8)
     for value, structure in mapping.items():
@@ -150,11 +149,12 @@ def _small_integers(values: NDArray[Any]) -> NDArray[np.uint8]:
     if values.dtype == np.uint8:
         return values
     if not (np.isrealobj(values) and np.issubdtype(values.dtype, np.number)):
-        raise MaskUnreadableError(f"its values are {values.dtype}, no labels")
+        raise MaskError(f"its values are {values.dtype}, no labels", code="mask-unreadable")
     if not (values.min() >= 0 and values.max() <= 255 and (np.rint(values) == values).all()):
-        raise MaskUnreadableError(
+        raise MaskError(
             f"its values from {values.min():g} to {values.max():g} are no labels: a mask holds "
-            "whole numbers from 0 to 255"
+            "whole numbers from 0 to 255",
+            code="mask-unreadable",
         )
     return values.astype(np.uint8)
 
@@ -183,8 +183,9 @@ def _segment(seg: "Segmentation", number: int, mapping: Mapped | None) -> Struct
     if mapping is not None:
         if number in mapping:
             return mapping[number]
-        raise MaskLabelsError(
-            f"--mask-labels says nothing of its segment {number}; name every segment by its number"
+        raise MaskError(
+            f"--mask-labels says nothing of its segment {number}; name every segment by its number",
+            code="mask-labels",
         )
     description = seg.get_segment_description(number)
     if _code(description.segmented_property_category) in ABNORMAL_CODES:
@@ -204,10 +205,11 @@ def _segment(seg: "Segmentation", number: int, mapping: Mapped | None) -> Struct
         ]
         sides = {SIDE_CODES[_code(one)] for one in modifiers if _code(one) in SIDE_CODES}
         return WORDS[sides.pop()] if len(sides) == 1 else Structure.KIDNEY
-    raise MaskLabelsError(
+    raise MaskError(
         f"the codes of its segment {number} ({description.segment_label}) name neither a "
         "kidney nor a lesion; say what each segment is, for example "
-        '--mask-labels "1=right,2=left,3=lesion"'
+        '--mask-labels "1=right,2=left,3=lesion"',
+        code="mask-labels",
     )
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from rcc_onnx.errors import MaskError, MasksMissingError, MaskUnreadableError
+from rcc_onnx.errors import MaskError
 from rcc_onnx.evaluate.distances import SurfaceDistances, dice, surface_distances
 from rcc_onnx.evaluate.grids import box_of_drawn, grown, onto_grid, voxel_volume_ml
 from rcc_onnx.evaluate.labels import few, same_name
@@ -115,10 +115,10 @@ def compare_masks(
         progress: told each case before it is compared.
 
     Raises:
-        MasksMissingError: no such folder, or there is no pair of masks at all.
+        MaskError (masks-missing): no such folder, or there is no pair of masks at all.
     """
     if not references.is_dir():
-        raise MasksMissingError(f"--masks: {references} is no folder")
+        raise MaskError(f"--masks: {references} is no folder", code="masks-missing")
     files = _by_name(references)
     no_prediction: list[str] = []
     no_reference: list[str] = []
@@ -142,7 +142,9 @@ def compare_masks(
         if sides_look_swapped(pair):
             swapped.append(case)
     if not compared and not refused:
-        raise MasksMissingError(_nothing_words(out, references, no_prediction, no_reference))
+        raise MaskError(
+            _nothing_words(out, references, no_prediction, no_reference), code="masks-missing"
+        )
     groups = (tuple(compared), tuple(no_prediction), tuple(no_reference), tuple(refused))
     return MaskResults(*groups, tuple(comparisons), tuple(swapped))
 
@@ -176,9 +178,10 @@ def _nothing_words(
 def _read_pair(predicted: Path, references: Sequence[Path], mapping: Mapped | None) -> Pair:
     """The prediction, and the reference on its grid."""
     if len(references) > 1:
-        raise MaskUnreadableError(
+        raise MaskError(
             f"there are {len(references)} reference masks, {few(one.name for one in references)}; "
-            "keep one"
+            "keep one",
+            code="mask-unreadable",
         )
     (path,) = references
     ours = _told_of(predicted, lambda: read_mask(predicted, None))
@@ -195,7 +198,7 @@ def _told_of(path: Path, read: Callable[[], Mask]) -> Mask:
     try:
         return read()
     except MaskError as error:
-        raise type(error)(f"{path.name}: {error}") from error
+        raise MaskError(f"{path.name}: {error}", code=error.code) from error
 
 
 def compare_pair(case: str, pair: Pair) -> tuple[Comparison, ...]:

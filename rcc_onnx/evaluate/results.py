@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
-from rcc_onnx.errors import MixedRunsError, NoResultsError, ResultDocumentError
+from rcc_onnx.errors import EvaluateError, ResultDocumentError
 from rcc_onnx.evaluate.labels import same_name
 from rcc_onnx.output.document import SCHEMA_VERSION
 from rcc_onnx.types import SIDES, Outcome, Side
@@ -77,11 +77,13 @@ def read_results(out: Path) -> Results:
     """Read every case's result in a folder; at least one.
 
     Raises:
-        NoResultsError: no such folder, or no result in it.
+        EvaluateError (no-results): no such folder, or no result in it.
         ResultDocumentError: a file is damaged, contradicts itself, or is of another version.
     """
     if not out.is_dir():
-        raise NoResultsError(f"{out} is no folder; give the folder that `rcc-onnx infer` wrote to")
+        raise EvaluateError(
+            f"{out} is no folder; give the folder that `rcc-onnx infer` wrote to", code="no-results"
+        )
     cases: dict[str, CaseAnswer] = {}
     others = []
     for path in sorted(out.glob("*.json")):
@@ -96,8 +98,9 @@ def read_results(out: Path) -> Results:
             _refuse(path, "another result has the same name; keep one")
         cases[same_name(answer.case)] = answer
     if not cases:
-        raise NoResultsError(
-            f"{out} holds no result; give the folder that `rcc-onnx infer` wrote to"
+        raise EvaluateError(
+            f"{out} holds no result; give the folder that `rcc-onnx infer` wrote to",
+            code="no-results",
         )
     return Results(cases, tuple(others))
 
@@ -106,17 +109,18 @@ def common_setup(cases: Sequence[CaseAnswer]) -> Setup:
     """The one setup that every analysed case had.
 
     Raises:
-        MixedRunsError: there is more than one.
-        NoResultsError: no case was analysed.
+        EvaluateError (mixed-runs): there is more than one.
+        EvaluateError (no-results): no case was analysed.
     """
     found: dict[Setup, list[str]] = {}
     for case in cases:
         if case.setup is not None:
             found.setdefault(case.setup, []).append(case.case)
     if not found:
-        raise NoResultsError(
+        raise EvaluateError(
             f"every labelled case failed ({len(cases)}); there is no answer to evaluate. Their "
-            "errors are in their JSON files"
+            "errors are in their JSON files",
+            code="no-results",
         )
     first, *rest = found
     if rest:
@@ -126,9 +130,10 @@ def common_setup(cases: Sequence[CaseAnswer]) -> Setup:
             + ", ".join(f"{name} {_short(getattr(one, name))}" for name in names)
             for one in found
         )
-        raise MixedRunsError(
+        raise EvaluateError(
             f"the results come of {len(found)} different setups: {'; '.join(groups)}. Analyse all "
-            "cases with the same models and settings, or each group into a folder of its own"
+            "cases with the same models and settings, or each group into a folder of its own",
+            code="mixed-runs",
         )
     return first
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rcc_onnx.errors import ValuesNotHuError
+from rcc_onnx.errors import IntakeError
 from rcc_onnx.imaging.body_mask import FOREGROUND_ABOVE
 
 Mask = NDArray[np.bool_]
@@ -170,7 +170,7 @@ class HuEvidence:
         """Raise unless the slices, all together, can be HU of a body.
 
         Raises:
-            ValuesNotHuError: saying what is not where it should be.
+            IntakeError (values-not-hu): saying what is not where it should be.
         """
         tissue = max(self._tissue, 1)
         outside = float(np.median(self._outside)) if self._outside else None
@@ -192,9 +192,10 @@ class HuEvidence:
             have = "1 slice has" if self._odd_slices == 1 else f"{self._odd_slices} slices have"
             said = [f"{have} other values than the rest"]
         if said:
-            raise ValuesNotHuError(
+            raise IntakeError(
                 f"{name}: the values are no Hounsfield units of a body: {'; '.join(said)}; export "
-                "the series again from its source, with its rescale attributes"
+                "the series again from its source, with its rescale attributes",
+                code="values-not-hu",
             )
 
 

@@ -5,7 +5,7 @@ import logging
 from collections.abc import Iterator
 from pathlib import Path
 
-from rcc_onnx.errors import OutputBusyError, OutputError
+from rcc_onnx.errors import OutputError
 from rcc_onnx.system.file_lock import LOCK_NAME, NO_LOCKS, try_lock
 
 _log = logging.getLogger(__name__)
@@ -16,7 +16,7 @@ def output_lock(out: Path) -> Iterator[None]:
     """Hold a folder of results, which is made if missing; the system lets go however that ends.
 
     Raises:
-        OutputBusyError: another run writes there.
+        OutputError (output-busy): another run writes there.
         OutputError: nothing can be written there.
     """
     with contextlib.ExitStack() as held:
@@ -33,9 +33,10 @@ def output_lock(out: Path) -> Iterator[None]:
             _log.warning("%s cannot be locked: start no second run there", out)
             is_ours = True
         if not is_ours:
-            raise OutputBusyError(
+            raise OutputError(
                 f"another run of rcc-onnx writes to {out}; wait until it has ended, or choose "
-                "another --out"
+                "another --out",
+                code="output-busy",
             )
         yield
 

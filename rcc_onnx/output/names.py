@@ -6,7 +6,7 @@ import sys
 import unicodedata
 from pathlib import Path
 
-from rcc_onnx.errors import InputFolderError, ReservedNameError
+from rcc_onnx.errors import InputFolderError
 
 MAX_NAME_BYTES = 200
 """Of a case's name. File systems allow 255 for the names that are made from it."""
@@ -30,7 +30,7 @@ def check_case_name(name: str, where: Path, platform: str = sys.platform) -> Non
 
     Raises:
         InputFolderError: it is too long, or leads to another folder.
-        ReservedNameError: `results.json` is the run's own, or Windows keeps the name for a device.
+        InputFolderError (reserved-name): the name of a run's own file, or of a device on Windows.
     """
     if not name or "/" in name or "\0" in name or (platform == "win32" and set(name) & set("\\:")):
         raise InputFolderError(
@@ -38,9 +38,10 @@ def check_case_name(name: str, where: Path, platform: str = sys.platform) -> Non
             "name with --pseudonyms"
         )
     if platform == "win32" and WINDOWS_DEVICES.fullmatch(name):
-        raise ReservedNameError(
+        raise InputFolderError(
             f"{where}: a case cannot be called {name}, which Windows keeps for a device; rename "
-            "it, or give it another name with --pseudonyms"
+            "it, or give it another name with --pseudonyms",
+            code="reserved-name",
         )
     if len(os.fsencode(name)) > MAX_NAME_BYTES:
         raise InputFolderError(
@@ -48,7 +49,8 @@ def check_case_name(name: str, where: Path, platform: str = sys.platform) -> Non
             f"rename it to at most {MAX_NAME_BYTES} bytes"
         )
     if same_everywhere(name) in RUN_NAMES:
-        raise ReservedNameError(
+        raise InputFolderError(
             f"{where}: a case cannot be called {name}: results.json is the file of the whole run; "
-            "rename its folder, or give it another name with --pseudonyms"
+            "rename its folder, or give it another name with --pseudonyms",
+            code="reserved-name",
         )

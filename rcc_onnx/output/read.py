@@ -101,20 +101,19 @@ def _error(document: Json) -> RccOnnxError:
     message alone."""
     code, message = document["code"], document["message"]
     error = _kinds().get(code, RccOnnxError)(message)
+    error.code = code
     if isinstance(error, SeveralSeriesError):
         error.series = tuple(_series(one) for one in document["series"])
-    if (error.code, str(error)) != (code, message):
-        error = RccOnnxError(message)
-        vars(error)["code"] = code
-    return error
+    return error if str(error) == message else RccOnnxError(message, code)
 
 
 def _kinds() -> dict[str, type[RccOnnxError]]:
     """Every kind of error by its code."""
-    found, waiting = {}, [RccOnnxError]
+    found: dict[str, type[RccOnnxError]] = {}
+    waiting = [RccOnnxError]
     while waiting:
         kind = waiting.pop()
-        found[kind.code] = kind
+        found |= dict.fromkeys((kind.code, *vars(kind).get("codes", ())), kind)
         waiting += kind.__subclasses__()
     return found
 

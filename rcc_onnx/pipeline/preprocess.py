@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rcc_onnx.dicom import ImagesHash, PixelObserver, Study, StudySlice
-from rcc_onnx.errors import NotebookStopsError, SpacingRangeError
+from rcc_onnx.errors import IntakeError
 from rcc_onnx.imaging.body_mask import FOREGROUND_ABOVE, Mask, body_mask
 from rcc_onnx.imaging.hounsfield import HuEvidence, gathered
 from rcc_onnx.imaging.resampling import AxisMap, axis_map, resized_length
@@ -27,8 +27,8 @@ def network_volume(study: Study) -> NetworkVolume:
 
     Raises:
         PixelsError: a slice cannot be decoded.
-        ValuesNotHuError: in the standard profile, values that cannot be Hounsfield units.
-        NotebookStopsError: in the notebook profile, a slice without foreground.
+        IntakeError (values-not-hu): standard profile: the values cannot be Hounsfield units.
+        IntakeError (notebook-stops): in the notebook profile, a slice without foreground.
     """
     reading = VolumeReading(study)
     for _ in reading.parts(len(reading.values)):
@@ -59,7 +59,7 @@ class VolumeReading:
         """Read; after each `size` slices of `values`, the places that are done. To be used once.
 
         Raises:
-            PixelsError, ValuesNotHuError, NotebookStopsError: as `network_volume`.
+            PixelsError, IntakeError (values-not-hu, notebook-stops): as `network_volume`.
         """
         depth = len(self.values)
         for start in range(0, depth, size):
@@ -121,9 +121,10 @@ def axis_maps(one: StudySlice, profile: Profile) -> tuple[AxisMap, AxisMap]:
         rows, columns = zip(one.shape, one.spacing_yx_mm, strict=True)
         lengths = (resized_length(*rows), resized_length(*columns))
     if min(lengths) < 1:
-        raise SpacingRangeError(
+        raise IntakeError(
             f"{one.header.file_name}: the image is less than one pixel of 2 mm wide or high; "
-            "check its matrix and PixelSpacing"
+            "check its matrix and PixelSpacing",
+            code="spacing-out-of-range",
         )
     return axis_map(one.shape[0], lengths[0]), axis_map(one.shape[1], lengths[1])
 
@@ -152,9 +153,10 @@ def _notebook_slice(
     stored = one.stored_values(seen)
     body = body_mask(stored > FOREGROUND_ABOVE)
     if body is None:
-        raise NotebookStopsError(
+        raise IntakeError(
             f"{one.header.file_name}: no foreground in this slice, where the published notebook "
-            "ends with an error; the standard profile takes such a slice as blank"
+            "ends with an error; the standard profile takes such a slice as blank",
+            code="notebook-stops",
         )
     shown = gathered(stored, rows.sources, columns.sources)
     inside = gathered(body, rows.sources, columns.sources)

@@ -6,7 +6,7 @@ from typing import Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from rcc_onnx.errors import NetworkInputError, NetworkOutputError, ProbabilityMapError
+from rcc_onnx.errors import NetworkError, NetworkOutputError, ProbabilityMapError
 from rcc_onnx.types import CROP_SHAPE_ZYX, GRID_SIZE, HALF_WIDTH, SLICE_SHAPE, Side
 
 _Scalar = TypeVar("_Scalar", bound=np.generic)
@@ -25,8 +25,8 @@ class Networks(Protocol):
         No slices give an empty answer of shape (0, 160, 160).
 
         Raises:
-            NetworkInputError: the array has another shape or type.
-            NetworkRunError, NetworkOutputError: the network fails, or answers nonsense.
+            NetworkError (network-input): the array has another shape or type.
+            NetworkError (network-run), NetworkOutputError: the network fails, or answers nonsense.
         """
         ...
 
@@ -34,8 +34,8 @@ class Networks(Protocol):
         """Probability of a suspected lesion for each voxel of a crop (40, 64, 64); same shape.
 
         Raises:
-            NetworkInputError: the array has another shape or type.
-            NetworkRunError, NetworkOutputError: the network fails, or answers nonsense.
+            NetworkError (network-input): the array has another shape or type.
+            NetworkError (network-run), NetworkOutputError: the network fails, or answers nonsense.
         """
         ...
 
@@ -60,18 +60,20 @@ class FakeNetworks:
 
 
 def check_slices(slices: NDArray[np.float32]) -> None:
-    """Raises NetworkInputError unless the array is float32 (n, 160, 160)."""
+    """Raises NetworkError unless the array is float32 (n, 160, 160)."""
     if slices.dtype != np.float32 or slices.ndim != 3 or slices.shape[1:] != SLICE_SHAPE:
-        raise NetworkInputError(
-            f"the kidney network takes float32 (n, 160, 160), not {slices.dtype} {slices.shape}"
+        raise NetworkError(
+            f"the kidney network takes float32 (n, 160, 160), not {slices.dtype} {slices.shape}",
+            code="network-input",
         )
 
 
 def check_crop(crop: NDArray[np.float32]) -> None:
-    """Raises NetworkInputError unless the array is float32 (40, 64, 64)."""
+    """Raises NetworkError unless the array is float32 (40, 64, 64)."""
     if crop.dtype != np.float32 or crop.shape != CROP_SHAPE_ZYX:
-        raise NetworkInputError(
-            f"the lesion network takes float32 {CROP_SHAPE_ZYX}, not {crop.dtype} {crop.shape}"
+        raise NetworkError(
+            f"the lesion network takes float32 {CROP_SHAPE_ZYX}, not {crop.dtype} {crop.shape}",
+            code="network-input",
         )
 
 

@@ -9,13 +9,7 @@ from dataclasses import dataclass, field
 from rcc_onnx.bundles.bundle import Bundle
 from rcc_onnx.bundles.manifest import NETWORK_NAMES
 from rcc_onnx.bundles.variants import ExtraVariant, VariantName
-from rcc_onnx.errors import (
-    PrecisionError,
-    ProviderConflictError,
-    ProviderError,
-    ProviderNotInstalledError,
-    ProviderNotLoadedError,
-)
+from rcc_onnx.errors import OptionError, ProviderError, ProviderNotInstalledError
 from rcc_onnx.types import Precision, ProviderName
 
 
@@ -175,21 +169,23 @@ def candidates(provider: ProviderName, precision: Precision) -> tuple[ProviderNa
     """The providers to try, in order.
 
     Raises:
-        PrecisionError: the provider asked for does not run this precision.
+        OptionError (precision): the provider asked for does not run this precision.
     """
     if provider is ProviderName.AUTO:
         return tuple(one for one in AUTO_ORDER if supports_precision(one, precision))
     if supports_precision(provider, precision):
         return (provider,)
     if precision is Precision.INT8:
-        raise PrecisionError(
+        raise OptionError(
             f"int8 runs on the CPU only, not on {provider}. Say --provider cpu, or leave out "
-            "--precision."
+            "--precision.",
+            code="precision",
         )
     able = ", ".join(one for one in SPECS if supports_precision(one, precision))
-    raise PrecisionError(
+    raise OptionError(
         f"{precision} runs on {able}, not on {provider}. Name one of these, or leave out "
-        "--precision."
+        "--precision.",
+        code="precision",
     )
 
 
@@ -199,7 +195,7 @@ def choose_variants(
     """The variant of each network that a provider is to run.
 
     Raises:
-        PrecisionError: int8 or float16 is asked for, and the bundle has it of neither network.
+        OptionError (precision): the bundle has neither network in the requested precision.
     """
     entries = bundle.manifest.networks
     wanted: list[ExtraVariant] = ["cpu"] if provider is ProviderName.CPU else []
@@ -208,9 +204,10 @@ def choose_variants(
         wanted = [own, *wanted]
         if not any(own in entries[name].variants for name in NETWORK_NAMES):
             option = "" if own == "int8" else f" --precision {own}"
-            raise PrecisionError(
+            raise OptionError(
                 f"the bundle {bundle.name} has no {own} variant. In a checkout of rcc-onnx, "
-                f"python -m convert quantize {bundle.folder}{option} makes one and measures it."
+                f"python -m convert quantize {bundle.folder}{option} makes one and measures it.",
+                code="precision",
             )
     variants: dict[str, VariantName] = {}
     for name in NETWORK_NAMES:
@@ -257,27 +254,27 @@ def not_installed(provider: ProviderName, runtime: str) -> ProviderError:
     """The error for a provider that this onnxruntime does not list."""
     spec, packages = SPECS[provider], installed_runtimes()
     if len(packages) > 1 and spec.package in packages:
-        return ProviderConflictError(
+        return ProviderError(
             f"{provider} is hidden: {' and '.join(packages)} are installed over one another",
             f"Run pip uninstall -y {' '.join(packages)}, then pip install {spec.package}.",
+            code="provider-conflict",
         )
     return ProviderNotInstalledError(
         f"{provider} is not in this onnxruntime ({runtime})", how_to_install(spec)
     )
 
 
-def not_loaded(
-    provider: ProviderName, runtime: str, reasons: Sequence[str]
-) -> ProviderNotLoadedError:
+def not_loaded(provider: ProviderName, runtime: str, reasons: Sequence[str]) -> ProviderError:
     """The error for a provider that is listed but does not run, with onnxruntime's reasons."""
     advice = f"It needs {SPECS[provider].needs}."
     packages = installed_runtimes()
     if len(packages) > 1:
         advice += f" Installed over one another: {' and '.join(packages)}; keep one."
-    return ProviderNotLoadedError(
+    return ProviderError(
         f"{provider} is in this onnxruntime ({runtime}) but does not load: "
         f"{'; '.join(reasons) or 'onnxruntime gave no reason'}",
         advice,
+        code="provider-not-loaded",
     )
 
 

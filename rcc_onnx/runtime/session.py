@@ -22,15 +22,12 @@ from rcc_onnx.bundles.bundle import Bundle
 from rcc_onnx.bundles.manifest import BATCH, NETWORK_NAMES, NetworkEntry
 from rcc_onnx.bundles.variants import VariantName
 from rcc_onnx.errors import (
-    NetworkLoadError,
+    NetworkError,
     NetworkOutputError,
-    NetworkRunError,
-    PrecisionError,
+    OptionError,
     ProviderDisagreesError,
     ProviderError,
-    ProviderNotLoadedError,
     RuntimeNotUsableError,
-    ThreadsError,
 )
 from rcc_onnx.runtime.networks import check_crop, check_probability, check_slices
 from rcc_onnx.runtime.providers import (
@@ -138,7 +135,7 @@ class OnnxNetwork:
         """Run n inputs, float32 (n, *shape without channel); the answer has the same shape.
 
         Raises:
-            NetworkRunError, NetworkOutputError: the network fails, or answers nonsense.
+            NetworkError (network-run), NetworkOutputError: the network fails, or answers nonsense.
         """
         answer = np.empty(values.shape, np.float32)
         for start in range(0, len(values), self.batch):
@@ -153,9 +150,10 @@ class OnnxNetwork:
             names = [self.entry.output.name]
             answer = self._session.run(names, {self.entry.input.name: full})[0]
         except Exception as error:
-            raise NetworkRunError(
+            raise NetworkError(
                 f"onnxruntime failed in the {self.name} network on {self.ran} "
-                f"({one_line(str(error))}). Try --provider cpu."
+                f"({one_line(str(error))}). Try --provider cpu.",
+                code="network-run",
             ) from error
         return check_probability(answer, full.shape, self.name)
 
@@ -201,9 +199,9 @@ def open_networks(
 
     Raises:
         BundleError: the bundle is broken.
-        PrecisionError: the bundle has no such variant, or the provider does not run it.
-        ProviderError, ThreadsError: the provider cannot run here, or `threads` is below 1.
-        NetworkLoadError: onnxruntime refuses a network.
+        OptionError (precision): the bundle has no such variant, or the provider does not run it.
+        ProviderError, OptionError (threads): the provider cannot run here, or `threads` is below 1.
+        NetworkError (network-load): onnxruntime refuses a network.
     """
     provider, threads = _checked_provider(provider), _checked_threads(threads)
     passed_over: dict[ProviderName, ProviderError] = {}
@@ -231,11 +229,12 @@ def open_networks(
             "See `rcc-onnx doctor`; install onnxruntime again, and get the bundle again.",
         )
     if precision is Precision.FLOAT16:
-        raise PrecisionError(
-            f"float16 runs on GPUs only, and none loads here: {reasons}. Leave out --precision."
+        raise OptionError(
+            f"float16 runs on GPUs only, and none loads here: {reasons}. Leave out --precision.",
+            code="precision",
         )
     # The CPU is last in AUTO_ORDER and always listed; if not, onnxruntime is beyond repair.
-    raise ProviderNotLoadedError(f"no provider works here: {reasons}")
+    raise ProviderError(f"no provider works here: {reasons}", code="provider-not-loaded")
 
 
 def _open_both(
@@ -277,7 +276,7 @@ def open_network(  # noqa: PLR0913  the last one is seldom given
     Some providers must be told that a network is in float16.
 
     Raises:
-        ProviderError, ThreadsError, NetworkLoadError: as `open_networks`.
+        ProviderError, OptionError (threads), NetworkError (network-load): as `open_networks`.
     """
     provider, threads = _checked_provider(provider), _checked_threads(threads)
     batch = _batch(entry, provider)
@@ -286,9 +285,10 @@ def open_network(  # noqa: PLR0913  the last one is seldom given
         try:
             session = _session(data, provider, batch, threads)
         except Exception as error:
-            raise NetworkLoadError(
+            raise NetworkError(
                 f"onnxruntime {runtime_version()} refuses the {name} network: "
-                f"{one_line(str(error))}"
+                f"{one_line(str(error))}",
+                code="network-load",
             ) from error
         return OnnxNetwork(name, entry, batch, _ran(session, provider), session)
     with captured_stderr() as captured:
@@ -377,7 +377,9 @@ def _ran(session: Any, asked: ProviderName) -> ProviderName:
     for name, spec in ((asked, SPECS[asked]), *SPECS.items()):
         if spec.runtime_name == first:
             return name
-    raise ProviderNotLoadedError(f"onnxruntime runs on {first}, which was not asked for")
+    raise ProviderError(
+        f"onnxruntime runs on {first}, which was not asked for", code="provider-not-loaded"
+    )
 
 
 def _check_listed(provider: ProviderName) -> None:
@@ -396,7 +398,9 @@ def _record(
 ) -> ProviderRecord:
     ran = {network.ran for network in pair}
     if len(ran) != 1:
-        raise ProviderNotLoadedError(f"the networks run on different providers: {sorted(ran)}")
+        raise ProviderError(
+            f"the networks run on different providers: {sorted(ran)}", code="provider-not-loaded"
+        )
     (only,) = ran
     reason = f"{only} was asked for" if only is requested else f"took {only}"
     return ProviderRecord(
@@ -416,5 +420,7 @@ def _checked_threads(threads: int | None) -> int:
     if threads is None:
         return default_threads()
     if isinstance(threads, bool) or not isinstance(threads, int) or threads < 1:
-        raise ThreadsError(f"threads must be a whole number of at least 1, not {threads!r}")
+        raise OptionError(
+            f"threads must be a whole number of at least 1, not {threads!r}", code="threads"
+        )
     return threads

@@ -5,13 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from rcc_onnx.batch.pseudonyms import check_out, gives_away, pseudonym_of, read_pseudonyms
-from rcc_onnx.errors import (
-    InputFolderError,
-    NameTakenError,
-    PseudonymsError,
-    PseudonymUnsafeError,
-    RccOnnxError,
-)
+from rcc_onnx.errors import InputFolderError, NameTakenError, PseudonymsError, RccOnnxError
 from rcc_onnx.output.names import check_case_name, same_everywhere
 from rcc_onnx.watch.inbox import Inbox
 
@@ -107,7 +101,8 @@ class Names:
         if self.out is not None:
             check_out([own[entry]], self.out)
         if gives_away(case, own.values()):
-            raise PseudonymUnsafeError(
+            raise PseudonymsError(
                 f"{self.file}: a pseudonym is or holds a case's own name; choose one that says "
-                "nothing"
+                "nothing",
+                code="pseudonym-unsafe",
             )

@@ -7,8 +7,8 @@ import pytest
 from rcc_onnx import Engine
 from rcc_onnx.batch.cases import Case, analyse_case, analyse_cases, exit_code, find_cases
 from rcc_onnx.errors import (
+    BundleChoiceError,
     InputFolderError,
-    NoPatientBundleError,
     OutputError,
     PixelsError,
     ProviderError,
@@ -129,7 +129,9 @@ def test_a_provider_that_cannot_run_ends_the_run(
 
 
 def test_exit_codes() -> None:
-    no_models = FailedCase("x", Profile.STANDARD, NoPatientBundleError("none"))
+    no_models = FailedCase(
+        "x", Profile.STANDARD, BundleChoiceError("none", code="no-patient-bundle")
+    )
     assert exit_code([case_result()]) == 0
     assert exit_code([case_result(), failed_case()]) == 1
     assert exit_code([failed_case()]) == 1

@@ -11,7 +11,6 @@ import pytest
 from rcc_onnx.bundle_store import download
 from rcc_onnx.bundle_store.download import fetch
 from rcc_onnx.errors import (
-    BundleSha256Error,
     DownloadError,
     DownloadInterruptedError,
     DownloadStatusError,
@@ -19,6 +18,7 @@ from rcc_onnx.errors import (
     DownloadUnreachableError,
     DownloadUrlError,
 )
+from tests.support.errors import raises_code
 from tests.support.loopback import Handler, Site, serving
 
 DATA = bytes(range(256)) * 2000
@@ -235,7 +235,7 @@ def test_no_key_of_a_url_is_written_or_told(site: Site, folder: Path) -> None:
 
 def test_another_file_than_the_one_asked_for(site: Site, folder: Path) -> None:
     site.answers["/tiny.zip"] = lambda handler: handler.whole(DATA[:-1] + b"x")
-    with pytest.raises(BundleSha256Error, match=SHA256):
+    with raises_code("bundle-sha256", match=SHA256):
         fetch(site.url("/tiny.zip"), SHA256, folder)
     assert list(folder.iterdir()) == []
 

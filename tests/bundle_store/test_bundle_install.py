@@ -23,9 +23,10 @@ from rcc_onnx.bundle_store.store import Store, user_store
 from rcc_onnx.bundles import bundle as bundles
 from rcc_onnx.bundles.bundle import find_bundle, load_bundle
 from rcc_onnx.cli.app import app
-from rcc_onnx.errors import BundleArchiveTooLargeError, DataFolderError
+from rcc_onnx.errors import DataFolderError
 from rcc_onnx.system.file_lock import try_lock
 from tests.support.bundle_zips import bundle_files
+from tests.support.errors import raises_code
 from tests.support.loopback import Handler, Site, serving
 from tests.support.tiny_networks import tiny_model, write_bundle
 
@@ -394,7 +395,7 @@ def test_broken_bundle_is_not_exported(home: Path, one: Path, tmp_path: Path) ->
 
 def test_bundle_too_large_for_a_zip(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(archive, "LARGEST_ARCHIVE", 2**16 + 100)
-    with pytest.raises(BundleArchiveTooLargeError):
+    with raises_code("bundle-archive-too-large"):
         bundle_zip("tiny", {"a": bytes(101)})
 
 

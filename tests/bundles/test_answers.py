@@ -19,12 +19,8 @@ from rcc_onnx.bundles.reference_outputs import (
     read_reference_outputs,
     write_reference_outputs,
 )
-from rcc_onnx.errors import (
-    BundleFileError,
-    BundleHashError,
-    BundleManifestError,
-    ReferenceOutputsError,
-)
+from rcc_onnx.errors import BundleManifestError
+from tests.support.errors import raises_code
 from tests.support.stored_answers import bundle_with_answers, put_answers
 from tests.support.tiny_networks import manifest_of, tiny_model, write_bundle
 
@@ -166,11 +162,8 @@ BROKEN: dict[str, Callable[[], bytes]] = {
 
 @pytest.mark.parametrize("name", BROKEN)
 def test_files_that_hold_no_answers(name: str) -> None:
-    with pytest.raises(
-        ReferenceOutputsError, match=r"^here: .*convert reference-outputs"
-    ) as caught:
+    with raises_code("bundle-reference-outputs", match=r"^here: .*convert reference-outputs"):
         read_reference_outputs(BROKEN[name](), "here")
-    assert caught.value.code == "bundle-reference-outputs"
 
 
 def test_a_bomb_is_refused_before_it_is_unpacked(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -178,7 +171,7 @@ def test_a_bomb_is_refused_before_it_is_unpacked(monkeypatch: pytest.MonkeyPatch
         raise AssertionError("was unpacked")
 
     monkeypatch.setattr(zipfile.ZipFile, "read", unpacked)
-    with pytest.raises(ReferenceOutputsError, match="unpacks to more than"):
+    with raises_code("bundle-reference-outputs", match="unpacks to more than"):
         read_reference_outputs(BROKEN["bomb"](), "here")
 
 
@@ -212,26 +205,26 @@ def test_changed_answers_are_not_read(tmp_path: Path) -> None:
     data[len(data) // 2] ^= 1
     (home / REFERENCE_OUTPUTS_FILE).write_bytes(data)
     for use in (load_bundle(home).read_reference_outputs, load_bundle(home).check):
-        with pytest.raises(BundleHashError, match=REFERENCE_OUTPUTS_FILE):
+        with raises_code("bundle-hash", match=REFERENCE_OUTPUTS_FILE):
             use()
 
 
 def test_broken_answers_with_their_hash_are_refused(tmp_path: Path) -> None:
     home = put_answers(write_bundle(tmp_path / "tiny"), b"nothing")
-    with pytest.raises(ReferenceOutputsError, match=REFERENCE_OUTPUTS_FILE):
+    with raises_code("bundle-reference-outputs", match=REFERENCE_OUTPUTS_FILE):
         load_bundle(home).check()
 
 
 def test_answers_that_are_not_there(tmp_path: Path) -> None:
     home = bundle_with_answers(tmp_path / "tiny")
     (home / REFERENCE_OUTPUTS_FILE).unlink()
-    with pytest.raises(BundleFileError, match=REFERENCE_OUTPUTS_FILE):
+    with raises_code("bundle-file", match=REFERENCE_OUTPUTS_FILE):
         load_bundle(home)
 
 
 def test_answers_too_large_to_be_read(tmp_path: Path) -> None:
     home = put_answers(write_bundle(tmp_path / "tiny"), b"x" * (LARGEST_REFERENCE_OUTPUTS + 1))
-    with pytest.raises(BundleFileError, match="larger than"):
+    with raises_code("bundle-file", match="larger than"):
         load_bundle(home)
 
 

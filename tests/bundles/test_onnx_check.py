@@ -7,7 +7,7 @@ from onnx import ModelProto, TensorProto, helper
 
 from rcc_onnx.bundles.manifest import NetworkEntry, TensorEntry
 from rcc_onnx.bundles.onnx_validation import check_network, read_onnx
-from rcc_onnx.errors import BundleError, BundleNetworkError, CustomOperatorError, ExternalDataError
+from tests.support.errors import raises_code
 from tests.support.tiny_networks import tiny_model
 
 SHAPE = ("batch", 160, 160, 1)
@@ -107,45 +107,37 @@ def _channels_first(model: ModelProto) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "error", "words"),
+    ("change", "code", "words"),
     [
-        (_external, ExternalDataError, "under the hash in manifest.json"),
-        (_domain("com.microsoft"), CustomOperatorError, "'Conv' in domain 'com.microsoft'"),
-        (_domain("ai.onnx.ml"), CustomOperatorError, "ai.onnx.ml"),
-        (_domain("ai.onnx.training"), CustomOperatorError, "ai.onnx.training"),
-        (_domain("AI.ONNX"), CustomOperatorError, "AI.ONNX"),
-        (_domain("\x1b[31m"), CustomOperatorError, r"\\x1b"),
-        (_function, CustomOperatorError, "functions of its own"),
-        (_two_opsets, BundleNetworkError, "opset 17, 13"),
-        (_no_opset, BundleNetworkError, "opset none"),
-        (_opset_18, BundleNetworkError, "opset 18, manifest.json says 17"),
-        (_input_name, BundleNetworkError, r"input is named 'other\\x1b\[31m'"),
-        (_second_input, BundleNetworkError, "2 inputs"),
-        (_no_output, BundleNetworkError, "0 outputs"),
-        (_output_double, BundleNetworkError, "element type 11"),
-        (_output_shapeless, BundleNetworkError, "of unknown shape"),
-        (_batch_of_one, BundleNetworkError, r"input is \[1, 160, 160, 1\]"),
-        (_batch_unnamed, BundleNetworkError, r"input is \[None, 160, 160, 1\]"),
-        (_channels_first, BundleNetworkError, r"\['batch', 1, 160, 160\]"),
+        (_external, "external-data", "under the hash in manifest.json"),
+        (_domain("com.microsoft"), "custom-operator", "'Conv' in domain 'com.microsoft'"),
+        (_domain("ai.onnx.ml"), "custom-operator", "ai.onnx.ml"),
+        (_domain("ai.onnx.training"), "custom-operator", "ai.onnx.training"),
+        (_domain("AI.ONNX"), "custom-operator", "AI.ONNX"),
+        (_domain("\x1b[31m"), "custom-operator", r"\\x1b"),
+        (_function, "custom-operator", "functions of its own"),
+        (_two_opsets, "bundle-network", "opset 17, 13"),
+        (_no_opset, "bundle-network", "opset none"),
+        (_opset_18, "bundle-network", "opset 18, manifest.json says 17"),
+        (_input_name, "bundle-network", r"input is named 'other\\x1b\[31m'"),
+        (_second_input, "bundle-network", "2 inputs"),
+        (_no_output, "bundle-network", "0 outputs"),
+        (_output_double, "bundle-network", "element type 11"),
+        (_output_shapeless, "bundle-network", "of unknown shape"),
+        (_batch_of_one, "bundle-network", r"input is \[1, 160, 160, 1\]"),
+        (_batch_unnamed, "bundle-network", r"input is \[None, 160, 160, 1\]"),
+        (_channels_first, "bundle-network", r"\['batch', 1, 160, 160\]"),
     ],
 )
-def test_refused(
-    change: Callable[[ModelProto], None], error: type[BundleError], words: str
-) -> None:
+def test_refused(change: Callable[[ModelProto], None], code: str, words: str) -> None:
     model = tiny_model()
     change(model)
-    with pytest.raises(error, match=words) as caught:
+    with raises_code(code, match=words) as caught:
         _check(model)
-    assert type(caught.value) is error
     assert str(caught.value).startswith("kidney.onnx: ")
     assert str(caught.value).isprintable()
 
 
 def test_swapped_networks() -> None:
-    with pytest.raises(BundleNetworkError, match="40, 64, 64, 1"):
+    with raises_code("bundle-network", match="40, 64, 64, 1"):
         _check(tiny_model("lesion"))
-
-
-def test_codes() -> None:
-    codes = {error.code for error in (BundleNetworkError, CustomOperatorError, ExternalDataError)}
-    assert codes == {"bundle-network", "custom-operator", "external-data"}

@@ -11,18 +11,12 @@ import pytest
 from rcc_onnx.bundles.bundle import Bundle, load_bundle
 from rcc_onnx.bundles.manifest import Manifest
 from rcc_onnx.engine import Engine
-from rcc_onnx.errors import (
-    BundleFileError,
-    BundleHashError,
-    BundleManifestError,
-    NetworkOutputError,
-    OptionError,
-    PrecisionError,
-)
+from rcc_onnx.errors import BundleManifestError, NetworkOutputError, OptionError
 from rcc_onnx.runtime.providers import candidates, choose_variants
 from rcc_onnx.runtime.session import open_networks
 from rcc_onnx.runtime.verify import verify_bundle
 from rcc_onnx.types import Precision, ProviderName
+from tests.support.errors import raises_code
 from tests.support.tiny_networks import add_variant, tiny_model, write_bundle
 
 
@@ -93,14 +87,14 @@ def test_two_forms_in_one_file(folder: Path) -> None:
 def test_a_variant_that_is_missing_or_changed_breaks_the_bundle(folder: Path) -> None:
     path = folder / "lesion.int8.onnx"
     path.write_bytes(path.read_bytes()[:-1] + b"\0")
-    with pytest.raises(BundleHashError, match=r"lesion\.int8\.onnx"):
+    with raises_code("bundle-hash", match=r"lesion\.int8\.onnx"):
         load_bundle(folder).check()
-    with pytest.raises(BundleHashError):
+    with raises_code("bundle-hash"):
         open_networks(load_bundle(folder), ProviderName.CPU, precision=Precision.INT8)
     # Another form of the same bundle is whole.
     open_networks(load_bundle(folder), ProviderName.CPU)
     path.unlink()
-    with pytest.raises(BundleFileError, match=r"lesion\.int8\.onnx"):
+    with raises_code("bundle-file", match=r"lesion\.int8\.onnx"):
         load_bundle(folder)
 
 
@@ -129,14 +123,13 @@ def test_gpus_take_the_plain_form(folder: Path) -> None:
 
 
 def test_int8_is_for_the_cpu_and_for_bundles_that_have_it(folder: Path, tmp_path: Path) -> None:
-    with pytest.raises(PrecisionError, match="CPU only, not on cuda"):
+    with raises_code("precision", match="CPU only, not on cuda"):
         open_networks(load_bundle(folder), ProviderName.CUDA, precision=Precision.INT8)
     automatic = open_networks(load_bundle(folder), precision=Precision.INT8)
     assert automatic.record.ran is ProviderName.CPU
     without = load_bundle(write_bundle(tmp_path / "without"))
-    with pytest.raises(PrecisionError, match="convert quantize") as caught:
+    with raises_code("precision", match="convert quantize"):
         open_networks(without, precision=Precision.INT8)
-    assert caught.value.code == "precision"
 
 
 def test_float16_is_for_gpus_and_for_bundles_that_have_it(folder: Path) -> None:
@@ -147,14 +140,14 @@ def test_float16_is_for_gpus_and_for_bundles_that_have_it(folder: Path) -> None:
         forms = choose_variants(bundle, provider, Precision.FLOAT16)
         assert forms == {"kidney": "plain", "lesion": "float16"}
     for provider in (ProviderName.CPU, ProviderName.OPENVINO, ProviderName.COREML):
-        with pytest.raises(PrecisionError, match=f"runs on cuda, .* not on {provider}") as caught:
+        with raises_code("precision", match=f"runs on cuda, .* not on {provider}") as caught:
             open_networks(bundle, provider, precision=Precision.FLOAT16)
         assert caught.value.code == "precision"
 
 
 def test_a_bundle_without_float16_says_how_to_make_it(tmp_path: Path) -> None:
     bundle = load_bundle(write_bundle(tmp_path / "without"))
-    with pytest.raises(PrecisionError, match=r"convert quantize .* --precision float16 makes one"):
+    with raises_code("precision", match=r"convert quantize .* --precision float16 makes one"):
         choose_variants(bundle, ProviderName.CUDA, Precision.FLOAT16)
 
 

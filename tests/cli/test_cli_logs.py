@@ -16,9 +16,10 @@ from rcc_onnx.batch.worker_pool import Limits, TaskProcess
 from rcc_onnx.cli import logging as cli_logs
 from rcc_onnx.cli.app import app
 from rcc_onnx.cli.logging import LEVELS, OLD_FILES, run_logs, silence_warnings
-from rcc_onnx.errors import LogFileBusyError, LogFileError, OutputError
+from rcc_onnx.errors import LogFileError, OutputError
 from rcc_onnx.phantom import make_study
 from tests.support import isolated_tasks
+from tests.support.errors import raises_code
 
 log = logging.getLogger("rcc_onnx.test")
 
@@ -91,7 +92,7 @@ def test_a_second_run_goes_on_in_the_file(tmp_path: Path) -> None:
 
 def test_two_runs_at_once_do_not_share_a_file(tmp_path: Path) -> None:
     with run_logs(file=tmp_path / "log.jsonl"):
-        with pytest.raises(LogFileBusyError), run_logs(file=tmp_path / "log.jsonl"):
+        with raises_code("log-file-busy"), run_logs(file=tmp_path / "log.jsonl"):
             pass
         log.warning("still there")
     assert (

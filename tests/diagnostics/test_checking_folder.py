@@ -14,10 +14,11 @@ from typer.testing import CliRunner
 from rcc_onnx.cli.app import app
 from rcc_onnx.diagnostics.verify import Kind, check_folder
 from rcc_onnx.diagnostics.verify.under_way import UnderWay, run_under_way
-from rcc_onnx.errors import CheckFolderError, SumsFormatError, SumsMissingError
+from rcc_onnx.errors import SumsFormatError
 from rcc_onnx.output.checksums import read_sums, size_and_sha256, sums_bytes
 from rcc_onnx.output.lock import output_lock
 from rcc_onnx.results import CaseResult
+from tests.support.errors import raises_code
 from tests.support.placed import placed_case
 from tests.support.written_runs import write_run
 
@@ -205,11 +206,11 @@ def test_a_list_that_lost_whole_lines(out: Path) -> None:
 
 def test_no_list_or_no_folder(out: Path) -> None:
     (out / "SHA256SUMS").unlink()
-    with pytest.raises(SumsMissingError, match="no run has ended"):
+    with raises_code("sums-missing", match="no run has ended"):
         check_folder(out)
-    with pytest.raises(CheckFolderError):
+    with raises_code("check-folder"):
         check_folder(out / "nowhere")
-    with pytest.raises(CheckFolderError):
+    with raises_code("check-folder"):
         check_folder(out / "a.json")
 
 
@@ -219,7 +220,7 @@ def test_a_run_that_is_under_way_is_told_and_not_disturbed(out: Path) -> None:
         assert run_under_way(out) is UnderWay.YES
         assert any("a run writes" in note for note in check_folder(out).notes)
         (out / "SHA256SUMS").unlink()
-        with pytest.raises(SumsMissingError, match="writes to it now"):
+        with raises_code("sums-missing", match="writes to it now"):
             check_folder(out)
     (out / ".rcc-onnx.lock").touch()
     assert run_under_way(out) is UnderWay.MAYBE

@@ -17,19 +17,13 @@ from rcc_onnx.bundles.data_folder import MODELS_VARIABLE
 from rcc_onnx.cli.app import app
 from rcc_onnx.diagnostics.verify import Verdict, reproduce
 from rcc_onnx.engine import Options
-from rcc_onnx.errors import (
-    NoDicomError,
-    OtherImagesError,
-    OtherModelsError,
-    ProviderError,
-    ReproduceCaseError,
-    ReproduceInputError,
-)
+from rcc_onnx.errors import ProviderError
 from rcc_onnx.options import Save, Saving
 from rcc_onnx.output.run import RunFiles
 from rcc_onnx.phantom import make_study
 from rcc_onnx.results import MeasuringOptions
 from rcc_onnx.types import ProviderName
+from tests.support.errors import raises_code
 from tests.support.tiny_networks import tiny_model, write_bundle
 
 CASE = "one"
@@ -107,7 +101,7 @@ def test_other_files_with_the_same_images(home: Path, out: Path, tmp_path: Path)
 
 
 def test_other_images(home: Path, out: Path) -> None:
-    with pytest.raises(OtherImagesError):
+    with raises_code("other-images"):
         reproduce(out, CASE, home / "other")
 
 
@@ -147,12 +141,10 @@ def test_the_bundle_is_found_by_its_hashes(home: Path, out: Path, tmp_path: Path
     assert reproduce(out, CASE, study, models=str(moved)).comparison.verdict is Verdict.IDENTICAL
     data = tiny_model("kidney", seed=7).SerializeToString()
     other = write_bundle(tmp_path / "other", {"kidney": data})
-    with pytest.raises(OtherModelsError, match="is another one"):
+    with raises_code("other-models", match="is another one"):
         reproduce(out, CASE, study, models=str(other))
     edit(out, models={"version": "2.0.0"})
-    with pytest.raises(
-        OtherModelsError, match=r"tiny 2\.0\.0 .* not installed \(installed: .*tiny"
-    ):
+    with raises_code("other-models", match=r"tiny 2\.0\.0 .* not installed \(installed: .*tiny"):
         reproduce(out, CASE, study)
 
 
@@ -163,25 +155,25 @@ def test_a_provider_that_cannot_run(home: Path, out: Path) -> None:
 
 def test_what_cannot_be_made_again(home: Path, out: Path) -> None:
     study = home / "study"
-    with pytest.raises(ReproduceInputError, match="no paths on purpose"):
+    with raises_code("reproduce-input", match="no paths on purpose"):
         reproduce(out, CASE, None)
     for name in ("two", "../out/one", "", "results"):
-        with pytest.raises(ReproduceCaseError):
+        with raises_code("reproduce-case"):
             reproduce(out, name, study)
-    with pytest.raises(ReproduceCaseError, match="failed then"):
+    with raises_code("reproduce-case", match="failed then"):
         reproduce(out, "bad", study)
-    with pytest.raises(NoDicomError):
+    with raises_code("no-dicom"):
         reproduce(out, CASE, out / ".report")
     edit(out, options=None)
-    with pytest.raises(ReproduceCaseError, match="does not state"):
+    with raises_code("reproduce-case", match="does not state"):
         reproduce(out, CASE, study)
     for damage in ({"provider": "abacus"}, {"threads": 0}, {"threads": "x"}, {"save": ["gold"]}):
         shutil.copy(home / "out" / f"{CASE}.json", out)
         edit(out, options=damage)
-        with pytest.raises(ReproduceCaseError, match="none that there are"):
+        with raises_code("reproduce-case", match="none that there are"):
             reproduce(out, CASE, study)
     (out / f"{CASE}.json").write_bytes(b"[]")
-    with pytest.raises(ReproduceCaseError, match="was changed"):
+    with raises_code("reproduce-case", match="was changed"):
         reproduce(out, CASE, study)
 
 

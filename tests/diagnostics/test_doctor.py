@@ -32,10 +32,10 @@ from rcc_onnx.diagnostics.doctor.apart import CrashedError, apart
 from rcc_onnx.dicom import codec_check as decoders
 from rcc_onnx.dicom.codec_check import SAMPLES
 from rcc_onnx.errors import (
-    BundleFileError,
-    NetworkLoadError,
+    BundleError,
+    NetworkError,
     ProviderDisagreesError,
-    ProviderNotLoadedError,
+    ProviderError,
     RuntimeNotUsableError,
 )
 from rcc_onnx.output.schema_checker import SchemaName, schema_text
@@ -43,6 +43,7 @@ from rcc_onnx.runtime.providers import AUTO_ORDER, SPECS, SelfTestRecord
 from rcc_onnx.system.host import Memory, memory
 from rcc_onnx.types import ProviderName
 from tests.diagnostics.tried import dies, doubled, never_ends, refuses
+from tests.support.errors import raises_code
 from tests.support.stored_answers import bundle_with_answers
 from tests.support.tiny_networks import add_variant, tiny_model, write_bundle
 
@@ -497,10 +498,14 @@ def test_how_a_provider_can_be(bundle: Any, monkeypatch: pytest.MonkeyPatch) -> 
         monkeypatch,
         {
             ProviderName.CUDA: ProviderDisagreesError("cuda does not answer", "Take another"),
-            ProviderName.OPENVINO: ProviderNotLoadedError("openvino does not load", "It needs x."),
-            ProviderName.COREML: ProviderNotLoadedError("coreml does not load", "It needs y."),
+            ProviderName.OPENVINO: ProviderError(
+                "openvino does not load", "It needs x.", code="provider-not-loaded"
+            ),
+            ProviderName.COREML: ProviderError(
+                "coreml does not load", "It needs y.", code="provider-not-loaded"
+            ),
             ProviderName.TENSORRT: CrashedError("it crashed the process that tried it"),
-            ProviderName.DIRECTML: NetworkLoadError("refused"),
+            ProviderName.DIRECTML: NetworkError("refused", code="network-load"),
         },
     )
     lines = {line.subject: line for line in running.provider_lines(bundle)}
@@ -521,8 +526,8 @@ def test_how_a_provider_can_be(bundle: Any, monkeypatch: pytest.MonkeyPatch) -> 
 def test_a_cpu_that_does_not_run_is_a_problem(bundle: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     for error in (
         CrashedError("not done after 180 s"),
-        ProviderNotLoadedError("cpu does not load", ""),
-        BundleFileError("gone"),
+        ProviderError("cpu does not load", "", code="provider-not-loaded"),
+        BundleError("gone", code="bundle-file"),
     ):
         fails(monkeypatch, dict.fromkeys(AUTO_ORDER, error))
         lines = {line.subject: line for line in running.provider_lines(bundle)}
@@ -569,7 +574,7 @@ def test_things_are_tried_apart() -> None:
         apart(dies, 0, 60)
     with pytest.raises(CrashedError, match="not done after 0 s"):
         apart(never_ends, 0, 0.1)
-    with pytest.raises(ProviderNotLoadedError) as caught:
+    with raises_code("provider-not-loaded") as caught:
         apart(refuses, 0, 60)
     assert (caught.value.problem, caught.value.advice) == ("no", "yes")
 

@@ -21,9 +21,9 @@ from rcc_onnx.diagnostics.support import write_bundle
 from rcc_onnx.diagnostics.support.log_lines import redacted_line
 from rcc_onnx.diagnostics.support.redact import CaseNumbers, Sentences, phrase, word
 from rcc_onnx.diagnostics.support.verdicts import run_facts, verdict
-from rcc_onnx.errors import SupportBundleError, SupportBundleExistsError, SupportInputError
 from tests.support import tiny_networks
 from tests.support.canaries import SEEN_AS, WORD, canary_series, leaks, write_anything
+from tests.support.errors import raises_code
 
 ROOT = Path(__file__).parents[2]
 UID = "1.2.826.0.1.77777"
@@ -162,20 +162,20 @@ def test_the_command_says_what_it_packed(here: Path, tmp_path: Path) -> None:
 def test_what_cannot_be_packed_leaves_nothing(
     here: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with pytest.raises(SupportInputError, match="is no folder"):
+    with raises_code("support-input", match="is no folder"):
         write_bundle(tmp_path / "none", tmp_path / "s.zip")
-    with pytest.raises(SupportInputError, match="log file"):
+    with raises_code("support-input", match="log file"):
         write_bundle(here / "out", tmp_path / "s.zip", [tmp_path / "none.jsonl"])
-    with pytest.raises(SupportBundleError, match="cannot write"):
+    with raises_code("support-bundle", match="cannot write"):
         write_bundle(here / "out", tmp_path / "none" / "s.zip")
-    with pytest.raises(SupportBundleExistsError):
+    with raises_code("support-bundle-exists"):
         write_bundle(here / "out", tmp_path)
 
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(zipfile.ZipFile, "writestr", full)
-    with pytest.raises(SupportBundleError, match="No space left"):
+    with raises_code("support-bundle", match="No space left"):
         write_bundle(here / "out", tmp_path / "s.zip")
     assert list(tmp_path.iterdir()) == []
 

@@ -2,7 +2,7 @@
 
 import os
 
-from rcc_onnx.errors import ProviderNotLoadedError
+from rcc_onnx.errors import ProviderError
 
 
 def doubled(value: int) -> int:
@@ -19,4 +19,4 @@ def never_ends(_: int) -> int:
 
 
 def refuses(_: int) -> int:
-    raise ProviderNotLoadedError("no", "yes")
+    raise ProviderError("no", "yes", code="provider-not-loaded")

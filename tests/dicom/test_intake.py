@@ -254,74 +254,74 @@ def doubled():
 
 
 REFUSALS = {
-    "no position": (without("ImagePositionPatient"), errors.MissingAttributeError),
-    "no orientation": (without("ImageOrientationPatient"), errors.MissingAttributeError),
-    "no pixel spacing": (without("PixelSpacing"), errors.MissingAttributeError),
-    "no slope": (without("RescaleSlope"), errors.MissingAttributeError),
-    "no intercept": (without("RescaleIntercept"), errors.MissingAttributeError),
-    "empty slope": (changed("RescaleSlope", None), errors.MissingAttributeError),
-    "milligrams": (all_changed("RescaleType", "MGML"), errors.ValuesNotHuError),
-    "slope 0": (changed("RescaleSlope", 0), errors.InvalidAttributeError),
+    "no position": (without("ImagePositionPatient"), "missing-attribute"),
+    "no orientation": (without("ImageOrientationPatient"), "missing-attribute"),
+    "no pixel spacing": (without("PixelSpacing"), "missing-attribute"),
+    "no slope": (without("RescaleSlope"), "missing-attribute"),
+    "no intercept": (without("RescaleIntercept"), "missing-attribute"),
+    "empty slope": (changed("RescaleSlope", None), "missing-attribute"),
+    "milligrams": (all_changed("RescaleType", "MGML"), "values-not-hu"),
+    "slope 0": (changed("RescaleSlope", 0), "invalid-attribute"),
     "two numbers of three": (
         changed("ImagePositionPatient", [1, 2]),
-        errors.InvalidAttributeError,
+        "invalid-attribute",
     ),
     "orientation is no unit vector": (
         all_changed("ImageOrientationPatient", [2, 0, 0, 0, 1, 0]),
-        errors.InvalidAttributeError,
+        "invalid-attribute",
     ),
     "orientation is all zero": (
         all_changed("ImageOrientationPatient", [0, 0, 0, 0, 0, 0]),
-        errors.InvalidAttributeError,
+        "invalid-attribute",
     ),
     "orientation is not at a right angle": (
         all_changed("ImageOrientationPatient", [1, 0, 0, 1, 0, 0]),
-        errors.InvalidAttributeError,
+        "invalid-attribute",
     ),
     "coronal": (
         all_changed("ImageOrientationPatient", [1, 0, 0, 0, 0, -1]),
-        errors.NotAxialError,
+        "not-axial",
     ),
     "sagittal": (
         all_changed("ImageOrientationPatient", [0, 1, 0, 0, 0, -1]),
-        errors.NotAxialError,
+        "not-axial",
     ),
     "tilted": (
         all_changed("ImageOrientationPatient", [1, 0, 0, 0, 0.951057, -0.309017]),
-        errors.GantryTiltError,
+        "gantry-tilt",
     ),
     "rotated in its plane": (
         all_changed("ImageOrientationPatient", [0.951057, 0.309017, 0, -0.309017, 0.951057, 0]),
-        errors.NotAxialError,
+        "not-axial",
     ),
-    "sheared": (moved([0, 0.6, 0]), errors.ShearedSeriesError),
-    "mixed matrix": (changed("Rows", 10), errors.MixedMatrixError),
-    "mixed pixel spacing": (changed("PixelSpacing", [0.75, 0.6]), errors.MixedSpacingError),
+    "sheared": (moved([0, 0.6, 0]), "sheared-series"),
+    "mixed matrix": (changed("Rows", 10), "mixed-matrix"),
+    "mixed pixel spacing": (changed("PixelSpacing", [0.75, 0.6]), "mixed-spacing"),
     "mixed orientation": (
         changed("ImageOrientationPatient", [-1, 0, 0, 0, -1, 0]),
-        errors.MixedOrientationError,
+        "mixed-orientation",
     ),
-    "duplicate position": (doubled(), errors.DuplicatePositionsError),
-    "one slice missing": (removed(3), errors.MissingSlicesError),
-    "two slices missing": (removed(2, 3), errors.MissingSlicesError),
-    "one of three gaps": (removed(0, 1, 2, 5), errors.MissingSlicesError),
-    "uneven": (moved([0, 0, -1.0], first=6), errors.UnevenSpacingError),
-    "a little uneven": (moved([0, 0, -0.2], first=6), errors.UnevenSpacingError),
-    "almost at one place": (moved([0, 0, 2.495], first=6), errors.DuplicatePositionsError),
-    "too few slices": (removed(0, 1, 2, 3, 4), errors.TooFewSlicesError),
-    "too thin": (moved([0, 0, 2.35]), errors.SpacingRangeError),
-    "too thick": (moved([0, 0, -9.0]), errors.SpacingRangeError),
-    "pixels too small": (all_changed("PixelSpacing", [0.75, 0.05]), errors.SpacingRangeError),
-    "pixels too large": (all_changed("PixelSpacing", [7.5, 0.75]), errors.SpacingRangeError),
+    "duplicate position": (doubled(), "duplicate-positions"),
+    "one slice missing": (removed(3), "missing-slices"),
+    "two slices missing": (removed(2, 3), "missing-slices"),
+    "one of three gaps": (removed(0, 1, 2, 5), "missing-slices"),
+    "uneven": (moved([0, 0, -1.0], first=6), "uneven-spacing"),
+    "a little uneven": (moved([0, 0, -0.2], first=6), "uneven-spacing"),
+    "almost at one place": (moved([0, 0, 2.495], first=6), "duplicate-positions"),
+    "too few slices": (removed(0, 1, 2, 3, 4), "too-few-slices"),
+    "too thin": (moved([0, 0, 2.35]), "spacing-out-of-range"),
+    "too thick": (moved([0, 0, -9.0]), "spacing-out-of-range"),
+    "pixels too small": (all_changed("PixelSpacing", [0.75, 0.05]), "spacing-out-of-range"),
+    "pixels too large": (all_changed("PixelSpacing", [7.5, 0.75]), "spacing-out-of-range"),
 }
 
 
 @pytest.mark.parametrize("case", REFUSALS)
 def test_refusals(tmp_path, series, case):
-    spoil, error = REFUSALS[case]
+    spoil, code = REFUSALS[case]
     spoil(series)
     caught = refusal(write_series(tmp_path, series))
-    assert type(caught) is error
+    assert caught.code == code
 
 
 def test_missing_slices_are_counted_and_placed(tmp_path, series):
@@ -361,45 +361,45 @@ def test_no_such_folder(tmp_path):
 
 
 def test_nothing_dicom_there(tmp_path):
-    assert type(refusal(tmp_path)) is errors.NoDicomError
+    assert refusal(tmp_path).code == "no-dicom"
     (tmp_path / "notes.dcm").write_text("no image, whatever its name says" * 20)
     caught = refusal(tmp_path)
-    assert type(caught) is errors.NoDicomError
+    assert caught.code == "no-dicom"
     assert "1 x not a DICOM file" in str(caught)
 
 
 def test_no_ct_there(tmp_path, series):
     all_changed("Modality", "MR")(series)
     caught = refusal(write_series(tmp_path, series))
-    assert type(caught) is errors.NoCtError
+    assert caught.code == "no-ct"
     assert "7 x modality MR" in str(caught)
 
 
 NOTEBOOK_REFUSALS = {
-    "no thickness": (changed("SliceThickness", None, 0), errors.MissingAttributeError),
-    "thickness 0": (changed("SliceThickness", 0, 0), errors.InvalidAttributeError),
-    "no pixel spacing": (without("PixelSpacing"), errors.MissingAttributeError),
-    "pixel spacing 0": (changed("PixelSpacing", [0, 0]), errors.InvalidAttributeError),
-    "second pixel spacing 0": (changed("PixelSpacing", [1, 0]), errors.InvalidAttributeError),
-    "pixel spacing too large": (changed("PixelSpacing", [1e9, 1]), errors.SpacingRangeError),
-    "thickness too small": (changed("SliceThickness", 1e-320, 0), errors.SpacingRangeError),
-    "no slope": (without("RescaleSlope"), errors.MissingAttributeError),
-    "no intercept": (without("RescaleIntercept"), errors.MissingAttributeError),
+    "no thickness": (changed("SliceThickness", None, 0), "missing-attribute"),
+    "thickness 0": (changed("SliceThickness", 0, 0), "invalid-attribute"),
+    "no pixel spacing": (without("PixelSpacing"), "missing-attribute"),
+    "pixel spacing 0": (changed("PixelSpacing", [0, 0]), "invalid-attribute"),
+    "second pixel spacing 0": (changed("PixelSpacing", [1, 0]), "invalid-attribute"),
+    "pixel spacing too large": (changed("PixelSpacing", [1e9, 1]), "spacing-out-of-range"),
+    "thickness too small": (changed("SliceThickness", 1e-320, 0), "spacing-out-of-range"),
+    "no slope": (without("RescaleSlope"), "missing-attribute"),
+    "no intercept": (without("RescaleIntercept"), "missing-attribute"),
 }
 
 
 @pytest.mark.parametrize("case", NOTEBOOK_REFUSALS)
 def test_notebook_refusals(tmp_path, series, case):
-    spoil, error = NOTEBOOK_REFUSALS[case]
+    spoil, code = NOTEBOOK_REFUSALS[case]
     spoil(series)
-    assert type(refusal(write_series(tmp_path, series), NOTEBOOK)) is error
+    assert refusal(write_series(tmp_path, series), NOTEBOOK).code == code
 
 
 def test_notebook_takes_files_by_name_only(tmp_path, series):
     write_series(tmp_path, series, list("abcdefg"))
-    assert type(refusal(tmp_path, NOTEBOOK)) is errors.NoDicomError
+    assert refusal(tmp_path, NOTEBOOK).code == "no-dicom"
     (tmp_path / "z.dcm").write_text("no DICOM")
-    assert type(refusal(tmp_path, NOTEBOOK)) is errors.NotebookStopsError
+    assert refusal(tmp_path, NOTEBOOK).code == "notebook-stops"
 
 
 def test_no_patient_data_in_messages(tmp_path, series):
@@ -410,15 +410,6 @@ def test_no_patient_data_in_messages(tmp_path, series):
     message = str(refusal(write_series(tmp_path, series)))
     assert "Doe" not in message
     assert "ID4711" not in message
-
-
-def test_codes_are_stable_and_each_leaf_has_its_own():
-    def leaves(error):
-        return [error, *(leaf for sub in error.__subclasses__() for leaf in leaves(sub))]
-
-    codes = [leaf.code for leaf in leaves(errors.IntakeError)]
-    assert len(set(codes)) == len(codes)
-    assert all(code == code.lower() and " " not in code for code in codes)
 
 
 def test_body_volume_is_not_symmetric():

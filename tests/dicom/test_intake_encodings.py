@@ -29,6 +29,7 @@ from rcc_onnx.dicom.sources import Source
 from rcc_onnx.pipeline.preprocess import network_volume
 from rcc_onnx.types import Profile
 from tests.support.dicom_factory import Storage, body_volume, ct_series, write_series
+from tests.support.errors import raises_code
 
 HU = body_volume()
 STORAGES = {"signed": Storage(), "unsigned": Storage(signed=False, intercept=-1024.0)}
@@ -221,7 +222,7 @@ def test_decoder_that_cannot_do_it_is_no_damage(tmp_path, monkeypatch):
         LOSSLESS["RLE"](dataset)
     folder = write_series(tmp_path, series)
     monkeypatch.setattr("rcc_onnx.dicom.pixels.pixel_array", cannot)
-    with pytest.raises(errors.TransferSyntaxError, match="uncompressed"):
+    with raises_code("transfer-syntax", match="uncompressed"):
         volume(folder)
 
 
@@ -235,5 +236,5 @@ def test_deflated_bomb(tmp_path, monkeypatch):
     series = ct_series(HU)
     for dataset in series:
         dataset.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
-    with pytest.raises(errors.NoDicomError, match="beyond its limit"):
+    with raises_code("no-dicom", match="beyond its limit"):
         volume(write_series(tmp_path, series))

@@ -20,6 +20,7 @@ from rcc_onnx.dicom import sources as archives
 from rcc_onnx.pipeline.preprocess import network_volume
 from rcc_onnx.types import InputIs, Profile
 from tests.support.dicom_factory import body_volume, ct_series, write_series
+from tests.support.errors import raises_code
 
 STANDARD = Profile.STANDARD
 FLAT = np.zeros((7, 8, 10), np.int16)
@@ -103,7 +104,7 @@ def test_archive_with_a_name_that_leads_outside(tmp_path, name):
     path = tmp_path / "study.zip"
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr(name, b"x")
-    with pytest.raises(errors.ArchiveUnsafeNameError):
+    with raises_code("archive-unsafe-name"):
         read_study(path, STANDARD)
     assert [one.name for one in tmp_path.iterdir()] == ["study.zip"]
 
@@ -112,7 +113,7 @@ def test_decompression_bomb(tmp_path):
     path = tmp_path / "bomb.zip"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("a", bytes(sources.HEADER_BYTES * 1500))
-    with pytest.raises(errors.ArchiveTooLargeError, match="bombs"):
+    with raises_code("archive-too-large", match="bombs"):
         read_study(path, STANDARD)
 
 
@@ -124,7 +125,7 @@ def test_other_limits_of_archives(tmp_path, monkeypatch):
     for name, limit in (("MAX_MEMBERS", 1), ("MAX_TOTAL_BYTES", 150), ("MAX_MEMBER_BYTES", 99)):
         with monkeypatch.context() as patch:
             patch.setattr(archives, name, limit)
-            with pytest.raises(errors.ArchiveTooLargeError):
+            with raises_code("archive-too-large"):
                 read_study(path, STANDARD)
 
 
@@ -136,14 +137,14 @@ def test_members_on_top_of_one_another(tmp_path):
         archive.filelist += [info] * 3
     path = tmp_path / "overlap.zip"
     path.write_bytes(buffer.getvalue())
-    with pytest.raises(errors.ArchiveTooLargeError):
+    with raises_code("archive-too-large"):
         read_study(path, STANDARD)
 
 
 def test_damaged_and_encrypted_archives(tmp_path):
     path = tmp_path / "study.zip"
     path.write_bytes(b"PK\x03\x04" + b"x" * 50)
-    with pytest.raises(errors.ArchiveDamagedError):
+    with raises_code("archive-damaged"):
         read_study(path, STANDARD)
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("a", b"x")
@@ -151,18 +152,18 @@ def test_damaged_and_encrypted_archives(tmp_path):
     at = whole.index(b"PK\x01\x02") + 6
     whole[at], good = 85, whole[at]  # a version of zip that does not exist
     path.write_bytes(bytes(whole))
-    with pytest.raises(errors.ArchiveDamagedError):
+    with raises_code("archive-damaged"):
         read_study(path, STANDARD)
     whole[at] = good
     whole[whole.index(b"PK\x01\x02") + 8] |= 1
     path.write_bytes(bytes(whole))
-    with pytest.raises(errors.ArchiveEncryptedError):
+    with raises_code("archive-encrypted"):
         read_study(path, STANDARD)
 
 
 def test_too_many_files(tmp_path, monkeypatch):
     monkeypatch.setattr(sources, "MAX_FILES", 3)
-    with pytest.raises(errors.TooManyFilesError):
+    with raises_code("too-many-files"):
         read_study(write_series(tmp_path, ct_series(FLAT)), STANDARD)
 
 
@@ -264,7 +265,7 @@ def test_an_archive_of_which_nothing_has_arrived_is_not_dropped(tmp_path, arrive
     study_in(tmp_path / "in" / "a", 1)
     (tmp_path / "in" / "b.ZIP").write_bytes(arrived)
     assert names(tmp_path / "in") == ["a", "b"]
-    with pytest.raises(errors.ArchiveDamagedError, match="copy it again"):
+    with raises_code("archive-damaged", match="copy it again"):
         read_study(tmp_path / "in" / "b.ZIP", Profile.STANDARD)
 
 

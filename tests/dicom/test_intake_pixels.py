@@ -11,6 +11,7 @@ from rcc_onnx.dicom import pixels, read_study
 from rcc_onnx.pipeline.preprocess import network_volume
 from rcc_onnx.types import Profile
 from tests.support.dicom_factory import body_volume, ct_series, write_series
+from tests.support.errors import raises_code
 
 MPEG2 = "1.2.840.10008.1.2.4.100"
 
@@ -68,7 +69,7 @@ def test_transfer_syntax_nobody_decodes(tmp_path, series):
     series[0].compress(RLELossless, generate_instance_uid=False)
     series[0].file_meta.TransferSyntaxUID = MPEG2
     one = first_slice(write_series(tmp_path, series))
-    with pytest.raises(errors.TransferSyntaxError, match="MPEG2"):
+    with raises_code("transfer-syntax", match="MPEG2"):
         one.stored_values()
 
 
@@ -79,7 +80,7 @@ def test_missing_plug_in(tmp_path, series, monkeypatch):
 
     one = first_slice(write_series(tmp_path, series))
     monkeypatch.setattr(pixels, "get_decoder", lambda _: NoDecoder())
-    with pytest.raises(errors.PixelPluginError, match="pylibjpeg-openjpeg"):
+    with raises_code("pixel-plugin-missing", match="pylibjpeg-openjpeg"):
         one.stored_values()
 
 

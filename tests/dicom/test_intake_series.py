@@ -9,6 +9,7 @@ from rcc_onnx.dicom import SeriesSelection, read_study, series_table
 from rcc_onnx.pipeline.preprocess import network_volume
 from rcc_onnx.types import Profile, SeriesPolicy
 from tests.support.dicom_factory import body_volume, ct_series, write_series
+from tests.support.errors import raises_code
 
 STANDARD = Profile.STANDARD
 SPACING = (2.5, 2.0, 2.0)
@@ -92,7 +93,7 @@ def test_scout_under_the_series_uid_changes_nothing(tmp_path, odd):
 def test_odd_slice_at_the_end_of_a_stack_is_no_scout(tmp_path):
     series = ct_series(body_volume(), SPACING)
     series[-1].PixelSpacing = [2.0, 2.2]
-    with pytest.raises(errors.MixedSpacingError, match=r"006\.dcm"):
+    with raises_code("mixed-spacing", match=r"006\.dcm"):
         volume_of(write_series(tmp_path, series))
 
 
@@ -166,7 +167,7 @@ def test_a_slice_that_names_no_frame_of_reference_is_not_dropped(tmp_path, odd):
     series = ct_series(body_volume(), SPACING)
     for index, dataset in enumerate(series):
         dataset.FrameOfReferenceUID = "" if index == odd else "1.2.3"
-    with pytest.raises(errors.MixedSeriesError, match=f"00{odd + 1}"):
+    with raises_code("mixed-series", match=f"00{odd + 1}"):
         read_study(write_series(tmp_path, series), STANDARD)
 
 
@@ -258,7 +259,7 @@ def test_a_series_by_number(three, series):
 
 
 def test_no_such_series(three):
-    with pytest.raises(errors.UnknownSeriesError, match="'11'"):
+    with raises_code("unknown-series", match="'11'"):
         read_study(three, STANDARD, SeriesSelection(series="11"))
 
 
@@ -282,7 +283,7 @@ def test_a_policy_does_not_choose_between_studies(three):
         dataset.StudyInstanceUID = "1.2.4"
     write_series(three / "d", other)
     for policy in SeriesPolicy:
-        with pytest.raises(errors.SeveralStudiesError):
+        with raises_code("several-studies"):
             volume_of(three, policy=policy)
     assert len(read_study(three, STANDARD, SeriesSelection(series="1")).slices) == 30
 
@@ -302,11 +303,11 @@ def test_refused_series_beside_a_suitable_one_is_named(tmp_path):
     write_series(tmp_path / "b", broken)
     study = read_study(tmp_path, STANDARD)
     assert "Series 2 was refused: missing-slices." in [note.text for note in study.warnings]
-    with pytest.raises(errors.MissingSlicesError):
+    with raises_code("missing-slices"):
         read_study(tmp_path, STANDARD, SeriesSelection(series="2"))
     write_series(tmp_path / "a", ct_series(body_volume((18, 20, 20)), series="1")[:-1])
     (tmp_path / "a" / "005.dcm").unlink()
-    with pytest.raises(errors.NoSuitableSeriesError, match="none of 2"):
+    with raises_code("no-suitable-series", match="none of 2"):
         read_study(tmp_path, STANDARD)
 
 
@@ -344,7 +345,7 @@ def test_slices_of_two_patients_are_no_series(tmp_path, other):
     series = ct_series(body_volume((20, 90, 110)), SPACING)
     for index, dataset in enumerate(series):
         dataset.PatientID = "patient A" if index % 2 == 0 else other
-    with pytest.raises(errors.MixedSeriesError, match="different patients") as caught:
+    with raises_code("mixed-series", match="different patients") as caught:
         read_study(write_series(tmp_path, series), STANDARD)
     assert "patient A" not in str(caught.value)
 

@@ -9,14 +9,7 @@ from typing import Any
 
 import pytest
 
-from rcc_onnx.errors import (
-    MixedRunsError,
-    NoResultsError,
-    OptionError,
-    ResultDocumentError,
-    UnknownCaseError,
-    UnlabelledCaseError,
-)
+from rcc_onnx.errors import OptionError, ResultDocumentError
 from rcc_onnx.evaluate.cohort import Cohort, CountedAs, Group, build_cohort
 from rcc_onnx.evaluate.figures import SizeRange, evaluate_cohort, size_ranges
 from rcc_onnx.evaluate.labels import read_labels
@@ -31,6 +24,7 @@ from tests.support.cohorts import (
     write_failure,
     write_labels,
 )
+from tests.support.errors import raises_code
 from tests.support.results import case_result
 
 
@@ -137,8 +131,8 @@ def test_labelled_cases_without_a_result(tmp_path: Path) -> None:
     out, labels = small_cohort(tmp_path)
     with labels.open("a") as file:
         file.write("g,right,1,20\ng,left,0,\nh,left,0,\n")
-    with pytest.raises(
-        UnknownCaseError, match=r"cases of labels.csv without a result \(2\): g, h\."
+    with raises_code(
+        "labels-unknown-case", match=r"cases of labels.csv without a result \(2\): g, h\."
     ):
         cohort_of(out, labels)
     cohort = cohort_of(out, labels, allow_missing=True)
@@ -150,7 +144,7 @@ def test_labelled_cases_without_a_result(tmp_path: Path) -> None:
 def test_labels_of_another_cohort_are_refused_whatever_is_allowed(tmp_path: Path) -> None:
     out, _ = small_cohort(tmp_path)
     labels = write_labels(tmp_path / "other.csv", {("x", "right"): (1, None)})
-    with pytest.raises(UnknownCaseError, match="Not one case has a result"):
+    with raises_code("labels-unknown-case", match="Not one case has a result"):
         cohort_of(out, labels, allow_missing=True, allow_unlabelled=True)
 
 
@@ -163,7 +157,7 @@ def test_names_that_nearly_fit_are_explained(
 ) -> None:
     write_answer(tmp_path / "out", name, Answer(), Answer())
     labels = write_labels(tmp_path / "labels.csv", {(label, "right"): (0, None)})
-    with pytest.raises(UnknownCaseError, match=says):
+    with raises_code("labels-unknown-case", match=says):
         cohort_of(tmp_path / "out", labels)
 
 
@@ -179,8 +173,8 @@ def test_results_without_a_label(tmp_path: Path) -> None:
     out, labels = small_cohort(tmp_path)
     write_answer(out, "g", Answer(200.0), Answer())
     write_failure(out, "h")
-    with pytest.raises(
-        UnlabelledCaseError, match=r"without a row in labels.csv \(2 of 8\): g, h\."
+    with raises_code(
+        "labels-missing-case", match=r"without a row in labels.csv \(2 of 8\): g, h\."
     ):
         cohort_of(out, labels)
     cohort = cohort_of(out, labels, allow_unlabelled=True)
@@ -220,7 +214,7 @@ def test_results_of_different_setups_are_refused(
     write_other(out, **changes)
     with labels.open("a") as file:
         file.write("z,right,0,\n")
-    with pytest.raises(MixedRunsError, match="2 different setups") as caught:
+    with raises_code("mixed-runs", match="2 different setups") as caught:
         cohort_of(out, labels)
     assert says in str(caught.value)
 
@@ -238,13 +232,13 @@ def test_what_may_differ_is_told(tmp_path: Path) -> None:
 
 
 def test_a_folder_without_results(tmp_path: Path) -> None:
-    with pytest.raises(NoResultsError, match="is no folder"):
+    with raises_code("no-results", match="is no folder"):
         read_results(tmp_path / "none")
-    with pytest.raises(NoResultsError, match="holds no result"):
+    with raises_code("no-results", match="holds no result"):
         read_results(tmp_path)
     write_failure(tmp_path / "out", "a")
     labels = write_labels(tmp_path / "labels.csv", {("a", "right"): (0, None)})
-    with pytest.raises(NoResultsError, match="every labelled case failed"):
+    with raises_code("no-results", match="every labelled case failed"):
         cohort_of(tmp_path / "out", labels)
 
 

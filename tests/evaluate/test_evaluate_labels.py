@@ -4,14 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from rcc_onnx.errors import (
-    EvaluateError,
-    LabelsColumnsError,
-    LabelsDuplicateError,
-    LabelsFileError,
-    LabelsValueError,
-)
 from rcc_onnx.evaluate.labels import KidneyLabel, few, read_labels
+from tests.support.errors import raises_code
 
 
 def labels(folder: Path, text: str, encoding: str = "utf-8") -> Path:
@@ -61,55 +55,53 @@ def test_a_size_is_not_needed(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "encoding", "error", "says"),
+    ("text", "encoding", "code", "says"),
     [
-        ("", "utf-8", LabelsFileError, "is empty"),
-        (" \n\n", "utf-8", LabelsFileError, "is empty"),
-        ("case,side,lesion\n", "utf-8", LabelsFileError, "no row"),
-        ("case,side,lesion\nä,right,1\n", "latin-1", LabelsFileError, "CSV UTF-8"),
-        ("case,side,lesion\na,right,1\n", "utf-16", LabelsFileError, "CSV UTF-8"),
-        ('case,side,lesion\n"a,right,1\n', "utf-8", LabelsFileError, "no CSV"),
-        ("case\tside\tlesion\na\tright\t1\n", "utf-8", LabelsColumnsError, "commas or semicolons"),
-        ("case,side\na,right\n", "utf-8", LabelsColumnsError, "lacks the column lesion"),
-        ("a,right,1\n", "utf-8", LabelsColumnsError, "case, side, lesion; its first line has: a"),
-        ("case,side,lesion,Side\n", "utf-8", LabelsColumnsError, "side more than once"),
-        ("case,side,lesion\na,rigth,1\n", "utf-8", LabelsValueError, "line 2: side 'rigth'"),
-        ("case,side,lesion\na,right,2\n", "utf-8", LabelsValueError, "lesion '2' is none of"),
-        ("case,side,lesion\na,right,\n", "utf-8", LabelsValueError, "lesion '' is none of"),
-        ("case,side,lesion\n,right,1\n", "utf-8", LabelsValueError, "no case"),
-        ("case,side,lesion\na,right\n", "utf-8", LabelsValueError, "2 cells under 3 columns"),
-        ("case,side,lesion,size_mm\na,right,1,big\n", "utf-8", LabelsValueError, "is no number"),
-        ("case,side,lesion,size_mm\na,right,1,0\n", "utf-8", LabelsValueError, "0 is no size"),
-        ("case,side,lesion,size_mm\na,right,1,-3\n", "utf-8", LabelsValueError, "-3 is no size"),
-        ("case,side,lesion,size_mm\na,right,1,nan\n", "utf-8", LabelsValueError, "nan is no size"),
-        ("case,side,lesion,size_mm\na,right,0,8\n", "utf-8", LabelsValueError, "where lesion is 0"),
+        ("", "utf-8", "labels-file", "is empty"),
+        (" \n\n", "utf-8", "labels-file", "is empty"),
+        ("case,side,lesion\n", "utf-8", "labels-file", "no row"),
+        ("case,side,lesion\nä,right,1\n", "latin-1", "labels-file", "CSV UTF-8"),
+        ("case,side,lesion\na,right,1\n", "utf-16", "labels-file", "CSV UTF-8"),
+        ('case,side,lesion\n"a,right,1\n', "utf-8", "labels-file", "no CSV"),
+        ("case\tside\tlesion\na\tright\t1\n", "utf-8", "labels-columns", "commas or semicolons"),
+        ("case,side\na,right\n", "utf-8", "labels-columns", "lacks the column lesion"),
+        ("a,right,1\n", "utf-8", "labels-columns", "case, side, lesion; its first line has: a"),
+        ("case,side,lesion,Side\n", "utf-8", "labels-columns", "side more than once"),
+        ("case,side,lesion\na,rigth,1\n", "utf-8", "labels-value", "line 2: side 'rigth'"),
+        ("case,side,lesion\na,right,2\n", "utf-8", "labels-value", "lesion '2' is none of"),
+        ("case,side,lesion\na,right,\n", "utf-8", "labels-value", "lesion '' is none of"),
+        ("case,side,lesion\n,right,1\n", "utf-8", "labels-value", "no case"),
+        ("case,side,lesion\na,right\n", "utf-8", "labels-value", "2 cells under 3 columns"),
+        ("case,side,lesion,size_mm\na,right,1,big\n", "utf-8", "labels-value", "is no number"),
+        ("case,side,lesion,size_mm\na,right,1,0\n", "utf-8", "labels-value", "0 is no size"),
+        ("case,side,lesion,size_mm\na,right,1,-3\n", "utf-8", "labels-value", "-3 is no size"),
+        ("case,side,lesion,size_mm\na,right,1,nan\n", "utf-8", "labels-value", "nan is no size"),
+        ("case,side,lesion,size_mm\na,right,0,8\n", "utf-8", "labels-value", "where lesion is 0"),
         (
             "case,side,lesion\na,right,1\nb,left,0\na,Right,0\n",
             "utf-8",
-            LabelsDuplicateError,
+            "labels-duplicate",
             r"a right \(lines 2, 4\)",
         ),
     ],
 )
-def test_what_is_refused(
-    tmp_path: Path, text: str, encoding: str, error: type[EvaluateError], says: str
-) -> None:
-    with pytest.raises(error, match=says) as caught:
+def test_what_is_refused(tmp_path: Path, text: str, encoding: str, code: str, says: str) -> None:
+    with raises_code(code, match=says) as caught:
         read_labels(labels(tmp_path, text, encoding))
     assert "labels.csv" in str(caught.value)
 
 
 def test_all_bad_cells_are_counted_and_the_first_shown(tmp_path: Path) -> None:
     rows = "".join(f"case{number},up,1\n" for number in range(9))
-    with pytest.raises(LabelsValueError, match=r"\(9\): line 2: .*line 6: .*; \.\.\.") as caught:
+    with raises_code("labels-value", match=r"\(9\): line 2: .*line 6: .*; \.\.\.") as caught:
         read_labels(labels(tmp_path, "case,side,lesion\n" + rows))
     assert "line 7" not in str(caught.value)
 
 
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
-    with pytest.raises(LabelsFileError, match="No such file"):
+    with raises_code("labels-file", match="No such file"):
         read_labels(tmp_path / "none.csv")
-    with pytest.raises(LabelsFileError, match="cannot read"):
+    with raises_code("labels-file", match="cannot read"):
         read_labels(tmp_path)
 
 

@@ -16,18 +16,12 @@ from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
 from scipy.ndimage import binary_erosion, distance_transform_edt
 
-from rcc_onnx.errors import (
-    MaskError,
-    MaskLabelsError,
-    MaskPlaceError,
-    MasksMissingError,
-    MaskUnreadableError,
-    OptionError,
-)
+from rcc_onnx.errors import MaskError, OptionError
 from rcc_onnx.evaluate.distances import dice, surface, surface_distances
 from rcc_onnx.evaluate.grids import LabelImage, _resampled, onto_grid
 from rcc_onnx.evaluate.mask_files import OWN_VALUES, Structure, parse_mapping, read_mask
 from rcc_onnx.evaluate.masks import MaskResults, compare_masks, summaries
+from tests.support.errors import raises_code
 from tests.support.mask_files import (
     AFFINE,
     SPACING_ZYX,
@@ -157,19 +151,19 @@ def shifted(x_mm: float = 0, y_mm: float = 0, z_mm: float = 0) -> NDArray[np.flo
 )
 def test_masks_of_another_place_are_refused(reference: LabelImage, says: str) -> None:
     target = replace(LabelImage(kidneys(), AFFINE), frame_uid="1.3")
-    with pytest.raises(MaskPlaceError, match=says):
+    with raises_code("mask-place", match=says):
         onto_grid(reference, target)
 
 
 def test_a_reference_that_reaches_out_of_the_series_is_refused() -> None:
     target = LabelImage(kidneys()[:, :, :12] * 0, AFFINE)
-    with pytest.raises(MaskPlaceError, match="42% of what the reference mask marks lies outside"):
+    with raises_code("mask-place", match="42% of what the reference mask marks lies outside"):
         onto_grid(LabelImage(kidneys(), AFFINE), target)
 
 
 def test_an_affine_that_leads_nowhere_is_refused() -> None:
     for affine in (np.zeros((4, 4)), np.full((4, 4), np.nan)):
-        with pytest.raises(MaskPlaceError, match="no place in space"):
+        with raises_code("mask-place", match="no place in space"):
             LabelImage(kidneys(), affine)
 
 
@@ -239,13 +233,13 @@ def test_what_is_missing_is_told_apart(tmp_path: Path) -> None:
 
 
 def test_no_pair_at_all(tmp_path: Path) -> None:
-    with pytest.raises(MasksMissingError, match="is no folder"):
+    with raises_code("masks-missing", match="is no folder"):
         compare(tmp_path)
     (tmp_path / "reference").mkdir()
-    with pytest.raises(MasksMissingError, match=r"holds no predicted mask.*--save nifti"):
+    with raises_code("masks-missing", match=r"holds no predicted mask.*--save nifti"):
         compare(tmp_path)
     write_nifti(tmp_path / "out" / "a_mask.nii.gz", kidneys())
-    with pytest.raises(MasksMissingError, match=r"holds no reference mask.*a\.nii\.gz"):
+    with raises_code("masks-missing", match=r"holds no reference mask.*a\.nii\.gz"):
         compare(tmp_path)
 
 
@@ -421,17 +415,17 @@ def test_a_seg_without_sides_or_codes(tmp_path: Path) -> None:
     unknown.AnatomicRegionSequence[0].CodeValue = "1"
     unknown.SegmentedPropertyTypeCodeSequence[0].CodeValue = "2"
     write_seg(path, slices, [(unknown, kidneys() > 0)])
-    with pytest.raises(MaskLabelsError, match=r"segment 1 \(thing\) name neither"):
+    with raises_code("mask-labels", match=r"segment 1 \(thing\) name neither"):
         read_mask(path, None)
     assert read_mask(path, parse_mapping("1=lesion")).image.values.max() == Structure.LESION
-    with pytest.raises(MaskLabelsError, match="says nothing of its segment 1"):
+    with raises_code("mask-labels", match="says nothing of its segment 1"):
         read_mask(path, parse_mapping("2=lesion"))
 
 
 def test_dicom_that_is_no_seg(tmp_path: Path) -> None:
     path = tmp_path / "a.dcm"
     source_slices()[0].save_as(path, enforce_file_format=True)
-    with pytest.raises(MaskUnreadableError, match="cannot be read") as caught:
+    with raises_code("mask-unreadable", match="cannot be read") as caught:
         read_mask(path, None)
     assert "Test" not in str(caught.value)
     path.write_bytes(b"nothing")

@@ -2,13 +2,14 @@ from pathlib import Path
 
 import pytest
 
-from rcc_onnx.errors import InputFolderError, ReservedNameError
+from rcc_onnx.errors import InputFolderError
 from rcc_onnx.output.names import check_case_name
+from tests.support.errors import raises_code
 
 
 @pytest.mark.parametrize("name", ["con", "NUL.txt", "Com1", "lpt9.a.b"])
 def test_names_of_devices_are_refused_on_windows(name: str) -> None:
-    with pytest.raises(ReservedNameError, match="device"):
+    with raises_code("reserved-name", match="device"):
         check_case_name(name, Path("in"), "win32")
     check_case_name(name, Path("in"), "linux")
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from rcc_onnx.errors import CaseTimeoutError, NetworkError, SeveralSeriesError, SeveralStudiesError
+from rcc_onnx.errors import CaseTimeoutError, ProviderError, SeveralSeriesError
 from rcc_onnx.output.case import write_case
 from rcc_onnx.output.document import case_json
 from rcc_onnx.output.read import _kinds, read_case, read_failed, read_results
@@ -76,10 +76,12 @@ def test_a_document_that_was_read_is_written_the_same(name: str) -> None:
 FAILED = {
     "plain": failed_case("a"),
     "candidates": FailedCase(
-        "a", Profile.NOTEBOOK, SeveralStudiesError("which?", (case_result().intake.chosen,))
+        "a",
+        Profile.NOTEBOOK,
+        SeveralSeriesError("which?", (case_result().intake.chosen,), code="several-studies"),
     ),
     "of an error that is made of parts": FailedCase(
-        "a", Profile.STANDARD, NetworkError("it broke", "mend it")
+        "a", Profile.STANDARD, ProviderError("it broke", "mend it")
     ),
     "of an error that is an OSError": FailedCase("a", Profile.STANDARD, CaseTimeoutError("late")),
     "fingerprint": replace(failed_case("a"), fingerprint=Fingerprint("a" * 64, "b" * 64)),

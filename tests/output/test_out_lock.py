@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from rcc_onnx.errors import OutputBusyError, OutputError
+from rcc_onnx.errors import OutputError
 from rcc_onnx.output.lock import output_lock, remove_stale_files
+from tests.support.errors import raises_code
 
 HOLDER = (
     "import sys, pathlib\n"
@@ -33,7 +34,7 @@ def holder(out: Path) -> subprocess.Popen[str]:
 @pytest.mark.parametrize("killed", [False, True])
 def test_two_runs_in_one_folder_refuse_each_other(tmp_path: Path, killed: bool) -> None:
     with holder(tmp_path) as other:
-        with pytest.raises(OutputBusyError, match="another run"), output_lock(tmp_path):
+        with raises_code("output-busy", match="another run"), output_lock(tmp_path):
             pass
         if killed:
             other.kill()

@@ -12,7 +12,7 @@ import pytest
 from rcc_onnx.batch.cases import Case
 from rcc_onnx.dicom import SeriesSelection
 from rcc_onnx.engine import Options
-from rcc_onnx.errors import NoDicomError, OutputError, ProviderError
+from rcc_onnx.errors import IntakeError, OutputError, ProviderError
 from rcc_onnx.output.case import write_case
 from rcc_onnx.output.run import RUN_OUTPUTS, RunFiles
 from rcc_onnx.results import CaseResult, FailedCase, MeasuringOptions
@@ -41,7 +41,7 @@ def read(out: Path) -> tuple[dict[str, Any], list[dict[str, str]]]:
 
 
 def test_a_run_that_went_through(tmp_path: Path) -> None:
-    failed = FailedCase("d", Profile.STANDARD, NoDicomError("nothing"))
+    failed = FailedCase("d", Profile.STANDARD, IntakeError("nothing", code="no-dicom"))
     results = (case_result("a"), failed_case("b"), measured_case("c"), failed)
     with RunFiles(OPTIONS, cases("a", "b", "c", "d"), tmp_path) as run:
         do(run, tmp_path, *results)

@@ -9,13 +9,14 @@ import pytest
 from numpy.typing import NDArray
 
 from rcc_onnx.dicom import pixels, read_study
-from rcc_onnx.errors import NetworkRunError, PixelsError, ValuesNotHuError
+from rcc_onnx.errors import NetworkError, PixelsError
 from rcc_onnx.pipeline import _kidney_probability, analyse_study, analyse_volume
 from rcc_onnx.pipeline.preprocess import network_volume
 from rcc_onnx.pipeline.timing import Stopwatch
 from rcc_onnx.runtime.networks import FakeNetworks, network_input
 from rcc_onnx.types import NetworkVolume, Outcome, Profile, Thresholds
 from tests.support.dicom_factory import body_volume, ct_series, write_series
+from tests.support.errors import raises_code
 
 KIDNEY, LESION = 140, 220
 """Grey values that the fake networks take for kidney, and for kidney with suspected lesion."""
@@ -227,17 +228,17 @@ def test_a_slice_that_cannot_be_read_ends_the_study(tmp_path, number) -> None:
 def test_values_that_are_no_hu_end_the_study(tmp_path) -> None:
     hu = body_volume((6, 60, 70)) + 1024
     study = read_study(write_series(tmp_path, ct_series(hu)), Profile.STANDARD)
-    with pytest.raises(ValuesNotHuError):
+    with raises_code("values-not-hu"):
         analyse_study(study, FakeNetworks(), Thresholds(), Stopwatch())
 
 
 def test_a_failing_network_ends_the_study(tmp_path) -> None:
     class Failing(FakeNetworks):
         def kidney_probability(self, slices: NDArray[np.float32]) -> NDArray[np.float32]:
-            raise NetworkRunError("on purpose")
+            raise NetworkError("on purpose", code="network-run")
 
     study = read_study(study_of(tmp_path), Profile.STANDARD)
     before = threading.active_count()
-    with pytest.raises(NetworkRunError):
+    with raises_code("network-run"):
         analyse_study(study, Failing(), Thresholds(), Stopwatch())
     assert threading.active_count() == before

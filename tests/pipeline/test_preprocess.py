@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from rcc_onnx.dicom import read_study
-from rcc_onnx.errors import NotebookStopsError, SpacingRangeError
 from rcc_onnx.pipeline.preprocess import network_volume, window
 from rcc_onnx.runtime.networks import network_input
 from rcc_onnx.types import Profile
 from tests.conftest import REFERENCE
 from tests.support.dicom_factory import LAYOUTS, Storage, body_volume, ct_series, write_series
+from tests.support.errors import raises_code
 from tests.support.plain_body import plain_body_mask
 
 CASES = sorted(path.stem for path in (REFERENCE / "expected").glob("*.npz"))
@@ -192,7 +192,7 @@ def test_slice_without_a_body(tmp_path):
     assert not found.values[place].any()
     assert found.values[place - 1].any()
     assert found.values[place + 1].any()
-    with pytest.raises(NotebookStopsError, match=r"003\.dcm"):
+    with raises_code("notebook-stops", match=r"003\.dcm"):
         network_volume(read_study(folder, Profile.NOTEBOOK))
 
 
@@ -206,7 +206,7 @@ def test_notebook_takes_every_matrix_for_512(tmp_path):
 
 def test_image_smaller_than_a_pixel_of_the_grid(tmp_path):
     folder = write_series(tmp_path, ct_series(np.zeros((3, 4, 1), np.int16), (5.0, 1.0, 1.0)))
-    with pytest.raises(SpacingRangeError):
+    with raises_code("spacing-out-of-range"):
         standard_volume(folder)
 
 

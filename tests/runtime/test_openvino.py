@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from rcc_onnx.bundles.bundle import find_bundle
-from rcc_onnx.errors import ProviderNotLoadedError
+from rcc_onnx.errors import ProviderError
 from rcc_onnx.phantom import network_samples
 from rcc_onnx.runtime.providers import AUTO_ORDER, SPECS
 from rcc_onnx.runtime.session import _ran, listed_providers, open_networks
@@ -62,10 +62,11 @@ def test_it_answers_as_the_cpu_does() -> None:
 def test_a_device_that_is_not_there_is_an_error(device: ProviderName) -> None:
     try:
         networks = open_networks(find_bundle("phantom"), device, 2)
-    except ProviderNotLoadedError as error:
-        said = str(error)
+    except ProviderError as error:
+        code, said = error.code, str(error)
     else:
         assert networks.record.ran is device
         pytest.skip(f"NOT TESTED HERE: this machine has what {device} needs")
+    assert code == "provider-not-loaded"
     assert "is not available" in said
     assert SPECS[device].needs in said

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from rcc_onnx.batch.worker_pool import Handler, Tell
-from rcc_onnx.errors import BundleError, MissingSlicesError, SeveralSeriesError
+from rcc_onnx.errors import BundleError, IntakeError, SeveralSeriesError
 
 _log = logging.getLogger("rcc_onnx.tasks")
 
@@ -79,7 +79,7 @@ def handle(task: str, tell: Tell) -> str:
     elif word == "sleep":
         time.sleep(3600)
     elif word == "refuse":
-        raise MissingSlicesError("a slice is missing")
+        raise IntakeError("a slice is missing", code="missing-slices")
     elif word == "choose":
         raise SeveralSeriesError("which?", ())
     elif word == "defect":

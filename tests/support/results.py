@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from rcc_onnx.errors import MissingSlicesError
+from rcc_onnx.errors import IntakeError
 from rcc_onnx.results import (
     CaseResult,
     CropImage,
@@ -170,4 +170,6 @@ def case_result(case: str = "case", **changes: object) -> CaseResult:
 
 
 def failed_case(case: str = "broken") -> FailedCase:
-    return FailedCase(case, Profile.STANDARD, MissingSlicesError("slices are missing"))
+    return FailedCase(
+        case, Profile.STANDARD, IntakeError("slices are missing", code="missing-slices")
+    )

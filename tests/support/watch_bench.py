@@ -6,7 +6,7 @@ from pathlib import Path
 from rcc_onnx.batch.resume import inputs_sha256
 from rcc_onnx.batch.runner import BatchConfig
 from rcc_onnx.engine import Options
-from rcc_onnx.errors import NoDicomError, RccOnnxError, StudyChangedError
+from rcc_onnx.errors import RccOnnxError, StudyChangedError
 from rcc_onnx.options import Saving
 from rcc_onnx.output.case import write_case
 from rcc_onnx.output.read import read_results
@@ -76,7 +76,7 @@ class FakePool:
         if now is None or now.digest != task.look:
             return StudyChangedError("it changed")
         error = self.wrong.pop(task.case.name, None)
-        if error is not None and not isinstance(error, NoDicomError):
+        if error is not None and error.code != "no-dicom":
             return error
         fingerprint = Fingerprint(task.inputs, SETTINGS)
         result: CaseResult | FailedCase = (

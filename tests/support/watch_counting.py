@@ -22,7 +22,7 @@ from rcc_onnx.batch.runner import BatchConfig
 from rcc_onnx.cli import watch as cli_watch
 from rcc_onnx.cli.app import main
 from rcc_onnx.engine import Engine
-from rcc_onnx.errors import NoDicomError
+from rcc_onnx.errors import IntakeError
 from rcc_onnx.results import CaseResult
 from tests.support.results import case_result
 
@@ -53,7 +53,7 @@ class CountingEngine:
         # So that kills meet a study in hand.
         time.sleep(random.uniform(0, 2 * MEAN_S))
         if (path / "bad").exists():
-            raise NoDicomError("no DICOM file in it")
+            raise IntakeError("no DICOM file in it", code="no-dicom")
         return case_result(case)
 
 

@@ -12,7 +12,7 @@ from rcc_onnx.errors import (
     BundleError,
     CaseCrashedError,
     InboxGoneError,
-    NoDicomError,
+    IntakeError,
     OutputError,
     ProviderError,
 )
@@ -73,7 +73,7 @@ def test_without_a_state_results_say_what_is_done(bench: Bench, left: str | None
     bench.study("a")
     bench.study("b")
     bench.start()
-    bench.pool.wrong["b"] = NoDicomError("none")
+    bench.pool.wrong["b"] = IntakeError("none", code="no-dicom")
     bench.run(100)
     state = bench.out / STATE_NAME
     state.unlink() if left is None else state.write_text(left)
@@ -168,7 +168,7 @@ def test_a_result_of_a_study_that_changed_meanwhile_is_not_kept(bench: Bench) ->
 def test_failures_are_tried_again_when_their_files_change_or_that_is_wished(bench: Bench) -> None:
     bench.study("a")
     bench.start()
-    bench.pool.wrong["a"] = NoDicomError("none")
+    bench.pool.wrong["a"] = IntakeError("none", code="no-dicom")
     bench.run(200)
     bench.end()
     bench.start()
@@ -176,7 +176,7 @@ def test_failures_are_tried_again_when_their_files_change_or_that_is_wished(benc
     assert bench.cases == ["a"]
     assert json.loads((bench.out / "a.json").read_text())["status"] == "failed"
     bench.start(retry_failed=True)
-    bench.pool.wrong["a"] = NoDicomError("none")
+    bench.pool.wrong["a"] = IntakeError("none", code="no-dicom")
     bench.run(200)
     assert bench.cases == ["a", "a"]
     bench.study("a", "3.dcm")
@@ -406,7 +406,7 @@ def test_done_and_failed_studies_are_moved(bench: Bench, tmp_path: Path) -> None
     bench.study("b")
     rules = Rules(move_done=tmp_path / "done", move_failed=bench.inbox / "failed")
     bench.start(rules)
-    bench.pool.wrong["b"] = NoDicomError("none")
+    bench.pool.wrong["b"] = IntakeError("none", code="no-dicom")
     bench.run(100)
     assert (tmp_path / "done" / "a" / "1.dcm").is_file()
     assert (bench.inbox / "failed" / "b" / "1.dcm").is_file()

@@ -159,7 +159,7 @@ def try_provider(trial: Trial) -> Ran:
     """Open both networks, run the stored inputs, compare, and time.
 
     Raises:
-        BundleError, ProviderError, NetworkError, PrecisionError: whatever stands against it.
+        BundleError, ProviderError, NetworkError, OptionError: it cannot run here.
     """
     bundle = load_bundle(trial.folder)
     networks = open_networks(bundle, trial.provider, precision=trial.precision)

@@ -19,7 +19,7 @@ from rcc_onnx.diagnostics.support.verdicts import (
     run_facts,
     verdict,
 )
-from rcc_onnx.errors import SupportBundleError, SupportBundleExistsError, SupportInputError
+from rcc_onnx.errors import SupportError
 from rcc_onnx.output.case import write_whole
 from rcc_onnx.system.host import machine, packages
 from rcc_onnx.system.log_privacy import our_lines
@@ -66,21 +66,26 @@ def write_bundle(
         overwrite: take the place of a file that is there.
 
     Raises:
-        SupportInputError: there is no such folder or log file.
-        SupportBundleExistsError: the zip file is there.
-        SupportBundleError: it cannot be written.
+        SupportError (support-input): there is no such folder or log file.
+        SupportError (support-bundle-exists): the zip file is there.
+        SupportError (support-bundle): it cannot be written.
     """
     if not out.is_dir():
-        raise SupportInputError(f"{out} is no folder; name the one that `infer` wrote results to")
+        raise SupportError(
+            f"{out} is no folder; name the one that `infer` wrote results to", code="support-input"
+        )
     if to.exists() and not overwrite:
-        raise SupportBundleExistsError(f"{to} is there already; choose another, or --overwrite")
+        raise SupportError(
+            f"{to} is there already; choose another, or --overwrite", code="support-bundle-exists"
+        )
     members = _members(out, logs)
     try:
         write_whole(to, partial(_write_zip, members))
     except OSError as error:
-        raise SupportBundleError(
+        raise SupportError(
             f"cannot write {to}: {error.strerror or error}; choose another --to, in a folder that "
-            "exists"
+            "exists",
+            code="support-bundle",
         ) from error
     return members
 
@@ -113,8 +118,8 @@ def _lines_of(path: Path) -> list[Json]:
     try:
         return [line for one in with_older(path) for line in read_lines(one)]
     except OSError as error:
-        raise SupportInputError(
-            f"the log file {path} cannot be read: {error.strerror or error}"
+        raise SupportError(
+            f"the log file {path} cannot be read: {error.strerror or error}", code="support-input"
         ) from error
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from rcc_onnx.diagnostics.verify.documents import Document, document_findings, run_state
 from rcc_onnx.diagnostics.verify.findings import Finding, Kind
 from rcc_onnx.diagnostics.verify.under_way import UnderWay, run_under_way
-from rcc_onnx.errors import CheckFolderError, SumsMissingError
+from rcc_onnx.errors import CheckError
 from rcc_onnx.output.case import case_output_names
 from rcc_onnx.output.checksums import SUMS_NAME, read_sums, size_and_sha256
 from rcc_onnx.output.html import fragment_name
@@ -70,8 +70,8 @@ def check_folder(out: Path) -> FolderCheck:
     Nothing is written and no lock is taken.
 
     Raises:
-        CheckFolderError: there is no such folder, or it cannot be listed.
-        SumsMissingError: it has no SHA256SUMS.
+        CheckError (check-folder): there is no such folder, or it cannot be listed.
+        CheckError (sums-missing): it has no SHA256SUMS.
         SumsFormatError: that is damaged.
     """
     return _Folder(out).check()
@@ -167,7 +167,9 @@ class _Folder:
 
 def _read_sums_file(out: Path) -> bytes:
     if not out.is_dir():
-        raise CheckFolderError(f"{out} is no folder; give the folder that rcc-onnx infer wrote to")
+        raise CheckError(
+            f"{out} is no folder; give the folder that rcc-onnx infer wrote to", code="check-folder"
+        )
     try:
         return (out / SUMS_NAME).read_bytes()
     except FileNotFoundError:
@@ -178,9 +180,11 @@ def _read_sums_file(out: Path) -> bytes:
             UnderWay.NO: "no run has ended there, or an older version wrote it. Start the same "
             "command again; it keeps what is done",
         }[run_under_way(out)]
-        raise SumsMissingError(f"{out} has no {SUMS_NAME}: {why}") from None
+        raise CheckError(f"{out} has no {SUMS_NAME}: {why}", code="sums-missing") from None
     except OSError as error:
-        raise CheckFolderError(f"{out / SUMS_NAME} cannot be read: {error.strerror}") from error
+        raise CheckError(
+            f"{out / SUMS_NAME} cannot be read: {error.strerror}", code="check-folder"
+        ) from error
 
 
 def _files_of(out: Path) -> set[str]:
@@ -192,7 +196,9 @@ def _files_of(out: Path) -> set[str]:
         except FileNotFoundError:
             continue
         except OSError as error:
-            raise CheckFolderError(f"{out / folder} cannot be listed: {error.strerror}") from error
+            raise CheckError(
+                f"{out / folder} cannot be listed: {error.strerror}", code="check-folder"
+            ) from error
         found |= {one.relative_to(out).as_posix() for one in entries if not one.is_dir()}
     return found
 

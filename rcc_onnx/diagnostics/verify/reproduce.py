@@ -14,14 +14,7 @@ from rcc_onnx.diagnostics.verify.compare import Comparison, compare
 from rcc_onnx.diagnostics.verify.compare_files import CaseFolder, file_differences
 from rcc_onnx.dicom import SeriesSelection
 from rcc_onnx.engine import Options
-from rcc_onnx.errors import (
-    CheckFolderError,
-    OtherImagesError,
-    OtherModelsError,
-    ReproduceCaseError,
-    ReproduceInputError,
-    SumsFormatError,
-)
+from rcc_onnx.errors import CheckError, SumsFormatError
 from rcc_onnx.options import Save, Saving
 from rcc_onnx.output.checksums import SUMS_NAME, read_sums
 from rcc_onnx.output.exports import check_saving
@@ -80,17 +73,18 @@ def reproduce(  # noqa: PLR0913  keyword options of the command
         tell: told the stage and how much of it is done.
 
     Raises:
-        CheckFolderError, ReproduceCaseError: no such folder, or no result to make again in it.
-        ReproduceInputError: no study was named.
-        OtherModelsError: the bundle is not there, or another one was named.
-        OtherImagesError: the study holds other images.
+        CheckError (check-folder, reproduce-case): no such folder, or no result to make again in it.
+        CheckError (reproduce-input): no study was named.
+        CheckError (other-models): the bundle is not there, or another one was named.
+        CheckError (other-images): the study holds other images.
         RccOnnxError: the analysis fails now, with its own code.
     """
     before = _before(out, case)
     if study is None:
-        raise ReproduceInputError(
+        raise CheckError(
             "say where the study lies with --input: results hold no paths on purpose, as those may "
-            "be names of patients"
+            "be names of patients",
+            code="reproduce-input",
         )
     bundle = _bundle(before.result.models, models)
     options, saving = _asked_again(before.asked, provider)
@@ -115,21 +109,30 @@ def reproduce(  # noqa: PLR0913  keyword options of the command
 
 def _before(out: Path, case: str) -> _Before:
     if not out.is_dir():
-        raise CheckFolderError(f"{out} is no folder; give the folder that rcc-onnx infer wrote to")
+        raise CheckError(
+            f"{out} is no folder; give the folder that rcc-onnx infer wrote to", code="check-folder"
+        )
     path = out / f"{case}.json"
     if Path(case).name != case or not path.is_file():
-        raise ReproduceCaseError(f"{out} has no case {case!r}; cases are called as their JSON is")
+        raise CheckError(
+            f"{out} has no case {case!r}; cases are called as their JSON is", code="reproduce-case"
+        )
     data = path.read_bytes()
     document = as_case_document(data)
     if document is None or document["case"] != case:
-        raise ReproduceCaseError(f"{path} is not the document of this case; it was changed")
+        raise CheckError(
+            f"{path} is not the document of this case; it was changed", code="reproduce-case"
+        )
     if document["status"] == "failed":
-        raise ReproduceCaseError(f"{case} failed then; there is no result to make again")
+        raise CheckError(
+            f"{case} failed then; there is no result to make again", code="reproduce-case"
+        )
     result = read_case(document)
     if result is None or result.asked is None:
-        raise ReproduceCaseError(
+        raise CheckError(
             f"{path} does not state what it was analysed with: it is damaged, or version "
-            f"{document['rcc_onnx_version']} wrote it. Analyse the study again"
+            f"{document['rcc_onnx_version']} wrote it. Analyse the study again",
+            code="reproduce-case",
         )
     listed = _listed_sha256(out, path.name)
     as_listed = None if listed is None else listed == hashlib.sha256(data).hexdigest()
@@ -159,8 +162,9 @@ def _asked_again(asked: AskedOptions, provider: ProviderName | None) -> tuple[Op
         )
         return options, Saving.of([Save(one) for one in asked.save])
     except (TypeError, ValueError) as error:
-        raise ReproduceCaseError(
-            f"the options in the case's JSON are none that there are ({error}); it was changed"
+        raise CheckError(
+            f"the options in the case's JSON are none that there are ({error}); it was changed",
+            code="reproduce-case",
         ) from error
 
 
@@ -173,17 +177,19 @@ def _bundle(used: ModelsUsed, named: str | None) -> Bundle:
         bundle = find_bundle(named)
         if not used.came_from(bundle.manifest):
             there = f"{bundle.manifest.name} {bundle.manifest.version}"
-            raise OtherModelsError(
-                f"the result is of the bundle {wanted}. {there} in {bundle.folder} is another one"
+            raise CheckError(
+                f"the result is of the bundle {wanted}. {there} in {bundle.folder} is another one",
+                code="other-models",
             )
         return bundle
     bundles = [one for one in installed_bundles() if isinstance(one, Bundle)]
     for one in bundles:
         if used.came_from(one.manifest):
             return one
-    raise OtherModelsError(
+    raise CheckError(
         f"the result is of the bundle {wanted}, which is not installed{_installed(bundles)}. "
-        "Install it, or name its folder with --models"
+        "Install it, or name its folder with --models",
+        code="other-models",
     )
 
 
@@ -194,8 +200,9 @@ def _installed(bundles: Sequence[Bundle]) -> str:
 
 def _check_images(before: CaseResult, now: CaseResult | FailedCase) -> None:
     if isinstance(now, CaseResult) and before.study.images_sha256 != now.study.images_sha256:
-        raise OtherImagesError(
+        raise CheckError(
             "the input holds other images than those that were analysed: "
             f"{now.study.slices_analysed} analysed slices now and {before.study.slices_analysed} "
-            "then, with another hash of UIDs and pixels. Name the study that the result is of"
+            "then, with another hash of UIDs and pixels. Name the study that the result is of",
+            code="other-images",
         )
