@@ -15,7 +15,7 @@ from rcc_onnx.options import Saving
 from rcc_onnx.output.case import is_complete
 from rcc_onnx.output.read import read_case
 from rcc_onnx.results import CaseResult, Fingerprint
-from rcc_onnx.system.file_lock import LOCK_NAME
+from rcc_onnx.system.files import LOCK_NAME
 
 _CHUNK = 1 << 20
 MAX_FILES = 100_000

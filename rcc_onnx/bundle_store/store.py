@@ -18,7 +18,7 @@ from pathlib import Path
 from rcc_onnx.bundles.bundle import Installed, bundles_in
 from rcc_onnx.bundles.data_folder import HOME_VARIABLE, INSTALLED, REPLACED, data_folder, is_folder
 from rcc_onnx.errors import BundleError, DataFolderError, RccOnnxError
-from rcc_onnx.system.file_lock import try_lock
+from rcc_onnx.system.files import try_lock
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from pathlib import Path
 import typer
 
 from rcc_onnx.errors import LogFileError, RccOnnxError
-from rcc_onnx.system.file_lock import NO_LOCKS, try_lock
+from rcc_onnx.system.files import NO_LOCKS, try_lock
 from rcc_onnx.system.log_privacy import JsonFormatter, PlainFormatter, PrivacyFilter
 
 _log = logging.getLogger(__name__)

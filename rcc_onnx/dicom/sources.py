@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 from typing import BinaryIO, NamedTuple
 
 from rcc_onnx.errors import FolderNotFoundError, IntakeError
-from rcc_onnx.system.file_lock import LOCK_NAME
+from rcc_onnx.system.files import LOCK_NAME
 
 MAX_FILES = 100_000
 """More files than any study has; a whole disk given by mistake is refused at once, not in an hour.

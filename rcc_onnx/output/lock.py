@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from rcc_onnx.errors import OutputError
-from rcc_onnx.system.file_lock import LOCK_NAME, NO_LOCKS, try_lock
+from rcc_onnx.system.files import LOCK_NAME, NO_LOCKS, try_lock
 
 _log = logging.getLogger(__name__)
 

@@ -1,4 +1,7 @@
-"""How much memory there is for this process, in a container or a batch system too."""
+"""The machine and the software of this process: CPUs, memory, processor, package versions.
+
+Containers and batch systems grant less than the machine has; on Linux, its cgroups say how much.
+"""
 
 import math
 import os
@@ -13,14 +16,75 @@ from typing import Any
 
 from rcc_onnx._version import __version__
 
+PACKAGES = (
+    "numpy",
+    "Pillow",
+    "pydicom",
+    "pylibjpeg",
+    "pylibjpeg-openjpeg",
+    "python-gdcm",
+)
+"""Packages that compute with pixels, or decode them."""
+
+ROOT = Path("/")
+"""Where the folders /proc and /sys are."""
+
+
+# --- Reading /proc and /sys ----------------------------------------------------------------------
+
+
+def read_text(path: Path) -> str:
+    """Return the text of a file of the system; "" if it cannot be read."""
+    try:
+        return path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
+
+
+def read_field(path: Path, field: str) -> str:
+    """Return the value in the first line `field: value` or `field value`; "" if there is none."""
+    for line in read_text(path).splitlines():
+        if line.startswith(field) and line[len(field) :][:1] in set(": \t"):
+            return line[len(field) :].lstrip(": \t").rstrip()
+    return ""
+
+
+def read_kilobytes(path: Path, field: str) -> int | None:
+    """Return a field such as `VmRSS: 12 kB` in bytes; None if there is none."""
+    value = read_field(path, field).split()
+    return int(value[0]) * 1024 if value and value[0].isdigit() else None
+
+
+def _cgroups(root: Path, controller: str) -> Iterator[tuple[Path, bool]]:
+    """Yield the folders of the cgroups that limit this process, and whether they are of version 2.
+
+    A limit of any group further up holds too. In a container the path may be the host's, and then
+    only the mount itself is there.
+    """
+    for line in read_text(root / "proc/self/cgroup").splitlines():
+        # hierarchy:controllers:path, without controllers for version 2.
+        _, _, rest = line.partition(":")
+        controllers, _, path = rest.partition(":")
+        mount = root / "sys/fs/cgroup"
+        if controllers:
+            if controller not in controllers.split(","):
+                continue
+            mount /= controller
+        group = Path(path.lstrip("/"))
+        for folder in (group, *group.parents):
+            yield mount / folder, not controllers
+
+
+# --- Memory --------------------------------------------------------------------------------------
+
 
 @dataclass(frozen=True)
 class Memory:
-    """Bytes; None where nobody says.
+    """Bytes.
 
     Attributes:
-        total: what the machine has, or this process's container or batch system grants.
-        free: what of that can be taken without pushing anything else out.
+        total: what the machine has, or the container or batch system grants; None: not known.
+        free: what of that can be used without pushing anything else out; None: not known.
         limited: whether `total` is less than the machine has.
     """
 
@@ -29,15 +93,18 @@ class Memory:
     limited: bool = False
 
 
-def memory(root: Path = Path("/")) -> Memory:
-    """What there is for this process. `root`: where /proc and /sys are looked for."""
-    if sys.platform == "win32":
-        return _of_windows()
-    if not sys.platform.startswith("linux"):
-        return Memory(_physical(), None)
-    total, free = (_meminfo(root, field) for field in ("MemTotal", "MemAvailable"))
+def memory(root: Path = ROOT) -> Memory:
+    """Return the memory available to this process."""
+    if sys.platform != "linux":
+        import psutil  # noqa: PLC0415  not where /proc says it
+
+        found = psutil.virtual_memory()
+        return Memory(found.total, found.available)
+    total, free = (
+        read_kilobytes(root / "proc/meminfo", field) for field in ("MemTotal", "MemAvailable")
+    )
     limited = False
-    for limit, used in _cgroup_limits(root):
+    for limit, used in _memory_limits(root):
         if total is None or limit < total:
             total, limited = limit, True
         left = max(limit - used, 0)
@@ -45,97 +112,31 @@ def memory(root: Path = Path("/")) -> Memory:
     return Memory(total, free, limited)
 
 
-def _meminfo(root: Path, field: str) -> int | None:
-    for line in _text(root / "proc/meminfo").splitlines():
-        name, _, value = line.partition(":")
-        if name == field:
-            return int(value.split()[0]) * 1024
-    return None
+def _memory_limits(root: Path) -> Iterator[tuple[int, int]]:
+    """Yield (limit, used) in bytes of every cgroup that limits the memory of this process."""
+    names = {
+        True: ("memory.max", "memory.current"),
+        False: ("memory.limit_in_bytes", "memory.usage_in_bytes"),
+    }
+    for folder, is_version_2 in _cgroups(root, "memory"):
+        limit, used = (read_text(folder / name).strip() for name in names[is_version_2])
+        if limit.isdigit() and used.isdigit():
+            # Pages of files that were read count as used, and are given back when asked for.
+            cached = read_field(folder / "memory.stat", "inactive_file")
+            yield int(limit), max(int(used) - int(cached if cached.isdigit() else 0), 0)
 
 
-def _cgroup_limits(root: Path) -> Iterator[tuple[int, int]]:
-    """(limit, used) of every group that limits this process, bytes."""
-    for line in _text(root / "proc/self/cgroup").splitlines():
-        # hierarchy:controllers:path, with no controllers for version 2.
-        _, _, rest = line.partition(":")
-        controllers, _, path = rest.partition(":")
-        if controllers == "":
-            mount, files = root / "sys/fs/cgroup", ("memory.max", "memory.current")
-        elif "memory" in controllers.split(","):
-            mount = root / "sys/fs/cgroup/memory"
-            files = ("memory.limit_in_bytes", "memory.usage_in_bytes")
-        else:
-            continue
-        group = Path(path.lstrip("/"))
-        # A limit on any group further up holds too; in a container only the mount may be there.
-        for parent in dict.fromkeys((group, *group.parents)):
-            limit, used = (_number(mount / parent / file) for file in files)
-            if limit is not None and used is not None:
-                # Pages of files that were read count as used, and are given back when asked for.
-                kept = _statistic(mount / parent / "memory.stat", "inactive_file")
-                yield limit, max(used - kept, 0)
+# --- CPUs ----------------------------------------------------------------------------------------
 
 
-def _statistic(path: Path, field: str) -> int:
-    for line in _text(path).splitlines():
-        name, _, value = line.partition(" ")
-        if name == field and value.strip().isdigit():
-            return int(value)
-    return 0
+def usable_cpus(root: Path = ROOT) -> int:
+    """Return the number of CPUs that affinity and cgroup quotas leave to this process, at least 1.
 
-
-def _number(path: Path) -> int | None:
-    """None for `max`, and where nothing can be read."""
-    text = _text(path).strip()
-    return int(text) if text.isdigit() else None
-
-
-def _physical() -> int | None:
-    try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, OSError, ValueError):
-        return None
-
-
-def _of_windows() -> Memory:
-    import ctypes  # noqa: PLC0415  only here
-
-    class Status(ctypes.Structure):
-        _fields_ = [
-            ("length", ctypes.c_ulong),
-            ("load", ctypes.c_ulong),
-            ("total", ctypes.c_ulonglong),
-            ("free", ctypes.c_ulonglong),
-            *((name, ctypes.c_ulonglong) for name in ("a", "b", "c", "d", "e")),
-        ]
-
-    status = Status(length=ctypes.sizeof(Status))
-    kernel = ctypes.WinDLL("kernel32")  # type: ignore[attr-defined]
-    if not kernel.GlobalMemoryStatusEx(ctypes.byref(status)):
-        return Memory(None, None)
-    return Memory(int(status.total), int(status.free))
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="ascii", errors="replace")
-    except OSError:
-        return ""
-
-
-# How many CPUs this process may use, which can be fewer than the machine has.
-
-
-def usable_cpus(root: Path = Path("/")) -> int:
-    """CPUs left after the process's affinity and its cgroup's quota; at least 1.
-
-    onnxruntime by itself starts one thread per CPU of the machine, which crawls or fails in a
-    container or under a batch system that grants a few of many.
-
-    Args:
-        root: where /proc and /sys are looked for.
+    onnxruntime by itself starts one thread per CPU of the machine, which is slow or fails where a
+    container or a batch system grants a few of many.
     """
-    return max(1, math.ceil(min(_scheduled_cpus(), _cgroup_cpus(root))))
+    quotas = [_quota(folder, is_version_2) for folder, is_version_2 in _cgroups(root, "cpu")]
+    return max(1, math.ceil(min(_scheduled_cpus(), *quotas, math.inf)))
 
 
 def _scheduled_cpus() -> int:
@@ -149,38 +150,12 @@ def _scheduled_cpus() -> int:
     return os.cpu_count() or 1
 
 
-def _cgroup_cpus(root: Path) -> float:
-    """CPU time per time that the process's cgroups grant it; infinite without a limit."""
-    limit = math.inf
-    for line in _text_cpus(root / "proc/self/cgroup").splitlines():
-        # hierarchy:controllers:path, with no controllers for version 2.
-        _, _, rest = line.partition(":")
-        controllers, _, path = rest.partition(":")
-        if controllers == "":
-            mount, read = root / "sys/fs/cgroup", _quota_v2
-        elif "cpu" in controllers.split(","):
-            mount, read = root / "sys/fs/cgroup/cpu", _quota_v1
-        else:
-            continue
-        # A limit on any group further up holds too. In a container the path may be the host's,
-        # and then only the mount itself is there.
-        group = Path(path.lstrip("/"))
-        for parent in (group, *group.parents):
-            limit = min(limit, read(mount / parent))
-    return limit
-
-
-def _quota_v2(group: Path) -> float:
-    quota, _, period = _text_cpus(group / "cpu.max").partition(" ")
-    return _ratio(quota, period)
-
-
-def _quota_v1(group: Path) -> float:
-    return _ratio(_text_cpus(group / "cpu.cfs_quota_us"), _text_cpus(group / "cpu.cfs_period_us"))
-
-
-def _ratio(quota: str, period: str) -> float:
-    """Quota over period; infinite for "max", -1, or what cannot be read."""
+def _quota(group: Path, is_version_2: bool) -> float:
+    """Return CPU time per time; infinite for "max", -1, or what cannot be read."""
+    if is_version_2:
+        quota, _, period = read_text(group / "cpu.max").partition(" ")
+    else:
+        quota, period = (read_text(group / f"cpu.cfs_{name}_us") for name in ("quota", "period"))
     try:
         granted, of = int(quota), int(period)
     except ValueError:
@@ -188,28 +163,24 @@ def _ratio(quota: str, period: str) -> float:
     return granted / of if granted > 0 and of > 0 else math.inf
 
 
-def _text_cpus(path: Path) -> str:
-    try:
-        return path.read_text(encoding="ascii", errors="replace")
-    except OSError:
-        return ""
+@cache
+def processor() -> str:
+    """Return the processor's model, as the system names it."""
+    cpuinfo = read_field(ROOT / "proc/cpuinfo", "model name")
+    return cpuinfo or platform.processor() or platform.machine()
 
 
-# What a run's figures and answers depend on beside its options: the software and the machine.
+def processor_flags() -> tuple[str, ...]:
+    """Return the processor's features, sorted, as Linux names them; empty on other systems."""
+    cpuinfo = ROOT / "proc/cpuinfo"
+    return tuple(sorted((read_field(cpuinfo, "flags") or read_field(cpuinfo, "Features")).split()))
 
-PACKAGES = (
-    "numpy",
-    "Pillow",
-    "pydicom",
-    "pylibjpeg",
-    "pylibjpeg-openjpeg",
-    "python-gdcm",
-)
-"""That compute with pixels, or decode them."""
+
+# --- Software ------------------------------------------------------------------------------------
 
 
 def machine() -> dict[str, Any]:
-    """What the figures depend on, without a name of the machine or of its user."""
+    """Return what timings depend on, without the name of the machine or of its user."""
     return {
         "rcc_onnx": __version__,
         "python": platform.python_version(),
@@ -221,36 +192,13 @@ def machine() -> dict[str, Any]:
 
 
 def environment() -> dict[str, Any]:
-    """Both, as results name them."""
+    """Return what results depend on besides the inputs and the options."""
     return {**machine(), "packages": packages()}
 
 
 def packages() -> dict[str, str | None]:
-    """Versions of the packages that an answer may hang on; None where one is not installed."""
+    """Return the versions of `PACKAGES`; None for one that is not installed."""
     return dict(_versions())
-
-
-@cache
-def processor() -> str:
-    """The processor's model, as the system names it."""
-    return _cpuinfo("model name") or platform.processor() or platform.machine()
-
-
-def processor_flags() -> tuple[str, ...]:
-    """What the processor can do, sorted, as Linux names it; empty where nobody says."""
-    return tuple(sorted((_cpuinfo("flags") or _cpuinfo("Features")).split()))
-
-
-def _cpuinfo(field: str) -> str:
-    """A field of the first processor in /proc/cpuinfo; "" where there is none."""
-    try:
-        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
-            name, _, value = line.partition(":")
-            if name.strip() == field:
-                return value.strip()
-    except (OSError, ValueError):
-        pass
-    return ""
 
 
 @cache

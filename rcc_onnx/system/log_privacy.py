@@ -1,7 +1,7 @@
-"""Log records that may be told, to a terminal, a file or another process: nothing of a patient.
+"""Log records without patient data, for a terminal, a file or another process.
 
-What libraries say of headers is not heard, and of an exception only its type and our own lines are
-told: its message may quote what it stumbled over.
+Messages of libraries that quote headers are dropped. Of an exception only its type and the lines of
+this package are logged: its message may quote what it failed on.
 """
 
 import json
@@ -16,38 +16,32 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, cast
 
-# Text from outside, such as a file's name, made fit to be shown on a terminal.
-
-_NOT_SHOWN = re.compile(
-    # Controls, escape sequences and line breaks among them; what turns the direction of text; and
-    # what Python has for bytes of names that are no UTF-8.
-    "[\x00-\x1f\x7f-\x9f\u2028\u2029\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
-)
-
-
-def sanitize(text: str) -> str:
-    """The text in one line, with an escape such as `\\x1b` for what a terminal would act upon."""
-    return _NOT_SHOWN.sub(lambda found: ascii(found[0])[1:-1], text)
-
-
 QUOTING = ("pydicom", "highdicom")
 """Libraries whose messages may hold a header's values."""
 PACKAGE = "rcc_onnx"
+_FOLDER = Path(__file__).resolve().parents[1]
+_UNSAFE = re.compile(
+    # Controls, escape sequences and line breaks among them; marks that change the direction of
+    # text; and what Python has for bytes of names that are not UTF-8.
+    "[\x00-\x1f\x7f-\x9f\u2028\u2029\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
+)
+_case: ContextVar[str | None] = ContextVar("case", default=None)
+
+
+def sanitize(text: str) -> str:
+    """Return text in one line, with an escape such as `\\x1b` for what a terminal would act on."""
+    return _UNSAFE.sub(lambda found: ascii(found[0])[1:-1], text)
 
 
 class SafeText(str):
-    """Text that this software made of its own words; no name of anything is in it."""
+    """Text in this package's own words: it holds no name of anything."""
 
     __slots__ = ()
 
 
-_case: ContextVar[str | None] = ContextVar("case", default=None)
-_FOLDER = Path(__file__).resolve().parents[1]
-
-
 @contextmanager
 def case_context(name: str) -> Iterator[None]:
-    """What this thread logs in the block is about the case."""
+    """Attribute what this thread logs in the block to a case."""
     before = _case.set(name)
     try:
         yield
@@ -55,20 +49,20 @@ def case_context(name: str) -> Iterator[None]:
         _case.reset(before)
 
 
-def is_heard(record: logging.LogRecord) -> bool:
-    """Whether a record is told at all: ours, and the warnings of those who quote no headers.
+def is_allowed(record: logging.LogRecord) -> bool:
+    """Return whether a record may be logged: ours, and warnings of libraries that do not quote.
 
-    They are told by name: a level that a logger is given is set anew when pydicom is imported.
+    By name, not by the loggers' levels: pydicom sets those of its own when it is imported.
     """
     package = record.name.split(".")[0]
     return package == PACKAGE or (package not in QUOTING and record.levelno >= logging.WARNING)
 
 
 class PrivacyFilter(logging.Filter):
-    """For every handler: passes what is heard, and notes what only the thread that logs knows."""
+    """A filter for every handler, which also records what only the logging thread knows."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        if not is_heard(record):
+        if not is_allowed(record):
             return False
         if not hasattr(record, "case"):
             record.case = _case.get()
@@ -79,18 +73,18 @@ class PrivacyFilter(logging.Filter):
 
 
 class PlainFormatter(logging.Formatter):
-    """A line of text, and our lines of an exception, never its message."""
+    """A line of text, and this package's lines of an exception, without its message."""
 
     def format(self, record: logging.LogRecord) -> str:
         text = f"{record.levelname} {record.name}: {sanitize(message_of(record))}"
         raised = getattr(record, "raised", None)
         if raised is None:
             return text
-        return "\n".join([text, f"  {raised['type']}", *(f"  {one}" for one in raised["lines"])])
+        return "\n".join([text, f"  {raised['type']}", *(f"  {line}" for line in raised["lines"])])
 
 
 class JsonFormatter(logging.Formatter):
-    """One line of JSON: docs/logs.md says what is in it."""
+    """A line of JSON, as docs/logs.md describes it."""
 
     def format(self, record: logging.LogRecord) -> str:
         document: dict[str, Any] = {
@@ -109,7 +103,7 @@ class JsonFormatter(logging.Formatter):
 
 
 def message_of(record: logging.LogRecord) -> str:
-    """The message with its values in it; without them where they do not fit."""
+    """Return the message with its values; without them where they do not fit."""
     try:
         return record.getMessage()
     except Exception:
@@ -117,15 +111,17 @@ def message_of(record: logging.LogRecord) -> str:
 
 
 def sentence_of(record: logging.LogRecord) -> str | None:
-    """The message with numbers and words of ours in it, and <...> for all other values, which may
-    be names; None where others than we wrote it."""
+    """Return the message with <...> for all values but numbers and this package's own words.
+
+    None for a message of another package.
+    """
     if hasattr(record, "sentence"):
         return cast("str | None", record.sentence)
     if record.name.split(".")[0] != PACKAGE or not isinstance(record.msg, str):
         return None
     values = record.args if isinstance(record.args, tuple) else ()
-    told = (int, float, SafeText, Enum)
-    known = tuple(one if isinstance(one, told) else "<...>" for one in values)
+    safe = (int, float, SafeText, Enum)
+    known = tuple(value if isinstance(value, safe) else "<...>" for value in values)
     try:
         return record.msg % known if known else record.msg
     except (TypeError, ValueError):
@@ -133,7 +129,7 @@ def sentence_of(record: logging.LogRecord) -> str | None:
 
 
 def to_send(record: logging.LogRecord) -> dict[str, Any]:
-    """A record that was heard, as plain values that can travel; `received` makes one of them."""
+    """Return a record that was allowed as plain values, for `log_received` in another process."""
     return {
         "name": record.name,
         "levelno": record.levelno,
@@ -151,18 +147,18 @@ def to_send(record: logging.LogRecord) -> dict[str, Any]:
 
 
 def log_received(sent: dict[str, Any]) -> None:
-    """Log here what another process logged."""
+    """Log a record of another process in this one."""
     record = logging.makeLogRecord(sent)
     logging.getLogger(record.name).handle(record)
 
 
 def where_raised(error: BaseException) -> tuple[SafeText, SafeText]:
-    """An exception's type, and our lines that it came along, for a message."""
+    """Return an exception's type, and this package's lines in its traceback, for a message."""
     return SafeText(type(error).__name__), SafeText(", ".join(our_lines(error.__traceback__)))
 
 
 def our_lines(trace: TracebackType | None) -> list[str]:
-    """Where in this package an exception came along, outermost first: `engine.py:9 in analyse`."""
+    """Return this package's lines in a traceback, outermost first: `engine.py:9 in analyse`."""
     lines = []
     while trace is not None:
         code = trace.tb_frame.f_code

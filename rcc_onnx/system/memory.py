@@ -1,11 +1,11 @@
-"""How much memory this process holds, the most it ever held, and how it keeps what is freed."""
+"""The memory that this process holds, its peak, and how freed memory is kept or given back."""
 
 import sys
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-_KIB = 1024
+from rcc_onnx.system.host import read_kilobytes
+
 _STATUS = Path("/proc/self/status")
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8
 """Parameters of mallopt(3)."""
@@ -16,37 +16,48 @@ _KEPT_BYTES, _KEPT_BYTES_OF_OLD = 1 << 30, 32 << 20
 
 
 def memory_bytes() -> int | None:
-    """Physical memory that the process holds now; None where it cannot be asked."""
-    if sys.platform == "win32":
-        return _windows("WorkingSetSize")
-    return _from_proc("VmRSS")
+    """Return the physical memory that the process holds now; None where it is not known."""
+    if sys.platform == "linux":
+        return read_kilobytes(_STATUS, "VmRSS")
+    try:
+        import psutil  # noqa: PLC0415  not where /proc says it
+    except ImportError:  # in a browser
+        return None
+    return int(psutil.Process().memory_info().rss)
 
 
 def peak_memory_bytes() -> int | None:
-    """The most physical memory the process has held so far; None where it cannot be asked.
+    """Return the most physical memory the process has held so far; None where it is not known.
 
     On Linux from /proc: getrusage there may report the peak of the program that started this one.
     """
+    if sys.platform == "linux":
+        peak, now = read_kilobytes(_STATUS, "VmHWM"), memory_bytes()
+        # Linux counts in batches, and not both at the same moment.
+        if peak is not None and now is not None:
+            return max(peak, now)
     if sys.platform == "win32":
-        return _windows("PeakWorkingSetSize")
-    peak, now = _from_proc("VmHWM"), _from_proc("VmRSS")
-    if peak is None or now is None:
-        return _from_getrusage()
-    # Linux counts in batches, and not both at the same moment.
-    return max(peak, now)
+        import psutil  # noqa: PLC0415  only here
+
+        return int(psutil.Process().memory_info().peak_wset)
+    import resource  # noqa: PLC0415  not on Windows
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    # macOS counts bytes, the other systems kibibytes.
+    return peak if sys.platform == "darwin" else peak * 1024
 
 
 def keep_freed_memory() -> bool:
-    """Let the C library hand out large blocks again instead of giving them back to the system.
+    """Let the C library reuse freed large blocks instead of giving them back to the system.
 
     glibc maps a large block afresh for every use, and the system clears it page by page: a tenth of
     the time of a 3D network, whose arrays are 20 MB each. And it keeps a heap for each thread, so
-    that what one frees is of no use to the others; from now on all share one. For the whole
-    process; False where the C library is another, which is left as it is.
+    that what one frees is of no use to the others; from now on all share one. Holds for the whole
+    process. Return False, and change nothing, where the C library is not glibc.
     """
-    if not sys.platform.startswith("linux"):
+    if sys.platform != "linux":
         return False
-    import ctypes  # noqa: PLC0415  not for a mere --version
+    import ctypes  # noqa: PLC0415  not for --version
 
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is None:
@@ -57,13 +68,13 @@ def keep_freed_memory() -> bool:
 
 
 def give_back_freed_memory() -> bool:
-    """Hand free memory back to the system; False where the C library is not glibc.
+    """Give freed memory back to the system; return False where the C library is not glibc.
 
     The next study pays for it, some hundredths of a second for a few hundred MB.
     """
-    if not sys.platform.startswith("linux"):
+    if sys.platform != "linux":
         return False
-    import ctypes  # noqa: PLC0415  not for a mere --version
+    import ctypes  # noqa: PLC0415  not for --version
 
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
     return trim is not None and bool(trim(0))
@@ -71,21 +82,21 @@ def give_back_freed_memory() -> bool:
 
 @dataclass
 class MemoryTrimmer:
-    """Keeps what a process holds between two studies from growing.
+    """A guard against growth of the memory that a process holds between two studies.
 
-    Blocks that are kept for the next study come to lie between others, and now and then one fits no
-    more: with large networks 434 MB after the first study were 493 after the eighth.
+    Freed blocks that are kept for the next study fragment, so that now and then a new one is
+    needed: with large networks, 434 MB after the first study became 493 MB after the eighth.
 
     Attributes:
-        usual: bytes held after the first study, and more as networks come to stay; None: not known.
-        rest: bytes held when free memory was last given back; None: it never was.
+        usual: bytes held after the first study, and after networks were loaded; None: not known.
+        rest: bytes held when freed memory was last given back; None: it never was.
     """
 
     usual: int | None = None
     rest: int | None = None
 
     def after_a_study(self) -> bool:
-        """Give free memory back if there is more than usual; whether that was done."""
+        """Give freed memory back if more than usual is held; return whether that was done."""
         held = memory_bytes()
         if held is None or self.usual is None:
             self.usual = held
@@ -99,56 +110,3 @@ class MemoryTrimmer:
             self.usual += max(0, rest - self.rest)
         self.rest = rest
         return True
-
-
-def _from_proc(field: str, status: Path = _STATUS) -> int | None:
-    try:
-        lines = status.read_text(encoding="ascii", errors="replace").splitlines()
-    except OSError:
-        return None
-    for line in lines:
-        name, _, value = line.partition(":")
-        if name == field:
-            return int(value.split()[0]) * _KIB
-    return None
-
-
-def _from_getrusage() -> int | None:
-    try:
-        import resource  # noqa: PLC0415  not on Windows
-    except ImportError:
-        return None
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    # macOS counts bytes, the other systems kibibytes.
-    return peak if sys.platform == "darwin" else peak * _KIB
-
-
-def _windows(field: str) -> int | None:
-    """A field of PROCESS_MEMORY_COUNTERS of this process."""
-    import ctypes  # noqa: PLC0415  only here
-    from ctypes import wintypes  # noqa: PLC0415
-
-    names = (
-        "PeakWorkingSetSize WorkingSetSize QuotaPeakPagedPoolUsage QuotaPagedPoolUsage "
-        "QuotaPeakNonPagedPoolUsage QuotaNonPagedPoolUsage PagefileUsage PeakPagefileUsage"
-    )
-
-    class Counters(ctypes.Structure):
-        _fields_ = [
-            ("cb", wintypes.DWORD),
-            ("PageFaultCount", wintypes.DWORD),
-            *((name, ctypes.c_size_t) for name in names.split()),
-        ]
-
-    counters = Counters(cb=ctypes.sizeof(Counters))
-    kernel = ctypes.WinDLL("kernel32")  # type: ignore[attr-defined]
-    # A handle is a pointer: without these, 64-bit Windows would cut it to 32 bits.
-    kernel.GetCurrentProcess.restype = wintypes.HANDLE
-    ask: Callable[..., int] = kernel.K32GetProcessMemoryInfo
-    ask.argtypes = [  # type: ignore[attr-defined]
-        wintypes.HANDLE,
-        ctypes.POINTER(Counters),
-        wintypes.DWORD,
-    ]
-    asked = ask(kernel.GetCurrentProcess(), ctypes.byref(counters), counters.cb)
-    return int(getattr(counters, field)) if asked else None

@@ -1,6 +1,6 @@
-"""Catch what onnxruntime writes to the process's standard error while something is tried.
+"""Capture of what onnxruntime writes to the process's standard error.
 
-Why a provider did not load is told nowhere else: releases before 1.32 have no way to be asked.
+Releases before 1.32 report nowhere else why a provider did not load.
 """
 
 import os
@@ -12,23 +12,23 @@ from typing import IO
 
 _STDERR = 2
 LONGEST_CAPTURE = 1_000_000
-"""Bytes that are kept of what was written."""
+"""Bytes that are kept."""
 LONGEST_LINE = 400
 """Characters of a line in a message."""
 
 
 class Captured:
-    """What was written; `text` is empty until the `with` block has ended."""
+    """The captured text, empty until the `with` block has ended."""
 
     text = ""
 
 
 @contextmanager
 def captured_stderr() -> Iterator[Captured]:
-    """Redirect file descriptor 2 into a temporary file for as long as the block runs.
+    """Redirect file descriptor 2 into a temporary file while the block runs.
 
     The redirection holds for the whole process, so keep the block short. Where there is no file
-    descriptor 2 (a windowed program) nothing is caught.
+    descriptor 2 (a windowed program) nothing is captured.
     """
     captured = Captured()
     try:
@@ -56,7 +56,7 @@ def _content(file: IO[bytes]) -> str:
 
 
 def logged_errors(text: str) -> list[str]:
-    """What onnxruntime logged as errors and warnings, without colours, places and repetition."""
+    """Return the errors and warnings in onnxruntime's output, once each, without locations."""
     found = []
     for line in re.findall(r"\[[EWF]:onnxruntime[^\]]*\] ([^\n]*)", text):
         message = line.split("\x1b")[0]
@@ -68,6 +68,6 @@ def logged_errors(text: str) -> list[str]:
 
 
 def one_line(text: str) -> str:
-    """Text without line breaks, of bounded length."""
+    """Return text without line breaks, of at most `LONGEST_LINE` characters."""
     line = " ".join(text.split())
     return line if len(line) <= LONGEST_LINE else line[: LONGEST_LINE - 3] + "..."

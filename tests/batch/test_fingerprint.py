@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rcc_onnx.batch.resume import inputs_sha256, settings_sha256
-from rcc_onnx.system.file_lock import LOCK_NAME
+from rcc_onnx.system.files import LOCK_NAME
 
 
 def study(folder: Path, **files: bytes) -> Path:

@@ -24,7 +24,7 @@ from rcc_onnx.bundles import bundle as bundles
 from rcc_onnx.bundles.bundle import find_bundle, load_bundle
 from rcc_onnx.cli.app import app
 from rcc_onnx.errors import DataFolderError
-from rcc_onnx.system.file_lock import try_lock
+from rcc_onnx.system.files import try_lock
 from tests.support.bundle_zips import bundle_files
 from tests.support.errors import raises_code
 from tests.support.loopback import Handler, Site, serving

@@ -1,9 +1,8 @@
-"""What a process says of its own memory."""
+"""The memory of a process: what it holds, its peak, and what is given back."""
 
 import platform
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,7 +16,7 @@ READABLE = memory.peak_memory_bytes() is not None
 ASK = "from rcc_onnx.system.memory import peak_memory_bytes; print(peak_memory_bytes())"
 
 
-@pytest.mark.skipif(not READABLE, reason="NOT TESTED HERE: this system does not tell")
+@pytest.mark.skipif(not READABLE, reason="NOT TESTED HERE: not known on this system")
 def test_the_peak_stays_when_memory_goes() -> None:
     code = (
         "import numpy as np; from rcc_onnx.system.memory import memory_bytes, peak_memory_bytes\n"
@@ -26,7 +25,7 @@ def test_the_peak_stays_when_memory_goes() -> None:
         "print(before, held, memory_bytes(), peak_memory_bytes())\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    before, held, after, peak = (int(one) for one in done.stdout.split())
+    before, held, after, peak = (int(value) for value in done.stdout.split())
     assert peak >= before + 90 * MB
     assert peak >= held - SLACK
     assert after < peak - 90 * MB
@@ -39,12 +38,13 @@ def test_the_peak_is_not_that_of_the_program_that_started_this_one() -> None:
     assert 1 * MB < int(done.stdout) < filled.nbytes / 2
 
 
-def test_a_system_that_does_not_tell(tmp_path: Path) -> None:
-    assert memory._from_proc("VmHWM", tmp_path / "missing") is None
-    other = tmp_path / "status"
-    other.write_text("Name:\tpython\nVmPeak:\t 12 kB\n")
-    assert memory._from_proc("VmHWM", other) is None
-    assert memory._from_proc("VmPeak", other) == 12 * 1024
+def test_systems_without_proc(monkeypatch: pytest.MonkeyPatch) -> None:
+    held = memory.memory_bytes()
+    monkeypatch.setattr("sys.platform", "darwin")
+    assert memory.memory_bytes() == pytest.approx(held, abs=20 * MB)
+    assert memory.peak_memory_bytes() is not None
+    monkeypatch.setitem(sys.modules, "psutil", None)
+    assert memory.memory_bytes() is None
 
 
 @pytest.mark.skipif(
@@ -70,11 +70,11 @@ size = 20_000_000
 first = {first}
 print(faults() - first)
 """
-    said = subprocess.run(
+    done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )
     # 20 MB are 4,883 pages. (numpy asks for huge pages, which are few in any case.)
-    assert int(said.stdout) < 1000
+    assert int(done.stdout) < 1000
 
 
 @pytest.mark.skipif(
@@ -92,10 +92,10 @@ kept = memory_bytes()
 assert give_back_freed_memory()
 print(full, kept, memory_bytes())
 """
-    said = subprocess.run(
+    done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )
-    full, kept, given_back = (int(one) for one in said.stdout.split())
+    full, kept, given_back = (int(one) for one in done.stdout.split())
     assert kept > full - 50 * MB
     assert given_back < full - 150 * MB
 
@@ -105,14 +105,16 @@ def test_memory_is_given_back_when_more_than_usual_is_held(monkeypatch: pytest.M
     held = iter([400, 404, 420, 250, 405, 411, 250, 600, 430, 580, 590, 430])
     monkeypatch.setattr(memory, "memory_bytes", lambda: next(held) * MB)
     monkeypatch.setattr(memory, "give_back_freed_memory", lambda: True)
-    steady = memory.MemoryTrimmer()
-    given_back = [steady.after_a_study() for _ in range(8)]
+    trimmer = memory.MemoryTrimmer()
+    given_back = [trimmer.after_a_study() for _ in range(8)]
     # Before the sixth study networks of 180 MB came to stay.
     assert given_back == [False, False, True, False, True, True, False, True]
-    assert steady.usual == 580 * MB
+    assert trimmer.usual == 580 * MB
 
 
-def test_where_memory_cannot_be_asked_nothing_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_is_given_back_where_memory_is_not_known(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(memory, "memory_bytes", lambda: None)
-    steady = memory.MemoryTrimmer()
-    assert not any(steady.after_a_study() for _ in range(3))
+    trimmer = memory.MemoryTrimmer()
+    assert not any(trimmer.after_a_study() for _ in range(3))

@@ -1,4 +1,4 @@
-"""What a library writes to the process's standard error is caught, and put back in order."""
+"""Standard error is captured while a library writes to it, and restored."""
 
 import os
 from contextlib import suppress
@@ -8,7 +8,7 @@ import pytest
 from rcc_onnx.system.stderr_capture import LONGEST_LINE, captured_stderr, logged_errors, one_line
 
 
-def test_caught_inside_and_not_outside(capfd: pytest.CaptureFixture[str]) -> None:
+def test_output_is_captured_inside_the_block_only(capfd: pytest.CaptureFixture[str]) -> None:
     os.write(2, b"before\n")
     with captured_stderr() as captured:
         os.write(2, b"inside\n")
@@ -17,7 +17,7 @@ def test_caught_inside_and_not_outside(capfd: pytest.CaptureFixture[str]) -> Non
     assert capfd.readouterr().err == "before\nafter\n"
 
 
-def test_put_back_after_an_error(capfd: pytest.CaptureFixture[str]) -> None:
+def test_standard_error_is_restored_after_an_exception(capfd: pytest.CaptureFixture[str]) -> None:
     with suppress(KeyError), captured_stderr() as captured:
         os.write(2, b"inside \xff\n")
         raise KeyError
@@ -26,7 +26,7 @@ def test_put_back_after_an_error(capfd: pytest.CaptureFixture[str]) -> None:
     assert capfd.readouterr().err == "after\n"
 
 
-# Lines as onnxruntime-gpu 1.31 and onnxruntime-openvino 1.24 really wrote them.
+# Lines written by onnxruntime-gpu 1.31 and onnxruntime-openvino 1.24.
 MISSING_LIBRARY = (
     "\x1b[1;31m2026-11-23 08:22:36.034098708 [E:onnxruntime:Default, provider_bridge_ort.cc:2458 "
     "operator()] /onnxruntime_src/onnxruntime/core/session/provider_bridge_ort.cc:2043 "
@@ -42,7 +42,7 @@ NO_DEVICE = (
 )
 
 
-def test_the_missing_piece_is_found_in_what_onnxruntime_wrote() -> None:
+def test_the_missing_piece_is_found_in_the_output_of_onnxruntime() -> None:
     library = "libcublasLt.so.13: cannot open shared object file: No such file or directory"
     assert logged_errors(MISSING_LIBRARY) == [library]
     assert logged_errors(NO_DEVICE) == ["[OpenVINO] Device GPU is not available"]

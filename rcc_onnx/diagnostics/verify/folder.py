@@ -16,7 +16,7 @@ from rcc_onnx.output.case import case_output_names
 from rcc_onnx.output.checksums import SUMS_NAME, read_sums, size_and_sha256
 from rcc_onnx.output.html import fragment_name
 from rcc_onnx.output.run import RUN_OUTPUTS, as_case_document
-from rcc_onnx.system.file_lock import LOCK_NAME
+from rcc_onnx.system.files import LOCK_NAME
 
 __all__ = ["Finding", "FolderCheck", "Kind", "check_folder"]
 

@@ -7,7 +7,7 @@ import os
 from enum import StrEnum
 from pathlib import Path
 
-from rcc_onnx.system.file_lock import LOCK_NAME
+from rcc_onnx.system.files import LOCK_NAME
 
 _LINUX_LOCKS = Path("/proc/locks")
 

@@ -1,19 +1,18 @@
-"""The CPUs this process may use, against made-up /proc and /sys trees."""
+"""CPUs, memory and software of this process; quotas against made-up /proc and /sys trees."""
 
+import json
 import os
+import platform
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
+import psutil
 import pytest
 
-from rcc_onnx.system import host as cpus
-from rcc_onnx.system.host import usable_cpus
-
-
-@pytest.fixture(autouse=True)
-def sixteen_cpus(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cpus, "_scheduled_cpus", lambda: 16)
+from rcc_onnx.system import host
+from rcc_onnx.system.host import PACKAGES, Memory, machine, memory, packages, usable_cpus
 
 
 def _tree(root: Path, files: dict[str, str]) -> Path:
@@ -68,7 +67,10 @@ V1 = "4:memory:/x\n3:cpuacct,cpu:/docker/abc\n"
         ),
     ],
 )
-def test_quota(tmp_path: Path, files: dict[str, str], expected: int) -> None:
+def test_cpu_quota(
+    tmp_path: Path, files: dict[str, str], expected: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(host, "_scheduled_cpus", lambda: 16)
     assert usable_cpus(_tree(tmp_path, files)) == expected
 
 
@@ -80,3 +82,35 @@ def test_affinity() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True)
     assert done.stdout == "1\n"
+
+
+def test_memory_of_other_systems(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.platform", "darwin")
+    found = memory()
+    assert found == Memory(psutil.virtual_memory().total, found.free)
+    assert found.total is not None
+    assert found.free is not None
+    assert 0 < found.free < found.total
+
+
+def test_no_name_of_the_machine_or_its_user(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(platform, "node", lambda: "ward-7-of-dr-roe")
+    monkeypatch.setenv("USER", "roe")
+    assert "roe" not in json.dumps(machine())
+    assert machine()["python"] == platform.python_version()
+    assert machine()["usable_cpus"] >= 1
+
+
+def test_versions_of_packages() -> None:
+    found = packages()
+    assert set(found) == set(PACKAGES)
+    assert found["numpy"] == version("numpy")
+
+
+def test_a_field_is_found_by_its_whole_name(tmp_path: Path) -> None:
+    status = tmp_path / "status"
+    status.write_text("VmRSSx:\t 1 kB\nVmRSS:\t 12 kB\nflags\t\t: fpu vme\nVmHWM\n")
+    assert host.read_kilobytes(status, "VmRSS") == 12 * 1024
+    assert host.read_field(status, "flags") == "fpu vme"
+    assert host.read_kilobytes(status, "VmHWM") is None
+    assert host.read_field(tmp_path / "missing", "VmRSS") == ""

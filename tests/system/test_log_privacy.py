@@ -1,4 +1,4 @@
-"""What of a log record is told, and in what form."""
+"""Which log records are kept, and in what form; text that is safe for a terminal."""
 
 import json
 import logging
@@ -12,16 +12,17 @@ from typing import Any
 import pytest
 
 from rcc_onnx.errors import OptionError
-from rcc_onnx.system import log_privacy as log_records
+from rcc_onnx.system import log_privacy
 from rcc_onnx.system.log_privacy import (
     JsonFormatter,
     PlainFormatter,
     PrivacyFilter,
     SafeText,
     case_context,
-    is_heard,
+    is_allowed,
     log_received,
     message_of,
+    sanitize,
     sentence_of,
     to_send,
 )
@@ -52,7 +53,7 @@ def collected() -> Iterator[list[logging.LogRecord]]:
 
 
 @pytest.mark.parametrize(
-    ("name", "level", "heard"),
+    ("name", "level", "allowed"),
     [
         ("rcc_onnx.engine", logging.DEBUG, True),
         ("rcc_onnx", logging.INFO, True),
@@ -65,8 +66,8 @@ def collected() -> Iterator[list[logging.LogRecord]]:
         ("highdicom.base", logging.ERROR, False),
     ],
 )
-def test_whose_log_is_heard(name: str, level: int, heard: bool) -> None:
-    assert is_heard(logging.LogRecord(name, level, "", 0, "", (), None)) is heard
+def test_whose_records_are_logged(name: str, level: int, allowed: bool) -> None:
+    assert is_allowed(logging.LogRecord(name, level, "", 0, "", (), None)) is allowed
 
 
 def test_a_line_of_json() -> None:
@@ -89,12 +90,12 @@ def test_a_line_of_json() -> None:
     }
 
 
-def test_a_name_gives_the_terminal_no_orders() -> None:
+def test_a_name_cannot_control_the_terminal() -> None:
     line = PlainFormatter().format(record("reading %s", "\x1b[31mx\ny"))
     assert line == "INFO rcc_onnx.x: reading \\x1b[31mx\\ny"
 
 
-def test_the_case_is_that_of_the_block() -> None:
+def test_a_record_belongs_to_the_case_of_its_block() -> None:
     assert record("a").case is None  # type: ignore[attr-defined]
     with case_context("outer"):
         with case_context("inner"):
@@ -103,7 +104,7 @@ def test_the_case_is_that_of_the_block() -> None:
     assert record("a", case="given").case == "given"  # type: ignore[attr-defined]
 
 
-def test_the_sentence_has_no_values_but_numbers_and_words_of_ours() -> None:
+def test_the_sentence_keeps_only_numbers_and_our_own_words() -> None:
     values = ("doe.dcm", 3, 2.5, Outcome.LESION, SafeText("engine.py"), Path("/doe"))
     made = record("%s: %d, %.1f, %s at %s in %s", *values)
     assert sentence_of(made) == "<...>: 3, 2.5, lesion at engine.py in <...>"
@@ -113,11 +114,11 @@ def test_the_sentence_has_no_values_but_numbers_and_words_of_ours() -> None:
     assert sentence_of(logging.LogRecord("PIL", 30, "", 0, "of doe", (), None)) is None
 
 
-def test_values_that_do_not_fit_lose_no_line() -> None:
+def test_values_that_do_not_fit_the_message_are_left_out() -> None:
     assert message_of(record("%d files", "many")) == "%d files"
 
 
-def test_of_an_exception_its_type_and_our_lines_are_told(
+def test_of_an_exception_only_its_type_and_our_lines_are_logged(
     collected: list[logging.LogRecord],
 ) -> None:
     log = logging.getLogger("rcc_onnx.x")
@@ -132,12 +133,14 @@ def test_of_an_exception_its_type_and_our_lines_are_told(
     # Neither the message nor another program's lines or folders.
     for text in (plain, JsonFormatter().format(made), str(to_send(made))):
         assert "must be" not in text
-        assert "test_log_records" not in text
-        assert str(log_records._FOLDER) not in text
+        assert "test_log_privacy" not in text
+        assert str(log_privacy._FOLDER) not in text
     assert json.loads(JsonFormatter().format(made))["raised"]["type"] == "ValueError"
 
 
-def test_a_record_travels_and_is_logged_once_more(collected: list[logging.LogRecord]) -> None:
+def test_a_record_of_another_process_is_logged_as_it_was(
+    collected: list[logging.LogRecord],
+) -> None:
     class Stubborn:
         def __str__(self) -> str:
             return "100 %"
@@ -157,3 +160,19 @@ def test_a_record_travels_and_is_logged_once_more(collected: list[logging.LogRec
     assert JsonFormatter().format(received) == JsonFormatter().format(made)
     assert "100 %" in PlainFormatter().format(received)
     assert json.loads(JsonFormatter().format(received))["pid"] == 12
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("a b", "a b"),
+        (LETTERS := "caf\u00e9 \u8a9e \U0001f468\u200d\U0001f469", LETTERS),
+        ("a\nb\tc", "a\\nb\\tc"),
+        ("\x1b[31m\x07\x7f", "\\x1b[31m\\x07\\x7f"),
+        ("\x9b2J", "\\x9b2J"),
+        ("\u202egnp.exe", "\\u202egnp.exe"),
+        ("M\udcfcller", "M\\udcfcller"),
+    ],
+)
+def test_sanitized_text_is_one_line_without_control_characters(text: str, line: str) -> None:
+    assert sanitize(text) == line

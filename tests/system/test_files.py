@@ -1,4 +1,4 @@
-"""The lock: one holder, given back however the holder ends."""
+"""The lock: one holder, released however the holder ends."""
 
 import signal
 import subprocess
@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from rcc_onnx.system.file_lock import try_lock
+from rcc_onnx.system.files import try_lock
 
 HOLD = """
 import sys, time
 from pathlib import Path
-from rcc_onnx.system.file_lock import try_lock
+from rcc_onnx.system.files import try_lock
 with try_lock(Path(sys.argv[1])) as free:
     print(free, flush=True)
     time.sleep(60)
@@ -25,13 +25,13 @@ def test_one_holder_at_a_time(tmp_path: Path) -> None:
         with try_lock(path) as second:
             assert (first, second) == (True, False)
         with try_lock(path) as third:
-            assert not third, "a refused one must not give back what another holds"
+            assert not third, "a refused attempt must not release what another holds"
     with try_lock(path) as again:
         assert again
     assert path.exists()
 
 
-def test_given_back_when_the_holder_is_killed(tmp_path: Path) -> None:
+def test_the_lock_is_released_when_the_holder_is_killed(tmp_path: Path) -> None:
     path = tmp_path / "lock"
     command = [sys.executable, "-c", HOLD, str(path)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as holder:
@@ -45,6 +45,6 @@ def test_given_back_when_the_holder_is_killed(tmp_path: Path) -> None:
         assert free
 
 
-def test_place_that_cannot_be_written(tmp_path: Path) -> None:
+def test_a_lock_in_a_missing_folder(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="No such file"), try_lock(tmp_path / "none" / "lock"):
         pass

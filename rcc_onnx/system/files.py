@@ -1,4 +1,4 @@
-"""A lock that the system gives back by itself when its holder ends, however it ends."""
+"""Files that several processes may want at once: a lock that ends with its holder."""
 
 import errno
 import os
@@ -15,35 +15,37 @@ else:
 LOCK_NAME = ".rcc-onnx.lock"
 """In a folder of results, while a run writes there."""
 _BUSY = {errno.EACCES, errno.EAGAIN, errno.EDEADLK}
-"""What the systems say when somebody else holds the lock."""
+"""Error numbers for a lock that another process holds."""
 NO_LOCKS = {errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS}
-"""What they say of a file system that has none, as some network shares."""
+"""Error numbers for a file system without locks, as some network shares are."""
 
 
 @contextmanager
 def try_lock(path: Path, *, remove: bool = False) -> Iterator[bool]:
-    """Hold the lock file at `path`, which is made if missing. False: somebody else holds it.
+    """Hold the lock file at `path`, which is created if missing, and yield whether it was acquired.
+
+    The system releases the lock when its holder ends, however it ends.
 
     Args:
-        path: of the lock file.
-        remove: take the file away afterwards, where the system lets an open file be removed.
+        path: the lock file.
+        remove: delete the file afterwards, where the system lets an open file be deleted.
 
     Raises:
-        OSError: the file cannot be made, or the file system has no locks.
+        OSError: the file cannot be created, or the file system has no locks.
     """
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
     try:
-        # Who opened the file before it was removed holds a lock that nobody else sees.
-        is_ours = _lock(descriptor) and _is_still(descriptor, path)
+        # Who opened the file before it was deleted holds a lock that no other process sees.
+        acquired = _lock(descriptor) and _is_still(descriptor, path)
         try:
-            yield is_ours
+            yield acquired
         finally:
-            # Another folder may have been mounted there meanwhile, with somebody else's lock.
-            if remove and is_ours and _is_still(descriptor, path):
+            # Another folder may have been mounted there meanwhile, with another process's lock.
+            if remove and acquired and _is_still(descriptor, path):
                 with suppress(OSError):
                     path.unlink()
     finally:
-        # Closing gives the lock back.
+        # Closing releases the lock.
         os.close(descriptor)
 
 
