@@ -142,26 +142,36 @@ def _applies(one: Requirement, extras: set[str], environment: dict[str, str]) ->
     return any(one.marker.evaluate({**environment, "extra": extra}) for extra in ("", *extras))
 
 
+def markers_for(target: str | None, python: str) -> dict[str, str]:
+    """Return what markers of requirements are compared with; without a target, for this machine."""
+    markers = {str(key): str(value) for key, value in default_environment().items()}
+    if target is not None:
+        markers |= TARGETS[target].environment
+        markers |= {"python_version": python, "python_full_version": f"{python}.0"}
+    return markers
+
+
+def flags_for(target: str | None, python: str) -> list[str]:
+    """Return pip's flags for wheels of another machine."""
+    if target is None:
+        return []
+    platforms = [flag for tag in TARGETS[target].platforms for flag in ("--platform", tag)]
+    return ["--implementation", "cp", "--python-version", python, *platforms]
+
+
 def gather(wheel: Path, out: Path, target: str | None, python: str, extra: str) -> list[Wheel]:
     """Fetch the wheel's requirements into `out`, beside a copy of the wheel.
 
     Raises:
-        subprocess.CalledProcessError: pip found no wheel for something; it has said for what.
+        subprocess.CalledProcessError: pip found no wheel for something; it has printed for what.
     """
-    environment = {str(key): str(value) for key, value in default_environment().items()}
-    flags: list[str] = []
-    if target is not None:
-        environment |= TARGETS[target].environment
-        environment |= {"python_version": python, "python_full_version": f"{python}.0"}
-        flags += ["--implementation", "cp", "--python-version", python]
-        for one in TARGETS[target].platforms:
-            flags += ["--platform", one]
+    command = [sys.executable, "-m", "pip", "download", "--quiet", "--only-binary=:all:"]
+    command += ["--dest", str(out), *flags_for(target, python)]
     wants = [f"{wheel}[{extra}]" if extra else str(wheel)]
     while wants:
-        command = [sys.executable, "-m", "pip", "download", "--quiet", "--only-binary=:all:"]
-        subprocess.run([*command, "--dest", str(out), *flags, *wants], check=True)
-        wheels = [Wheel.read(one) for one in sorted(out.glob("*.whl"))]
-        wants = missing(wheels, {"rcc-onnx": {extra}}, environment)
+        subprocess.run([*command, *wants], check=True)
+        wheels = [Wheel.read(file) for file in sorted(out.glob("*.whl"))]
+        wants = missing(wheels, {"rcc-onnx": {extra}}, markers_for(target, python))
     return wheels
 
 
