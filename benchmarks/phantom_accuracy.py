@@ -72,8 +72,8 @@ def evaluate_seed(seed: int, models: str) -> list[KidneyRecord]:
         lesion = kidney.growth("lesion") if kidney else None
         cyst = kidney.growth("cyst") if kidney else None
         on_lesion = None
-        if lesion and finding.lesion and finding.lesion.box and finding.kidney.centre:
-            on_lesion = _box_on_lesion(truths[side], finding.kidney.centre, finding.lesion.box)
+        if lesion and finding.lesion and finding.lesion.box and finding.kidney.centre_zyx:
+            on_lesion = _box_on_lesion(truths[side], finding.kidney.centre_zyx, finding.lesion.box)
         records.append(
             KidneyRecord(
                 seed=seed,

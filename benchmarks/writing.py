@@ -16,8 +16,7 @@ from benchmarks import common
 from benchmarks.measuring_networks import build_networks
 from benchmarks.studies import long_study
 from rcc_onnx.engine import Engine
-from rcc_onnx.options import Save, Saving
-from rcc_onnx.output.case import CASE_OUTPUTS
+from rcc_onnx.output.case import CASE_FILES
 from rcc_onnx.output.html import fragment_name
 
 SLICES = 80
@@ -29,26 +28,25 @@ Round = dict[str, float]
 
 def measure(engine: Engine, study: Path, repeats: int) -> list[Round]:
     """Rounds of seconds: `analysis`, and each file by the end of its name, warm."""
-    saving = Saving.of([Save.ALL])
     rounds = []
     with tempfile.TemporaryDirectory() as name:
         out = Path(name)
-        _round(engine, study, saving, out)  # imports what writes
-        rounds += [_round(engine, study, saving, out) for _ in range(repeats)]
+        _round(engine, study, out)  # imports what writes
+        rounds += [_round(engine, study, out) for _ in range(repeats)]
     return rounds
 
 
-def _round(engine: Engine, study: Path, saving: Saving, out: Path) -> Round:
+def _round(engine: Engine, study: Path, out: Path) -> Round:
     start = time.perf_counter()
     result = engine.analyse(study, "case")
     seconds = {"analysis": time.perf_counter() - start}
-    for output in CASE_OUTPUTS:
-        if not output.wanted(result, saving):
+    for output in CASE_FILES:
+        if not output.is_wanted(result):
             continue
         path = out / output.name("case")
         path.parent.mkdir(parents=True, exist_ok=True)
         start = time.perf_counter()
-        output.write(result, saving, path)
+        output.write(result, path)
         seconds[output.name("case")] = time.perf_counter() - start
     return seconds
 
@@ -95,7 +93,8 @@ def main() -> None:
     path = options.json or options.work / "writing.json"
     settings = {"threads": options.threads, "environment": common.environment()}
     rounds = common.earlier(path, settings, options.fresh)
-    rounds += measure(Engine.load(bundle, "cpu", threads=options.threads), study, options.repeats)
+    engine = Engine.load(bundle, provider="cpu", threads=options.threads, save="all")
+    rounds += measure(engine, study, options.repeats)
     document = {"command": "python -m benchmarks.writing", "settings": settings, "rounds": rounds}
     common.write_json(path, document)
     text = markdown(document)

@@ -8,20 +8,16 @@ The first argument is a model bundle, by name or folder. Research software, not 
 import sys
 from pathlib import Path
 
-from rcc_onnx import Engine
-from rcc_onnx.batch.cases import analyse_cases, find_cases
-from rcc_onnx.output.run import RunFiles
+from rcc_onnx.batch.cases import find_cases
+from rcc_onnx.batch.runner import BatchConfig, run_batch
+from rcc_onnx.options import InferenceOptions
 
 
 def main(models: str, studies: str, out: str) -> None:
-    results = Path(out)
-    cases = find_cases(Path(studies), results)
-    engine = Engine.load(models=models, provider="cpu")
-    # results.csv and results.json are written when the block ends, also if it ends early.
-    with RunFiles(engine.options, cases, results) as run:
-        for result in analyse_cases(engine, cases, results):
-            run.add(result)
-            print(f"{result.case}: done")
+    config = BatchConfig(Path(out), InferenceOptions.parse(provider="cpu"), models)
+    run = run_batch(find_cases(Path(studies), config.out), config)
+    for result in run.results:
+        print(f"{result.case}: {result.status}")
 
 
 if __name__ == "__main__":

@@ -22,10 +22,10 @@ def main(models: str, *studies: str) -> None:
             continue
         for side, finding in result.sides.items():
             print(f"{result.case}: {side}: {finding.outcome}")
-            lesion = result.measures[side].lesion if result.measures else None
+            lesion = finding.lesion_measures
             if lesion is not None:
                 x, y, z = lesion.centre_lps_mm
-                print(f"    {lesion.diameter.length_mm:.0f} mm, {lesion.volume_ml:.1f} ml")
+                print(f"    {lesion.longest_axial_diameter.mm:.0f} mm, {lesion.volume_ml:.1f} ml")
                 print(f"    centre {x:.0f}, {y:.0f}, {z:.0f} mm (LPS)")
         print(f"    {result.provider.ran}, {result.timings_s['total']:.1f} s")
 

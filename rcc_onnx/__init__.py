@@ -10,25 +10,23 @@ Research software, not for diagnosis.
         print(side, finding.outcome)
 """
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from rcc_onnx._version import __version__
 
 if TYPE_CHECKING:
     from rcc_onnx.engine import Engine
+    from rcc_onnx.options import InferenceOptions
     from rcc_onnx.results import CaseResult
 
-__all__ = ["CaseResult", "Engine", "__version__"]
+__all__ = ["CaseResult", "Engine", "InferenceOptions", "__version__"]
+
+_HOMES = {"Engine": "engine", "InferenceOptions": "options", "CaseResult": "results"}
 
 
 def __getattr__(name: str) -> Any:
-    # Loaded when first asked for, so that `rcc-onnx --version` need not wait for numpy and scipy.
-    if name == "Engine":
-        from rcc_onnx.engine import Engine  # noqa: PLC0415
-
-        return Engine
-    if name == "CaseResult":
-        from rcc_onnx.results import CaseResult  # noqa: PLC0415
-
-        return CaseResult
+    # Loaded when first used, so that `rcc-onnx --version` need not wait for numpy.
+    if name in _HOMES:
+        return getattr(import_module(f"rcc_onnx.{_HOMES[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

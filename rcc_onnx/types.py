@@ -97,18 +97,63 @@ class Structure(IntEnum):
     SUSPECTED_LESION = 3
 
 
+NetworkName = Literal["kidney", "lesion"]
+NETWORK_NAMES: tuple[NetworkName, NetworkName] = ("kidney", "lesion")
+
+
+def is_above(probability_sum: float, threshold: float) -> bool:
+    """Return whether something is there: its sum exceeds the threshold, as the notebook compares.
+
+    Source: docs/pipeline.md section 2.
+    """
+    return probability_sum > threshold
+
+
+@dataclass(frozen=True)
+class Margin:
+    """Distance of a sum of probabilities from its threshold.
+
+    Attributes:
+        absolute: sum less threshold.
+        relative: that as a part of the threshold; None for a threshold of 0.
+        borderline: the sum is near its threshold, on either side of it.
+    """
+
+    absolute: float
+    relative: float | None
+    borderline: bool
+
+
 @dataclass(frozen=True)
 class Thresholds:
-    """Sums of probabilities (in voxels of the network grid) above which something is there."""
+    """Sums of probabilities (in voxels of the network grid) above which something is there.
+
+    Attributes:
+        borderline: a sum is borderline up to this distance from its threshold, as a part of it.
+
+    Raises:
+        ValueError: one of them is not a finite number of 0 or more.
+    """
 
     kidney: float = 1000.0
     lesion: float = 50.0
+    borderline: float = 0.1
 
     def __post_init__(self) -> None:
-        for name in ("kidney", "lesion"):
+        for name in ("kidney", "lesion", "borderline"):
             value = getattr(self, name)
             if not (math.isfinite(value) and value >= 0):
                 raise ValueError(f"{name} threshold must be a number of at least 0, not {value}")
+
+    def margin(self, network: NetworkName, probability_sum: float) -> Margin:
+        """Return how far a network's sum is from its threshold."""
+        threshold: float = getattr(self, network)
+        absolute = probability_sum - threshold
+        return Margin(
+            absolute=absolute,
+            relative=absolute / threshold if threshold else None,
+            borderline=abs(absolute) <= self.borderline * threshold,
+        )
 
 
 class Centre(NamedTuple):
@@ -119,7 +164,8 @@ class Centre(NamedTuple):
     x: int
 
 
-class LesionBox(NamedTuple):
+@dataclass(frozen=True)
+class LesionBox:
     """Slice of the crop and the box on it, edges included, in voxels of the crop."""
 
     slice: int
@@ -153,16 +199,20 @@ class NetworkVolume:
             raise ValueError(f"a network volume has at least {MIN_SLICES} slices, not {shape[0]}")
 
 
-# The intake's verdict as plain values: what was chosen, left out and noted, and why.
-#
-# Below everything else, so that errors, findings and writers can carry it without knowing DICOM.
-
-
-class Note(NamedTuple):
+@dataclass(frozen=True)
+class Note:
     """Something a person should know, with a code that scripts may rely on."""
 
     code: str
     text: str
+
+
+@dataclass(frozen=True)
+class SkippedFile:
+    """A file that is not a slice of the analysed series, and why."""
+
+    file: str
+    reason: str
 
 
 @dataclass(frozen=True)
@@ -171,23 +221,24 @@ class SeriesRow:
 
     Attributes:
         label: what `--series` takes: SeriesNumber, with `.1`, `.2` ... where that is not unique.
-        extent_mm: from the first to the last slice; 0 if it cannot be told.
-        spacing_mm: between slices; None if it cannot be told.
+        matrix: rows and columns.
+        thickness_mm: SliceThickness; None if the files do not state it.
+        spacing_mm: between slices; None if it is unknown.
+        extent_mm: from the first to the last slice; 0 if it is unknown.
         verdict: `suitable`, or the code of the refusal.
         reason: the refusal's sentence; "" if suitable.
     """
 
     label: str
-    uid: str
-    study_uid: str
+    series_instance_uid: str
+    study_instance_uid: str
     number: str
     description: str
     image_type: str
     contrast: str
     kernel: str
     slices: int
-    rows: int
-    columns: int
+    matrix: tuple[int, int]
     thickness_mm: float | None
     spacing_mm: float | None
     extent_mm: float
@@ -206,7 +257,7 @@ class IntakeRecord:
     Attributes:
         chosen: the series; None in the notebook profile, which looks at names only.
         chosen_because: in a sentence.
-        others: the candidates that were not chosen.
+        other_series: the candidates that were not chosen.
         files_used: files of the chosen series; less than its slices if they are multi-frame.
         order: how slices were ordered.
         first, last: names of the first and the last slice in that order.
@@ -219,7 +270,7 @@ class IntakeRecord:
 
     chosen: SeriesRow | None
     chosen_because: str
-    others: tuple[SeriesRow, ...]
+    other_series: tuple[SeriesRow, ...]
     files_used: int
     order: str
     first: str
@@ -234,12 +285,9 @@ class IntakeRecord:
     warnings: tuple[Note, ...]
 
 
-# The sentence that stands in every output.
-
 RESEARCH_ONLY = "Research software, not for diagnosis. A suspected lesion is not a diagnosis."
+"""Stands in every output."""
 
-
-# Words that stand for values wherever a person reads them.
 
 OUTCOME_WORDS = {
     Outcome.KIDNEY_NOT_FOUND: "kidney not found",

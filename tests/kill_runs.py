@@ -18,7 +18,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from rcc_onnx.output.run import RUN_OUTPUTS
+from rcc_onnx.output.run import RUN_FILES
 from tests.failure_modes.outputs import LOCK, check_left, check_same, contents
 from tests.failure_modes.small_studies import small_bundle, small_studies
 
@@ -27,7 +27,7 @@ IN_STARTING = 0.1
 """Kills before anything was written are rarer than the time that starting takes."""
 ORPHANS_S = 10.0
 """For processes to see that their parent is gone, on a busy machine."""
-RUN_FILES = {output.name for output in RUN_OUTPUTS}
+RUN_FILE_NAMES = set(RUN_FILES)
 
 
 def main() -> None:

@@ -49,9 +49,9 @@ def test_a_result_tells_what_ran(phantom: Path, tiny_bundle: Path) -> None:
 
 
 def test_thresholds_are_the_bundles_unless_given(phantom: Path, tiny_bundle: Path) -> None:
-    result = Engine.load(tiny_bundle, "cpu").analyse(phantom)
+    result = Engine.load(tiny_bundle, provider="cpu").analyse(phantom)
     assert (result.thresholds.kidney, result.thresholds.lesion) == (1000, 50)
-    strict = Engine.load(tiny_bundle, "cpu", kidney_threshold=1e9).analyse(phantom)
+    strict = Engine.load(tiny_bundle, provider="cpu", kidney_threshold=1e9).analyse(phantom)
     assert strict.thresholds.kidney == 1e9
     assert strict.thresholds.lesion == 50
     assert strict.sides["right"].outcome is Outcome.KIDNEY_NOT_FOUND
@@ -104,7 +104,7 @@ def test_phantom_models_are_not_used_on_a_patient(shelf: Path, tmp_path: Path) -
 def test_phantom_models_chosen_by_hand_are_marked(shelf: Path, tmp_path: Path) -> None:
     write_bundle(shelf / "phantom", name="phantom", use_on=["digital-phantom"])
     patient = write_series(tmp_path / "patient", ct_series(body_volume()))
-    result = Engine.load("phantom", "cpu").analyse(patient)
+    result = Engine.load("phantom", provider="cpu").analyse(patient)
     assert not result.models.suitable
     assert "mean nothing" in result.warnings[0]
 
@@ -125,7 +125,7 @@ def test_the_networks_are_opened_once(
 
 
 def test_the_profile_is_recorded(reference_cases: Path, tiny_bundle: Path) -> None:
-    engine = Engine.load(tiny_bundle, "cpu", profile=Profile.NOTEBOOK)
+    engine = Engine.load(tiny_bundle, provider="cpu", profile=Profile.NOTEBOOK)
     result = engine.analyse(reference_cases / "d06_left_kidney_absent", case="renamed")
     assert result.profile is Profile.NOTEBOOK
     assert result.case == "renamed"
@@ -158,7 +158,7 @@ def test_the_example_of_a_cohort_writes_what_the_command_writes(
 
 
 def test_names_are_hidden_behind_a_case_only(tiny_bundle: Path, phantom: Path) -> None:
-    engine = Engine.load(tiny_bundle, "cpu")
+    engine = Engine.load(tiny_bundle, provider="cpu")
     with pytest.raises(OptionError, match="what to call the study"):
         engine.analyse(phantom, hide_names=True)
     result = engine.analyse(phantom, "P1", hide_names=True)

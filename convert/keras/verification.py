@@ -16,7 +16,7 @@ from rcc_onnx.bundles.manifest import NetworkCertificate, NetworkName
 from rcc_onnx.bundles.variants import VariantComparison
 from rcc_onnx.pipeline.localization import LESION_MIN_PROBABILITY, bound_lesion, locate_kidney
 from rcc_onnx.runtime.networks import PROBABILITY_TOLERANCE, split_sides
-from rcc_onnx.types import Thresholds
+from rcc_onnx.types import LesionBox, Thresholds, is_above
 
 Probabilities = NDArray[np.float32]
 
@@ -37,7 +37,7 @@ class Network(Protocol):
     def predict(self, inputs: NDArray[np.float32]) -> Probabilities: ...
 
 
-Decision = tuple[bool, tuple[int, ...] | None]
+Decision = tuple[bool, tuple[int, ...] | LesionBox | None]
 """Whether a sum is above the threshold, and what was located."""
 
 
@@ -224,4 +224,4 @@ def _deciders(
 
 
 def _above(probability: Probabilities, threshold: float) -> bool:
-    return bool(probability.sum(dtype=np.float64) > threshold)
+    return is_above(float(probability.sum(dtype=np.float64)), threshold)

@@ -11,7 +11,7 @@ from rcc_onnx.bundles.manifest import ByNetwork
 from rcc_onnx.bundles.variants import VariantComparison
 from rcc_onnx.pipeline.localization import LESION_MIN_PROBABILITY, bound_lesion, locate_kidney
 from rcc_onnx.runtime.networks import Networks, split_sides
-from rcc_onnx.types import SIDES, Thresholds
+from rcc_onnx.types import SIDES, Thresholds, is_above
 
 Probabilities = NDArray[np.float32]
 
@@ -43,7 +43,7 @@ class Tally:
     ) -> None:
         """Count one map. `places`: where each network locates what it finds, None for nowhere."""
         sums = [float(one.sum(dtype=np.float64)) for one in (expected, given)]
-        above = [one > self.threshold for one in sums]
+        above = [is_above(probability_sum, self.threshold) for probability_sum in sums]
         self.decided += 1
         found = [one and place is not None for one, place in zip(above, places, strict=True)]
         self.differing += above[0] != above[1] or found[0] != found[1]

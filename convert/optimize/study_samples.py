@@ -16,7 +16,7 @@ from rcc_onnx.phantom import network_samples
 from rcc_onnx.pipeline.localization import crop_around, locate_kidney
 from rcc_onnx.pipeline.preprocess import network_volume
 from rcc_onnx.runtime.networks import Networks, network_input, split_sides
-from rcc_onnx.types import CROP_SHAPE_ZYX, SIDES, Profile, Thresholds
+from rcc_onnx.types import CROP_SHAPE_ZYX, SIDES, Profile, Thresholds, is_above
 
 _log = logging.getLogger(__name__)
 
@@ -64,7 +64,8 @@ def user_studies(folder: Path, networks: Networks, thresholds: Thresholds) -> It
         halves = split_sides(slices)
         crops = []
         for side in SIDES:
-            enough = kidneys[side].sum(dtype=np.float64) > thresholds.kidney
+            kidney_sum = float(kidneys[side].sum(dtype=np.float64))
+            enough = is_above(kidney_sum, thresholds.kidney)
             centre = locate_kidney(kidneys[side]) if enough else None
             if centre is not None:
                 crops.append(crop_around(halves[side], centre))

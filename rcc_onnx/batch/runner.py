@@ -1,105 +1,50 @@
-"""Cases analysed in processes of their own, those that are done already passed over."""
+"""A run over cases: analysed in processes of their own, finished ones skipped, files written.
+
+`run_batch` is the whole way; `run_cases` yields outcomes; `analyse_case` is one case, from its
+files to its files.
+"""
 
 import logging
 import time
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import partial
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
+from typing import Protocol
 
-from rcc_onnx._version import __version__
-from rcc_onnx.batch.cases import Case, analyse_case, write_result
-from rcc_onnx.batch.resume import inputs_sha256, result_of_before, settings_sha256, was_analysed
-from rcc_onnx.batch.worker_pool import Handler, Limits, TaskProcess, Tell, done_by_processes
-from rcc_onnx.engine import Engine, Options
-from rcc_onnx.errors import CaseCrashedError, CaseMemoryError, CaseProcessError, RccOnnxError
-from rcc_onnx.options import Saving
-from rcc_onnx.output.case import write_case
-from rcc_onnx.output.lock import is_held, remove_stale_files_of, vanished
-from rcc_onnx.output.run import options_json
-from rcc_onnx.results import CaseResult, FailedCase, Fingerprint
-from rcc_onnx.system.host import machine, packages, usable_cpus
-from rcc_onnx.system.log_privacy import case_context
-from rcc_onnx.types import SIDES
+from rcc_onnx.batch.cases import Case
+from rcc_onnx.batch.events import log_case_end, log_case_start, log_run
+from rcc_onnx.batch.resume import find_done, inputs_sha256, settings_sha256
+from rcc_onnx.batch.worker_pool import (
+    Handler,
+    Limits,
+    ProgressCallback,
+    TaskProcess,
+    done_by_processes,
+    out_of_memory,
+)
+from rcc_onnx.engine import Engine
+from rcc_onnx.errors import (
+    BundleError,
+    CaseCrashedError,
+    CaseMemoryError,
+    CaseProcessError,
+    OutputError,
+    ProviderError,
+    RccOnnxError,
+    UnexpectedError,
+)
+from rcc_onnx.options import InferenceOptions
+from rcc_onnx.output.document import Case as CaseDocument
+from rcc_onnx.output.exports import check_exports
+from rcc_onnx.output.folder import OutputFolder
+from rcc_onnx.output.names import check_case_name
+from rcc_onnx.output.run import RunRecord
+from rcc_onnx.results import AnalysedCase, ErrorRecord, FailedCase, Fingerprint
+from rcc_onnx.system.host import usable_cpus
+from rcc_onnx.system.log_privacy import case_context, where_raised
 
 _log = logging.getLogger(__name__)
-
-
-# What a run tells the log, with its facts as data beside the sentence (docs/logs.md).
-#
-# The terminal is told the same by others, so these lines are marked as said.
-
-
-def log_run(options: Mapping[str, Any], cases: int | None, processes: int) -> None:
-    """A run starts: software, machine and what was asked for. None: nobody knows how many cases."""
-    facts = {
-        "cases": cases,
-        "processes": processes,
-        "options": dict(options),
-        "environment": {**machine(), "packages": packages()},
-    }
-    _log.info("run starts", extra=_data("run-start", facts))
-
-
-def log_run_end(
-    results: Sequence[CaseResult | FailedCase], cases: int | None, seconds: float
-) -> None:
-    """A run ends, as far as it came."""
-    errors = Counter(one.error.code for one in results if isinstance(one, FailedCase))
-    facts = {
-        "cases": cases,
-        "analysed": len(results) - errors.total(),
-        "failed": errors.total(),
-        "not_reached": None if cases is None else cases - len(results),
-        "errors": dict(errors),
-        "seconds": round(seconds, 3),
-    }
-    _log.info(
-        "run ends: %d analysed, %d failed",
-        facts["analysed"],
-        facts["failed"],
-        extra=_data("run-end", facts),
-    )
-
-
-def log_start(case: str) -> None:
-    _log.info("case %s starts", case, extra=_data("case-start", {}))
-
-
-def log_end(
-    result: CaseResult | FailedCase, seconds: float | None = None, *, kept: bool = False
-) -> None:
-    """A case has come to its end.
-
-    Args:
-        result: what became of it.
-        seconds: of the whole of it, its files written; None: nobody knows.
-        kept: an earlier run had done it.
-    """
-    whole = None if seconds is None else round(seconds, 3)
-    if isinstance(result, FailedCase):
-        failed = {"status": "failed", "code": result.error.code, "seconds": whole}
-        _log.error("case %s failed: %s", result.case, result.error, extra=_data("case-end", failed))
-        return
-    facts: dict[str, Any] = {
-        "status": "done-before" if kept else "analysed",
-        "seconds": whole,
-        "stages": {stage: round(spent, 3) for stage, spent in result.timings_s.items()},
-        "flags": sorted({note.code for side in SIDES for note in result.flags_of(side)}),
-        "warnings": [] if result.intake is None else [one.code for one in result.intake.warnings],
-        "slices": result.study.slices_analysed,
-        "models": f"{result.models.name} {result.models.version}",
-        "provider": str(result.provider.ran),
-        "threads": result.provider.threads,
-    }
-    _log.info("case %s: %s", result.case, facts["status"], extra=_data("case-end", facts))
-
-
-def _data(event: str, facts: Mapping[str, Any]) -> dict[str, Any]:
-    return {"data": {"event": event, **facts}, "said": True}
-
 
 CASE_BYTES = 600 << 20
 """Memory that a process wants: with networks of 32 base filters it peaks at 450 MB, over a thousand
@@ -108,9 +53,9 @@ thin slices at 500 MB (benchmarks/RESULTS.md)."""
 
 @dataclass(frozen=True)
 class CaseOutcome:
-    """A case that is done. `kept`: an earlier run had done it, and nothing has changed since."""
+    """A case that has ended; `kept`: an earlier run had finished it, and nothing has changed."""
 
-    result: CaseResult | FailedCase
+    result: CaseDocument
     kept: bool = False
 
 
@@ -119,175 +64,277 @@ class BatchConfig:
     """What every case of a run has in common. Picklable: it travels to the processes.
 
     Attributes:
+        out: the folder of results.
+        options: of the analysis.
         models: name or folder of a bundle; None: chosen by the kind of study.
-        settings_sha256: of everything that a result hangs on beside its files and the models.
-        overwrite: do again what is done already.
+        overwrite: analyse again what is finished and unchanged.
+        workers: processes that analyse cases side by side; 0: none but this one, where a crash ends
+            the run.
+        limits: of one case, where there are processes.
         prepare: called in each process before anything else.
     """
 
-    models: str | None
-    options: Options
     out: Path
-    saving: Saving
-    settings_sha256: str
+    options: InferenceOptions = field(default_factory=InferenceOptions)
+    models: str | None = None
     overwrite: bool = False
+    workers: int = 0
+    limits: Limits = field(default_factory=Limits)
     prepare: Callable[[], None] | None = None
 
+    @cached_property
+    def settings_sha256(self) -> str:
+        """Hash of everything that determines a result beside its files and the models."""
+        return settings_sha256(self.options)
+
     def engine(self) -> Engine:
-        """Ready for cases, with the networks open if the models were named.
+        """Return an engine that is ready, with the networks open if the models were named.
 
         Raises:
             BundleError, ProviderError: as `Engine.load`.
         """
         if self.prepare is not None:
             self.prepare()
-        return Engine.of(self.options, self.models)
-
-    def shared_by(self, processes: int) -> "BatchConfig":
-        """The same for so many processes side by side, each with its share of the CPUs."""
-        threads = threads_of(self.options.threads, processes)
-        return replace(self, options=replace(self.options, threads=threads))
+        return Engine.load(self.models, self._shared_options())
 
     def handler(self) -> Handler[Case, CaseOutcome]:
-        """What does cases in a process of its own. Raises as `engine` does."""
-        return partial(_do_in_process, self.engine(), self)
+        """Return what analyses cases in a process of its own. Raises as `engine` does."""
+        return partial(_analyse_in_process, self.engine(), self)
+
+    def limit_workers(self, cases: int | None, free_bytes: int | None) -> "BatchConfig":
+        """Return the same with no more workers than there are cases and there is memory for.
+
+        One case needs no process of its own: nothing else is lost with it.
+
+        Args:
+            cases: None: not known yet.
+            free_bytes: memory; None: unknown, and it limits nothing.
+        """
+        workers = self.workers if cases is None else min(self.workers, cases)
+        if free_bytes is not None and workers > 1:
+            workers = max(min(workers, free_bytes // self.case_bytes), 1)
+        return replace(self, workers=0 if cases is not None and cases < 2 else workers)
+
+    @property
+    def case_bytes(self) -> int:
+        """Memory that each process may want."""
+        return self.limits.memory_bytes or CASE_BYTES
+
+    def _shared_options(self) -> InferenceOptions:
+        """Return the options with each process's share of the CPUs."""
+        if self.options.threads is not None or self.workers < 2:
+            return self.options
+        return replace(self.options, threads=max(usable_cpus() // self.workers, 1))
 
 
-def case_work(
-    models: str | None,
-    options: Options,
-    out: Path,
-    saving: Saving | None = None,
-    overwrite: bool = False,
-) -> BatchConfig:
-    """The work of a run, with the hash of its settings.
+class Reporter(Protocol):
+    """Shows a run to a person."""
 
-    Threads are no part of that: they change the last bits of sums, and no decision that does not
-    lie on its threshold.
-    """
-    saving = saving or Saving()
-    asked = options_json(options, saving)
-    settings = {name: value for name, value in asked.items() if name != "threads"}
-    settings["rcc_onnx_version"] = __version__
-    return BatchConfig(models, options, out, saving, settings_sha256(settings), overwrite)
+    def stage(self, case: Case, stage: str, done: float) -> None:
+        """Show which stage a case is at, and how much of it is done."""
+        ...
+
+    def case(self, outcome: CaseOutcome, run: RunRecord) -> None:
+        """Show a case that has ended, which the run has taken already."""
+        ...
 
 
-def threads_of(threads: int | None, workers: int) -> int | None:
-    """CPU threads of each of several processes, so that all together take no more than there are.
+class SilentReporter:
+    """Shows nothing."""
 
-    None: as many as the process may use.
-    """
-    if threads is not None or workers < 2:
-        return threads
-    return max(usable_cpus() // workers, 1)
+    def stage(self, case: Case, stage: str, done: float) -> None:
+        pass
 
-
-def workers_for(asked: int, memory: int | None, each: int = CASE_BYTES) -> int:
-    """How many of the processes that were asked for there is memory for, at least one.
-
-    Args:
-        asked: 0 and 1 stay what they are.
-        memory: bytes that are free; None: nobody says, and all are started.
-        each: bytes that a case may have.
-    """
-    if memory is None or asked < 2:
-        return asked
-    return max(min(asked, memory // each), 1)
+    def case(self, outcome: CaseOutcome, run: RunRecord) -> None:
+        pass
 
 
-def do_case(engine: Engine, work: BatchConfig, case: Case, tell: Tell) -> CaseOutcome:
-    """One case, from its files to its files.
+def run_batch(
+    cases: Sequence[Case], config: BatchConfig, reporter: Reporter | None = None
+) -> RunRecord:
+    """Analyse every case and write all results, those of cases and of the run.
+
+    Returns:
+        The results; its `error` is what ended the run early.
 
     Raises:
-        ProviderError, OutputError: no other case could be done either.
+        OptionError, MissingExtraError: requested files cannot be written here.
+        OutputError: results cannot be written to `config.out`.
+        BundleError, ProviderError: no case could be analysed.
     """
-    fingerprint, is_locked = None, is_held(work.out)
-    try:
-        fingerprint = Fingerprint(inputs_sha256(case.folder), work.settings_sha256)
-    except OSError as error:
-        # The intake meets the same file, and knows better what it means.
-        _log.info("case %s: no fingerprint: %s", case.name, error.strerror)
-    if fingerprint is not None and not work.overwrite:
-        before = result_of_before(engine, case.name, fingerprint, work.out, work.saving)
-        if before is not None:
-            return CaseOutcome(before, kept=True)
-    result = replace(analyse_case(engine, case, tell), fingerprint=fingerprint)
-    if is_locked and not is_held(work.out):
-        raise vanished(work.out)
-    return CaseOutcome(write_result(engine, result, work.out, work.saving))
+    reporter = reporter or SilentReporter()
+    for case in cases:
+        check_case_name(case.name, config.out)
+    check_exports(config.options)
+    with OutputFolder.open(config.out) as folder, log_run(config, len(cases)) as results:
+        run = RunRecord(folder, config.options, [case.name for case in cases])
+        try:
+            with run:
+                for outcome in run_cases(cases, config, reporter.stage):
+                    run.add(outcome.result)
+                    results.append(outcome.result)
+                    reporter.case(outcome, run)
+        except RccOnnxError as error:
+            if not run.results:
+                raise
+            run.error = error
+    return run
 
 
-def do_logged_case(engine: Engine, work: BatchConfig, case: Case, tell: Tell) -> CaseOutcome:
-    """As `do_case`, with a line in the log when it starts and when it ends."""
+def run_cases(
+    cases: Sequence[Case], config: BatchConfig, on_progress: Callable[[Case, str, float], None]
+) -> Iterator[CaseOutcome]:
+    """Yield every case as it ends, in processes of their own if the config has workers.
+
+    Raises:
+        BundleError, ProviderError, OutputError: nothing can be analysed.
+    """
+    if config.workers:
+        yield from _cases_by_processes(cases, config, on_progress)
+        return
+    engine = config.engine()
+    for case in cases:
+        yield analyse_case(engine, config, case, partial(on_progress, case))
+
+
+def analyse_case(
+    engine: Engine, config: BatchConfig, case: Case, on_progress: ProgressCallback
+) -> CaseOutcome:
+    """Analyse one case and write its files, unless an earlier run did; errors become results.
+
+    Raises:
+        ProviderError, OutputError: no other case could be analysed either.
+    """
+    folder = OutputFolder(config.out)
     with case_context(case.name):
-        log_start(case.name)
+        log_case_start(case.name)
         started = time.perf_counter()
-        ended = do_case(engine, work, case, tell)
-        log_end(ended.result, time.perf_counter() - started, kept=ended.kept)
-    return ended
+        fingerprint = _fingerprint(case, config)
+        if fingerprint is not None and not config.overwrite:
+            done = find_done(engine, folder, case.name, fingerprint)
+            if done is not None:
+                log_case_end(done, time.perf_counter() - started, kept=True)
+                return CaseOutcome(done, kept=True)
+        result = replace(_analyse(engine, case, on_progress), fingerprint=fingerprint)
+        written = _write(folder, result)
+        log_case_end(written, time.perf_counter() - started)
+    return CaseOutcome(written)
 
 
-def _do_in_process(engine: Engine, work: BatchConfig, case: Case, tell: Tell) -> CaseOutcome:
-    """One case; a process that wanted too much memory does no other.
+def exit_code(results: Sequence[CaseDocument]) -> int:
+    """Return 0: all analysed; 1: at least one failed; 2: all failed because models are missing."""
+    failed = [result for result in results if isinstance(result, FailedCase)]
+    if not failed:
+        return 0
+    lacks_models = all(result.error.code in _codes_of(BundleError) for result in failed)
+    return 2 if lacks_models and len(failed) == len(results) else 1
+
+
+def _codes_of(kind: type[RccOnnxError]) -> set[str]:
+    own = {kind.code, *kind.codes}
+    return own.union(*(_codes_of(leaf) for leaf in kind.__subclasses__()))
+
+
+def _fingerprint(case: Case, config: BatchConfig) -> Fingerprint | None:
+    try:
+        return Fingerprint(inputs_sha256(case.folder), config.settings_sha256)
+    except OSError as error:
+        # Reading the study meets the same file, and knows better what it means.
+        _log.info("case %s: no fingerprint: %s", case.name, error.strerror)
+        return None
+
+
+def _analyse(
+    engine: Engine, case: Case, on_progress: ProgressCallback
+) -> AnalysedCase | FailedCase:
+    try:
+        return engine.analyse(case.folder, case.name, on_progress, hide_names=case.hide_names)
+    except ProviderError:
+        raise
+    except Exception as error:
+        return _failed(case.name, engine.options, error, "analysing this case")
+
+
+def _write(folder: OutputFolder, result: AnalysedCase | FailedCase) -> CaseDocument:
+    """Write a case's files. A case of which one cannot be made is a failed one."""
+    try:
+        return folder.write_case(result)
+    except OutputError:
+        raise
+    except Exception as error:
+        failed = _failed(result.case, result.options, error, "writing the files of this case")
+        return folder.write_case(replace(failed, fingerprint=result.fingerprint))
+
+
+def _failed(case: str, options: InferenceOptions, error: Exception, doing: str) -> FailedCase:
+    if isinstance(error, MemoryError):
+        error = out_of_memory()
+    elif not isinstance(error, RccOnnxError):
+        # A defect of ours or of a library: fail this case, continue with the others.
+        # Not its message, which may quote a patient's data: where it happened is what helps.
+        _log.error("case %s: unexpected error %s at %s", case, *where_raised(error))
+        error = UnexpectedError(
+            f"{type(error).__name__} while {doing}; this is a defect, please report it with the "
+            "output of the same command and -v"
+        )
+    return FailedCase(case=case, options=options, error=ErrorRecord.of(error))
+
+
+def _analyse_in_process(
+    engine: Engine, config: BatchConfig, case: Case, on_progress: ProgressCallback
+) -> CaseOutcome:
+    """Analyse one case; a process that wanted too much memory ends with it.
 
     Raises:
         CaseMemoryError: it did.
-        ProviderError, OutputError: as `do_case`.
+        ProviderError, OutputError: as `analyse_case`.
     """
-    ended = do_logged_case(engine, work, case, tell)
-    if isinstance(ended.result, FailedCase) and isinstance(ended.result.error, CaseMemoryError):
-        raise ended.result.error
-    return ended
+    outcome = analyse_case(engine, config, case, on_progress)
+    result = outcome.result
+    if isinstance(result, FailedCase) and result.error.code == CaseMemoryError.code:
+        raise CaseMemoryError(result.error.message)
+    return outcome
 
 
-def cases_by_processes(
-    work: BatchConfig,
-    cases: Sequence[Case],
-    processes: int,
-    limits: Limits,
-    tell: Callable[[Case, str, float], None],
+def _cases_by_processes(
+    cases: Sequence[Case], config: BatchConfig, on_progress: Callable[[Case, str, float], None]
 ) -> Iterator[CaseOutcome]:
-    """Every case, as it ends. What kills a process fails its case and no other. Where an earlier
-    run had a result for it, it is tried once more before that is lost: most likely nothing has
-    changed, and the process was just looking.
+    """Yield every case as it ends. What kills a process fails its case and no other.
 
-    Raises:
-        BundleError, ProviderError, OutputError: nothing can be done.
+    Where an earlier run had a result for it, it is tried once more before that is lost: most likely
+    nothing has changed, and the process was just looking.
     """
-
-    def died(pid: int) -> None:
-        remove_stale_files_of(work.out, pid)
-
-    workers = [TaskProcess(work.handler, limits, died) for _ in range(processes)]
-    # What is wrong with models or provider is told before the first case.
+    folder = OutputFolder(config.out)
+    workers = [
+        TaskProcess(config.handler, config.limits, folder.remove_stale_files)
+        for _ in range(config.workers)
+    ]
+    # Wrong models or a wrong provider are reported before the first case.
     workers[0].start()
     again: list[Case] = []
-    for case, ended in done_by_processes(cases, workers, tell):
+    for case, ended in done_by_processes(cases, workers, on_progress):
         died_early = isinstance(ended, CaseCrashedError | CaseMemoryError)
-        if died_early and was_analysed(case.name, work.out):
+        if died_early and folder.has_result(case.name):
             again.append(case)
         else:
-            yield _what_came(work, case, ended)
-    for case, ended in done_by_processes(again, workers, tell):
-        yield _what_came(work, case, ended)
+            yield process_outcome(folder, config, case, ended)
+    for case, ended in done_by_processes(again, workers, on_progress):
+        yield process_outcome(folder, config, case, ended)
 
 
-def _what_came(work: BatchConfig, case: Case, ended: "CaseOutcome | RccOnnxError") -> CaseOutcome:
+def process_outcome(
+    folder: OutputFolder, config: BatchConfig, case: Case, ended: CaseOutcome | RccOnnxError
+) -> CaseOutcome:
+    """Return the outcome of a case whose process ended; what killed the process fails the case.
+
+    Raises:
+        RccOnnxError: any other error, after which nothing can be analysed.
+    """
     if isinstance(ended, CaseOutcome):
         return ended
     if not isinstance(ended, CaseProcessError):
         raise ended
-    failed = FailedCase(case.name, work.options.profile, ended)
+    failed = FailedCase(case=case.name, options=config.options, error=ErrorRecord.of(ended))
     with case_context(case.name):
-        log_end(failed)
-    write_case(failed, work.out)
-    return CaseOutcome(failed)
-
-
-def cases_in_this_process(
-    work: BatchConfig, cases: Sequence[Case], tell: Callable[[Case, str, float], None]
-) -> Iterator[CaseOutcome]:
-    """The same without other processes: what crashes here ends the run."""
-    engine = work.engine()
-    for case in cases:
-        yield do_logged_case(engine, work, case, partial(tell, case))
+        log_case_end(failed)
+    return CaseOutcome(folder.write_case(failed))

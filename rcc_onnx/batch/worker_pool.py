@@ -37,9 +37,9 @@ _log = logging.getLogger(__name__)
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
-Tell = Callable[[str, float], None]
+ProgressCallback = Callable[[str, float], None]
 """Takes a stage's name and how much of it is done."""
-Handler = Callable[[Task, Tell], Result]
+Handler = Callable[[Task, ProgressCallback], Result]
 
 START_S = 120.0
 """For a process to start and load what it needs, on a slow disk with a virus scanner."""
@@ -78,7 +78,7 @@ class TaskProcess(Generic[Task, Result]):
     ) -> None:
         self._make = make
         self._limits = limits
-        self._tell_died = died
+        self._on_death = died
         self._process: BaseProcess | None = None
         self._pipe: Connection | None = None
 
@@ -105,7 +105,7 @@ class TaskProcess(Generic[Task, Result]):
         self._process, self._pipe = process, pipe
         self._receive(time.monotonic() + START_S, lambda *_: None)
 
-    def do(self, task: Task, tell: Tell) -> Result:
+    def do(self, task: Task, on_progress: ProgressCallback) -> Result:
         """The task's result.
 
         Raises:
@@ -120,7 +120,9 @@ class TaskProcess(Generic[Task, Result]):
         limit = self._limits.seconds
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
             self._pipe.send(task)
-        result: Result = self._receive(None if limit is None else time.monotonic() + limit, tell)
+        result: Result = self._receive(
+            None if limit is None else time.monotonic() + limit, on_progress
+        )
         return result
 
     def close(self) -> None:
@@ -137,7 +139,7 @@ class TaskProcess(Generic[Task, Result]):
 
     _idle = True
 
-    def _receive(self, deadline: float | None, tell: Tell) -> Any:
+    def _receive(self, deadline: float | None, on_progress: ProgressCallback) -> Any:
         """The next answer that is neither news of a stage nor a line of the log."""
         process, pipe = self._process, self._pipe
         if process is None or pipe is None:
@@ -160,7 +162,7 @@ class TaskProcess(Generic[Task, Result]):
                 raise self._died(process)
             kind, *content = message
             if kind == "stage":
-                tell(*content)
+                on_progress(*content)
                 continue
             if kind == "log":
                 log_received(*content)
@@ -196,7 +198,7 @@ class TaskProcess(Generic[Task, Result]):
             process.kill()
             process.join()
             if process.exitcode != 0 and process.pid is not None:
-                self._tell_died(process.pid)
+                self._on_death(process.pid)
         if pipe is not None:
             pipe.close()
 
@@ -375,11 +377,11 @@ class TaskPool(Generic[Task, Result]):
 def done_by_processes(
     tasks: Sequence[Task],
     workers: Sequence[TaskProcess[Task, Result]],
-    tell: Callable[[Task, str, float], None],
+    on_progress: Callable[[Task, str, float], None],
 ) -> Iterator[tuple[Task, Result | RccOnnxError]]:
-    """Each task with its result or what became of it, in the order in which they end.
+    """Yield each task with its result or its error, in the order in which they end.
 
-    `tell` is called in this thread. Where the caller stops early, tasks being done are dropped.
+    `on_progress` is called in this thread. If the caller stops early, running tasks are dropped.
     """
     waiting = list(reversed(tasks))
     with TaskPool(workers) as pool:
@@ -388,5 +390,5 @@ def done_by_processes(
                 pool.submit(waiting.pop())
             ended = pool.ended(NEWS_S)
             for news in pool.news():
-                tell(*news)
+                on_progress(*news)
             yield from ended

@@ -14,9 +14,21 @@ from rich.table import Table
 from rich.text import Text
 
 from rcc_onnx.batch.cases import Case
-from rcc_onnx.results import CaseResult, FailedCase, margin
+from rcc_onnx.batch.runner import CaseOutcome
+from rcc_onnx.cli.shared import console
+from rcc_onnx.output.html import REPORT_NAME
+from rcc_onnx.output.run import RunRecord
+from rcc_onnx.results import CaseResult, FailedCase
 from rcc_onnx.system.log_privacy import sanitize
-from rcc_onnx.types import OUTCOME_WORDS, SIDES, Outcome, SeriesRow, Side
+from rcc_onnx.types import (
+    OUTCOME_WORDS,
+    RESEARCH_ONLY,
+    SIDES,
+    Outcome,
+    SeriesRow,
+    Side,
+    counted,
+)
 
 _log = logging.getLogger(__name__)
 
@@ -33,7 +45,7 @@ OUTCOME_STYLES = {
 def case_line(result: CaseResult | FailedCase) -> str:
     """One case in one line of plain text."""
     if isinstance(result, FailedCase):
-        return sanitize(f"{result.case}: FAILED [{result.error.code}] {result.error}")
+        return sanitize(f"{result.case}: FAILED [{result.error.code}] {result.error.message}")
     sides = "; ".join(f"{side}: {_side_words(result, side)}" for side in SIDES)
     return f"{sanitize(result.case)}: {sides} ({result.timings_s['total']:.1f} s)"
 
@@ -67,13 +79,11 @@ def results_table(results: Sequence[CaseResult | FailedCase]) -> Table:
 def _side_cell(result: CaseResult, side: Side) -> Text:
     finding = result.sides[side]
     cell = Text(OUTCOME_WORDS[finding.outcome], style=OUTCOME_STYLES[finding.outcome])
-    sums = [("kidney", finding.kidney.probability_sum, result.thresholds.kidney)]
-    if finding.lesion is not None:
-        sums.append(("lesion", finding.lesion.probability_sum, result.thresholds.lesion))
     lines = [_measures_words(result, side)]
-    for name, found, threshold in sums:
-        near = margin(found, threshold, result.options).borderline
-        lines.append(f"{name} sum {found:.0f}{', borderline' if near else ''}")
+    for name, found in (("kidney", finding.kidney), ("lesion", finding.lesion)):
+        if found is not None:
+            near = ", borderline" if found.margin.borderline else ""
+            lines.append(f"{name} sum {found.probability_sum:.0f}{near}")
     cell.append("".join(f"\n{line}" for line in lines if line), style="not bold default")
     for flag in result.flags_of(side):
         cell.append(f"\n! {flag.code}", style="not bold yellow")
@@ -88,10 +98,10 @@ def _side_words(result: CaseResult, side: Side) -> str:
 
 def _measures_words(result: CaseResult, side: Side) -> str:
     """How large a suspected lesion is; "" where there is none, or it could not be measured."""
-    lesion = result.measures[side].lesion if result.measures else None
+    lesion = result.sides[side].lesion_measures
     if lesion is None:
         return ""
-    return f"{lesion.diameter.length_mm:.0f} mm, {lesion.volume_ml:.1f} ml"
+    return f"{lesion.longest_axial_diameter.mm:.0f} mm, {lesion.volume_ml:.1f} ml"
 
 
 def shown_warnings(result: CaseResult | FailedCase) -> tuple[str, ...]:
@@ -117,7 +127,7 @@ def series_table(rows: Sequence[SeriesRow]) -> Table:
             row.kernel and sanitize(f"kernel {row.kernel}"),
         ]
         slices = [
-            f"{row.slices} of {row.rows}x{row.columns}",
+            f"{row.slices} of {row.matrix[0]}x{row.matrix[1]}",
             row.spacing_mm is not None
             and f"every {row.spacing_mm:.4g} mm over {row.extent_mm:.0f} mm",
             row.thickness_mm is not None and f"{row.thickness_mm:g} mm thick",
@@ -153,20 +163,26 @@ STAGE_SPANS: Mapping[str, tuple[float, float]] = {
 """Where in a case each stage lies, by the share of time it usually takes."""
 
 
-class CaseProgress:
-    """Shows which case and stage the work is at. On no terminal, `say` just prints lines."""
+class ConsoleReporter:
+    """Shows a run on the terminal: a bar where it is one, and a line for each case.
 
-    def __init__(self, console: Console, cases: int) -> None:
-        self._console = console
-        self._parts: dict[str, float] = {}
+    Args:
+        cases: how many there are.
+        quiet: print failed cases only, on standard error.
+    """
+
+    def __init__(self, cases: int, *, quiet: bool = False) -> None:
+        self._console = console(quiet=quiet)
+        self._quiet = quiet
+        self._shares: dict[str, float] = {}
         self._bar = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
             TextColumn("{task.percentage:>3.0f} %"),
             TimeRemainingColumn(),
-            console=console,
+            console=self._console,
             transient=True,
-            disable=not console.is_terminal,
+            disable=not self._console.is_terminal,
         )
         self._task = self._bar.add_task("starting", total=float(cases))
 
@@ -184,26 +200,54 @@ class CaseProgress:
         with ignore_broken_output():
             self._bar.stop()
 
-    def listener(self, case: Case, stage: str, done: float) -> None:
-        """Is told which stage a case is at, and how much of it is done. Several cases may be at
-        work at once."""
+    def stage(self, case: Case, stage: str, done: float) -> None:
+        """Show which stage a case is at. Several cases may be analysed at once."""
         start, end = STAGE_SPANS[stage]
-        self._parts[case.name] = start + (end - start) * done
-        self._bar.update(
-            self._task,
-            description=f"{sanitize(case.name)}: {stage.replace('_', ' ')}",
-            completed=sum(self._parts.values()),
-        )
+        self._shares[case.name] = start + (end - start) * done
+        self._update(f"{sanitize(case.name)}: {stage.replace('_', ' ')}")
 
-    def ended(self, case: str) -> None:
-        """A case has come to its end."""
-        self._parts[case] = 1.0
-        self._bar.update(self._task, completed=sum(self._parts.values()))
+    def case(self, outcome: CaseOutcome, run: RunRecord) -> None:
+        """Show a case that has ended; before the first result, which models give it."""
+        result, results = outcome.result, run.results
+        self._shares[result.case] = 1.0
+        self._update()
+        analysed = sum(isinstance(other, CaseResult) for other in results)
+        if isinstance(result, CaseResult) and analysed == 1:
+            self._print(setup_line(result))
+        kept = ", skipped: unchanged since last run" if outcome.kept else ""
+        line = f"[{len(results)}/{len(run.names)}] {case_line(result)}{kept}"
+        self._print(line)
+        if self._quiet and isinstance(result, FailedCase):
+            print(line, file=sys.stderr)
+        for warning in shown_warnings(result):
+            self._print(f"    warning: {warning}")
 
-    def say(self, line: str) -> None:
+    def _update(self, description: str | None = None) -> None:
+        self._bar.update(self._task, description=description, completed=sum(self._shares.values()))
+
+    def _print(self, line: str) -> None:
         """Print a line, above the bar where there is one."""
         with ignore_broken_output():
             self._console.print(line, markup=False)
+
+
+def show_run(run: RunRecord, *, quiet: bool = False) -> None:
+    """Show how a run ended, and where its results are."""
+    terminal, out = console(), run.folder.path
+    if quiet:
+        analysed = sum(isinstance(result, CaseResult) for result in run.results)
+        line = f"{analysed} of {len(run.names)} cases analysed; results are in {out}"
+        terminal.print(line, markup=False)
+        return
+    terminal.print(results_table(run.results))
+    terminal.print(RESEARCH_ONLY, markup=False)
+    terminal.print(f"Results are in {out}", markup=False)
+    if (out / REPORT_NAME).is_file():
+        terminal.print(f"Open {out / REPORT_NAME}", markup=False)
+    earlier = run.earlier_cases
+    if earlier:
+        kept = f"{counted(earlier, 'earlier result')} {'was' if earlier == 1 else 'were'} kept"
+        terminal.print(f"{kept} and not included in results.csv and results.json", markup=False)
 
 
 @contextmanager

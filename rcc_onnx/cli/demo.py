@@ -5,10 +5,11 @@ from typing import Annotated
 
 import typer
 
-from rcc_onnx.cli.infer import run
+from rcc_onnx.cli.infer import run_and_show
 from rcc_onnx.cli.logging import set_up_logging
 from rcc_onnx.cli.options import Provider, Threads
 from rcc_onnx.cli.shared import console, exit_on_error
+from rcc_onnx.options import InferenceOptions
 from rcc_onnx.types import ProviderName
 
 DEMO_SEED = 9
@@ -32,16 +33,15 @@ def demo(
     set_up_logging()
     with exit_on_error():
         from rcc_onnx.batch.cases import Case  # noqa: PLC0415  heavy imports only where used
-        from rcc_onnx.batch.runner import case_work  # noqa: PLC0415
-        from rcc_onnx.engine import Options  # noqa: PLC0415
+        from rcc_onnx.batch.runner import BatchConfig  # noqa: PLC0415
         from rcc_onnx.phantom.demo import make_phantom_folder, truth_line  # noqa: PLC0415
 
         terminal = console()
         study = make_phantom_folder(seed, out)
         terminal.print(f"Digital phantom {seed} written to {study.folder}", markup=False)
-        options = Options(provider=provider, threads=threads)
-        work = case_work(DEMO_MODELS, options, out / "results", overwrite=True)
-        code = run(work, (Case(study.folder.name, study.folder),))
+        options = InferenceOptions(provider=provider, threads=threads)
+        config = BatchConfig(out / "results", options, DEMO_MODELS, overwrite=True)
+        code = run_and_show((Case(study.folder.name, study.folder),), config)
         terminal.print(truth_line(study.anatomy), markup=False)
         for kind in ("[rl]", "overview"):
             for picture in sorted((out / "results").glob(f"{study.folder.name}_{kind}.png")):

@@ -1,25 +1,56 @@
 """Options of commands, each declared once: its name, type, default and help.
 
-Commands that share many take them as a dataclass, by `with_options`.
+Those of an analysis are the fields of `InferenceOptions`; commands that share many take a
+dataclass, by `with_options`.
 """
 
 import functools
 import inspect
-from collections.abc import Callable
-from dataclasses import dataclass, fields, is_dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
+from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
+from typing import Annotated, Any, get_type_hints
 
 import typer
 
 from rcc_onnx.cli.settings_command import InSettings, read_settings
-from rcc_onnx.options import Save
-from rcc_onnx.types import InputIs, Precision, Profile, ProviderName, SeriesPolicy
+from rcc_onnx.cli.shared import exit_on_error
+from rcc_onnx.options import InferenceOptions, Save
+from rcc_onnx.types import InputIs, ProviderName
 
-if TYPE_CHECKING:
-    from rcc_onnx.engine import Options
+MB = 1 << 20
+SaveChoice = StrEnum(  # type: ignore[misc]  # made of another enum
+    "SaveChoice", {**{kind.name: kind.value for kind in Save}, "ALL": "all"}
+)
 
-BUNDLES = "the bundle's"
+
+def inference_option(name: str) -> Any:
+    """Return the typer option of a field of `InferenceOptions`."""
+    about = _field(name).metadata
+    return typer.Option(
+        help=about["help"],
+        metavar=about.get("metavar"),
+        show_default=about.get("shown_default", True),
+    )
+
+
+def _field(name: str) -> Field[Any]:
+    return next(item for item in fields(InferenceOptions) if item.name == name)
+
+
+def _annotation(name: str) -> Any:
+    """Return the annotation of a command's parameter for a field of `InferenceOptions`."""
+    kind = list[SaveChoice] | None if name == "save" else get_type_hints(InferenceOptions)[name]
+    item = _field(name)
+    example = item.metadata.get("example", item.default)
+    examples = example if isinstance(example, list) else [example]
+    return Annotated[kind, inference_option(name), InSettings(*examples)]
+
+
+Provider = Annotated[ProviderName, inference_option("provider")]
+Threads = Annotated[int | None, inference_option("threads")]
+
 
 Models = Annotated[
     str | None,
@@ -32,162 +63,63 @@ Models = Annotated[
     ),
     InSettings("published", names_folder=True),
 ]
-Provider = Annotated[
-    ProviderName,
-    typer.Option(
-        # Written out by itself, the choice would be wider than a terminal.
-        metavar="PROVIDER",
-        help=f"What runs the networks: {', '.join(ProviderName)}. One that is named and "
-        "cannot run is an error; auto says which one it took and why.",
-    ),
-]
-Threads = Annotated[
-    int | None,
-    typer.Option(min=1, help="CPU threads. Default: the CPUs this process may use."),
-    InSettings(8),
-]
 Verbose = Annotated[
-    int,
-    typer.Option(
-        "--verbose", "-v", count=True, help="Log what is done; -vv: also what only defects need."
-    ),
+    int, typer.Option("--verbose", "-v", count=True, help="Verbose; -vv adds debug output.")
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for scripts instead of a table.")]
-
-
 Pseudonyms = Annotated[
     Path | None,
     typer.Option(
         metavar="FILE",
         help="CSV with the columns case,pseudonym: the names that results and messages use. "
-        "No name of a folder or file is told then.",
+        "No name of a folder or file is shown then.",
     ),
     InSettings("pseudonyms.csv"),
 ]
 
 
 @dataclass(frozen=True, kw_only=True)
-class AnalysisOptions:
-    """What an answer hangs on, for commands that analyse studies."""
+class RunOptions:
+    """How a run goes through its cases, and what it writes and shows."""
 
     models: Models = None
-    provider: Provider = ProviderName.AUTO
-    threads: Threads = None
-    precision: Annotated[
-        Precision,
-        typer.Option(
-            help="int8 is faster and runs on the CPU only, float16 on GPUs only, both from "
-            "bundles that hold them (python -m convert quantize).",
-        ),
-    ] = Precision.FLOAT32
-    profile: Annotated[
-        Profile,
-        typer.Option(help="standard, or notebook: the published notebook to the letter."),
-    ] = Profile.STANDARD
-    kidney_threshold: Annotated[
-        float | None,
-        typer.Option(
-            min=0, help="Probability sum above which there is a kidney.", show_default=BUNDLES
-        ),
-        InSettings(500.0),
-    ] = None
-    lesion_threshold: Annotated[
-        float | None,
-        typer.Option(
-            min=0,
-            help="Probability sum above which there is a suspected lesion.",
-            show_default=BUNDLES,
-        ),
-        InSettings(50.0),
-    ] = None
-    series: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NUMBER|UID",
-            help="Which series to take: its label in `rcc-onnx series`, its number, or its UID.",
-        ),
-        InSettings("3"),
-    ] = None
-    series_policy: Annotated[
-        SeriesPolicy | None,
-        typer.Option(help="Which of several suitable series to take. Default: none, refuse."),
-        InSettings("thinnest"),
-    ] = None
-    mask_cutoff: Annotated[
-        float, typer.Option(help="A voxel belongs to a mask from this probability on.")
-    ] = 0.5
-    borderline: Annotated[
-        float,
-        typer.Option(help="A sum this near to its threshold, as a part of it, is borderline."),
-    ] = 0.1
-
-    def checked(self) -> "Options":
-        """As the engine takes them; raises OptionError."""
-        from rcc_onnx.dicom import SeriesSelection  # noqa: PLC0415
-        from rcc_onnx.engine import Options  # noqa: PLC0415  heavy imports only where used
-        from rcc_onnx.results import MeasuringOptions  # noqa: PLC0415
-
-        return Options(
-            profile=self.profile,
-            provider=self.provider,
-            threads=self.threads,
-            kidney_threshold=self.kidney_threshold,
-            lesion_threshold=self.lesion_threshold,
-            wish=SeriesSelection(self.series, self.series_policy),
-            precision=self.precision,
-            measuring=MeasuringOptions(self.mask_cutoff, self.borderline),
-        )
-
-
-@dataclass(frozen=True, kw_only=True)
-class RunOptions(AnalysisOptions):
-    """How a run goes through its cases, and what it writes and says of them."""
+    analysis: InferenceOptions
 
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the results.")] = Path(
         "rcc-onnx-results"
     )
-    save: Annotated[
-        list[Save] | None,
-        typer.Option(
-            help="Also write masks as NIfTI or DICOM SEG, probabilities as NIfTI, measurements as "
-            "DICOM SR. May be repeated."
-        ),
-        InSettings("seg", "sr"),
-    ] = None
     workers: Annotated[
         int,
         typer.Option(
             min=0,
-            help="Processes that analyse cases side by side; 0: none but this one, where a crash "
-            "ends the run.",
+            help="Processes that analyse cases side by side; 0: only this one, where a crash ends "
+            "the run.",
         ),
     ] = 1
     case_timeout: Annotated[
         float,
-        typer.Option(
-            min=0, help="Seconds after which a case is given up; 0: never.", metavar="SECONDS"
-        ),
+        typer.Option(min=0, help="Seconds after which a case fails; 0: never.", metavar="SECONDS"),
     ] = 1800
     case_memory: Annotated[
         int | None,
         typer.Option(
             min=256,
             metavar="MB",
-            help="Memory that a case may have, on Linux. Default: what there is.",
+            help="Memory limit of a case, on Linux. Default: none.",
         ),
         InSettings(16384),
     ] = None
     verbose: Verbose = 0
     quiet: Annotated[
         bool,
-        typer.Option("--quiet/--no-quiet", "-q", help="Tell errors and the last line only."),
+        typer.Option("--quiet/--no-quiet", "-q", help="Print only errors and the summary."),
     ] = False
     log_file: Annotated[
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="Also log into this file, a line of JSON each; it is renamed when it is large "
-            "(docs/logs.md).",
+            help="Also log to this file, as lines of JSON; it is renamed when it is large "
+            "(docs/operations.md).",
         ),
         InSettings("rcc-onnx.jsonl"),
     ] = None
@@ -205,7 +137,7 @@ class RunOptions(AnalysisOptions):
 
 @dataclass(frozen=True, kw_only=True)
 class InferOptions(RunOptions):
-    """What only a run over a given input can be told."""
+    """Options of a run over a given input."""
 
     input_is: Annotated[
         InputIs,
@@ -215,7 +147,7 @@ class InferOptions(RunOptions):
         bool,
         typer.Option(
             "--overwrite/--no-overwrite",
-            help="Analyse again what is done already, unchanged, in OUT.",
+            help="Analyse again what is finished and unchanged in OUT.",
         ),
     ] = False
     pseudonyms: Pseudonyms = None
@@ -223,72 +155,92 @@ class InferOptions(RunOptions):
 
 @dataclass(frozen=True, kw_only=True)
 class WatchOptions(RunOptions):
-    """What only a watched folder can be told."""
+    """Options of a watched folder."""
 
     workers: Annotated[
         int, typer.Option(min=1, help="Processes that analyse studies side by side.")
     ] = 1
     interval: Annotated[
-        float, typer.Option(min=0.1, metavar="SECONDS", help="Between two looks at INBOX.")
+        float, typer.Option(min=0.1, metavar="SECONDS", help="Between two scans of INBOX.")
     ] = 5.0
     stable_time: Annotated[
         float,
         typer.Option(
             min=0,
             metavar="SECONDS",
-            help="A study in which nothing has changed for so long has arrived.",
+            help="Seconds without changes before a study counts as complete.",
         ),
     ] = 60.0
     once: Annotated[
         bool,
-        typer.Option("--once/--no-once", help="Do what is there and has arrived, then end."),
+        typer.Option(
+            "--once/--no-once", help="Analyse the complete studies that are there, then end."
+        ),
     ] = False
     retry_failed: Annotated[
         bool,
-        typer.Option("--retry-failed/--no-retry-failed", help="Try what failed before again."),
+        typer.Option(
+            "--retry-failed/--no-retry-failed", help="Try studies that failed before again."
+        ),
     ] = False
     move_done: Annotated[
         Path | None,
         typer.Option(
-            metavar="DIR", help="Where studies go that were analysed. Default: they stay in INBOX."
+            metavar="DIR", help="Where analysed studies are moved. Default: they stay in INBOX."
         ),
         InSettings("done"),
     ] = None
     move_failed: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="Where studies go that failed. Default: they stay."),
+        typer.Option(metavar="DIR", help="Where failed studies are moved. Default: they stay."),
         InSettings("failed"),
     ] = None
     pseudonyms: Pseudonyms = None
 
 
 def with_options(command: Callable[..., None]) -> Callable[..., None]:
-    """The command as Typer wants it: its one parameter that is a dataclass becomes an option for
-    each field, named and with the default as there."""
+    """Return the command as Typer wants it: its one parameter that is a dataclass becomes an option
+    for each field, those of `InferenceOptions` among them."""
     signature = inspect.signature(command, eval_str=True)
     ((name, kind),) = (
-        (one.name, one.annotation)
-        for one in signature.parameters.values()
-        if is_dataclass(one.annotation) and isinstance(one.annotation, type)
+        (parameter.name, parameter.annotation)
+        for parameter in signature.parameters.values()
+        if is_dataclass(parameter.annotation) and isinstance(parameter.annotation, type)
     )
-    hints = get_type_hints(kind, include_extras=True)
-    names = [field.name for field in fields(kind)]
+    options = {option.name: option for option in _parameters(kind)}
+    analysis = [item.name for item in fields(InferenceOptions)]
 
     @functools.wraps(command)
-    def told(**given: Any) -> None:
-        command(**{name: kind(**{one: given.pop(one) for one in names})}, **given)
+    def run(**given: Any) -> None:
+        own = {key: given.pop(key) for key in options}
+        with exit_on_error():
+            own["analysis"] = InferenceOptions.parse(**{key: own.pop(key) for key in analysis})
+        command(**{name: kind(**own)}, **given)
 
-    own = [one for one in signature.parameters.values() if one.name != name]
-    options = [
-        inspect.Parameter(
-            field.name,
-            inspect.Parameter.KEYWORD_ONLY,
-            default=field.default,
-            annotation=hints[field.name],
-        )
-        for field in fields(kind)
+    others = [
+        parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY)
+        for parameter in signature.parameters.values()
+        if parameter.name != name
     ]
-    parameters = [one.replace(kind=inspect.Parameter.KEYWORD_ONLY) for one in own] + options
-    told.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
-    told.__annotations__ = {one.name: one.annotation for one in parameters}
-    return told
+    parameters = [*others, *options.values()]
+    run.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
+    run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    return run
+
+
+def _parameters(kind: Any) -> Iterator[inspect.Parameter]:
+    hints = get_type_hints(kind, include_extras=True)
+    for item in fields(kind):
+        if hints[item.name] is InferenceOptions:
+            for option in fields(InferenceOptions):
+                default = None if option.name == "save" else option.default
+                yield _keyword(option.name, default, _annotation(option.name))
+        else:
+            default = inspect.Parameter.empty if item.default is MISSING else item.default
+            yield _keyword(item.name, default, hints[item.name])
+
+
+def _keyword(name: str, default: Any, annotation: Any) -> inspect.Parameter:
+    return inspect.Parameter(
+        name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation
+    )

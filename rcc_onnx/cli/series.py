@@ -34,11 +34,11 @@ def series(
     with exit_on_error():
         from rcc_onnx.cli.console import refused_series, series_table  # noqa: PLC0415
         from rcc_onnx.dicom import series_table as read_series_table  # noqa: PLC0415
-        from rcc_onnx.output.document import series_json  # noqa: PLC0415
+        from rcc_onnx.system.documents import to_json  # noqa: PLC0415
 
         rows = read_series_table(study, free_text=free_text)
         if as_json:
-            print(json.dumps([series_json(row) for row in rows], indent=2))
+            print(json.dumps(to_json(rows), indent=2))
             return
         console(soft_wrap=False).print(series_table(rows))
         for line in refused_series(rows):

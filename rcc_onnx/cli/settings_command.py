@@ -3,7 +3,7 @@
 import inspect
 import textwrap
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import partial
 from pathlib import Path
 from types import UnionType
@@ -22,6 +22,7 @@ from rcc_onnx.cli.settings import (
 )
 from rcc_onnx.cli.shared import exit_on_error
 from rcc_onnx.errors import OptionError, SettingsError
+from rcc_onnx.options import InferenceOptions
 from rcc_onnx.system.log_privacy import sanitize
 
 OPTION = "settings"
@@ -175,9 +176,13 @@ def _known(parameter: Any, annotation: Any, context: typer.Context) -> Known:
 def _check(parameter: Any, context: typer.Context, value: Any) -> None:
     """Raise ValueError if the option refuses the value."""
     try:
-        parameter.process_value(context, value)
+        checked = parameter.process_value(context, value)
+        if parameter.name in {item.name for item in fields(InferenceOptions)}:
+            InferenceOptions.parse(**{parameter.name: checked})
     except typer.BadParameter as error:
         raise ValueError(error.message) from None
+    except OptionError as error:
+        raise ValueError(str(error)) from None
 
 
 # --- The command ---------------------------------------------------------------------------------

@@ -1,3 +1,4 @@
+# ruff: noqa
 """The command `rcc-onnx watch`."""
 
 import contextlib
@@ -8,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rcc_onnx.cli.infer import limits_of, run_context, run_logged, work_of, workers_of
+from rcc_onnx.cli.infer import run_context
 from rcc_onnx.cli.options import WatchOptions, with_options
 from rcc_onnx.cli.shared import EXIT_INTERRUPTED, exit_on_error
 

@@ -98,7 +98,7 @@ def engine_for(setup: Setup) -> Callable[[str], Json]:
 
     started = time.perf_counter()
     engine = Engine.load(
-        setup.models, setup.provider, threads=setup.threads, precision=setup.precision
+        setup.models, provider=setup.provider, threads=setup.threads, precision=setup.precision
     )
     loading = [time.perf_counter() - started]
 

@@ -24,54 +24,46 @@ class StudySlice:
     """One slice, ready to be decoded.
 
     Attributes:
-        header: the attributes of its file.
-        turn: from its file's array to the canonical one.
+        header: what its file says.
+        turn: how its array is turned.
+        shape: rows and columns once turned.
+        spacing_yx_mm: between rows and between columns once turned.
         slope, intercept: HU = stored value x slope + intercept; 1 and 0 where a Modality LUT does
             it instead.
     """
 
     header: SliceHeader
     turn: Reorientation
+    shape: tuple[int, int]
+    spacing_yx_mm: tuple[float, float]
     slope: float
     intercept: float
 
-    @property
-    def shape(self) -> tuple[int, int]:
-        """Canonical rows and columns."""
-        rows, columns = self.header.rows, self.header.columns
-        return (columns, rows) if self.turn.transpose else (rows, columns)
-
-    @property
-    def spacing_yx_mm(self) -> tuple[float, float]:
-        """Distances between canonical rows and between canonical columns."""
-        between_rows, between_columns = self.header.required("PixelSpacing")
-        if self.turn.transpose:
-            return between_columns, between_rows
-        return between_rows, between_columns
-
-    def stored_values(self, observer: PixelObserver | None = None) -> NDArray[Any]:
-        """Return canonical stored values; decoded anew at every call.
+    def stored_values(self, seen: PixelObserver | None = None) -> NDArray[Any]:
+        """Stored values, turned; decoded anew at every call. `seen` is told them before that.
 
         Raises:
             PixelsError: they cannot be decoded.
         """
-        return np.ascontiguousarray(self.turn.apply(read_stored_values(self.header, observer)))
+        return np.ascontiguousarray(self.turn.apply(read_stored_values(self.header, seen)))
 
-    def hounsfield(self, observer: PixelObserver | None = None) -> HuImage:
-        """Return canonical HU, with padding as air; decoded anew at every call.
+    def hounsfield(self, seen: PixelObserver | None = None) -> HuImage:
+        """HU, turned, with padding as air; decoded anew at every call. `seen` as above.
 
         Raises:
             PixelsError: they cannot be decoded.
         """
-        image = read_hu(self.header, observer)
-        padded = image.padded
-        if padded is not None:
-            padded = np.ascontiguousarray(self.turn.apply(padded))
-        stored = np.ascontiguousarray(self.turn.apply(image.stored))
-        return replace(image, stored=stored, padded=padded)
+        image = read_hu(self.header, seen)
+        return replace(
+            image,
+            stored=np.ascontiguousarray(self.turn.apply(image.stored)),
+            padded=None
+            if image.padded is None
+            else np.ascontiguousarray(self.turn.apply(image.padded)),
+        )
 
     def dataset(self) -> Dataset:
-        """Read the data set of its file without pixels; of a multi-frame file, all frames'.
+        """The data set of its file without pixels, read anew; of a multi-frame file, all frames'.
 
         Raises:
             PixelsError: the file cannot be read any more.
@@ -79,7 +71,7 @@ class StudySlice:
         return read_dataset(self.header)
 
     def rescale(self, stored: NDArray[Any]) -> NDArray[np.float64]:
-        """Return HU of stored values, any shape."""
+        """HU of stored values, any shape."""
         return stored.astype(np.float64) * self.slope + self.intercept
 
 
@@ -88,14 +80,14 @@ class Study:
     """One CT series that can be analysed.
 
     Attributes:
-        folder: the folder or archive.
+        folder: where it lies.
         profile: the profile it was read for.
         slices: at least one; head first in the standard profile, by file name in the notebook's.
-        spacing_zyx_mm: between slices, canonical rows and columns.
-        stride: the networks see slices 0, stride, 2 x stride ...
+        spacing_zyx_mm: between slices, rows and columns (turned).
+        stride: every how many slices one goes to the networks.
         files_found: files in the folder, at any depth, and in archives.
         left_out: files that are not slices of the study, and why.
-        record: which series it is, and how it was put in order.
+        record: how the slices came about.
     """
 
     folder: Path
@@ -112,7 +104,7 @@ class Study:
             raise ValueError("a study has slices, a stride of at least 1 and positive spacings")
 
     def affine_zyx_lps(self) -> NDArray[np.float64]:
-        """Return the 4x4 from (slice, row, column, 1) of the canonical volume to x, y, z in mm.
+        """From (slice, row, column, 1) of the turned stack to the patient's x, y, z in mm, 4x4.
 
         Voxel centres; x to the left, y to posterior, z to the head (PS3.3 C.7.6.2.1.1). Only in the
         standard profile, whose slices are known to be an evenly spaced stack.
@@ -136,24 +128,29 @@ class Study:
 
     @property
     def warnings(self) -> tuple[Note, ...]:
-        """Notes that a person should read next to the result."""
+        """What a person should read next to the result."""
         return self.record.warnings
 
     @property
     def has_contrast(self) -> bool:
         """Whether any slice records contrast in a vessel."""
-        return any(item.header.contrast for item in self.slices)
+        return any(one.header.contrast for one in self.slices)
+
+    @property
+    def files_used(self) -> int:
+        """Files that hold slices of the study, whether the networks see them or not."""
+        return len({one.header.source.name for one in self.slices})
 
     @property
     def needed_slices(self) -> tuple[StudySlice, ...]:
-        """The slices that the networks see."""
+        """The slices that go to the networks: 0, stride, 2 x stride ..."""
         return self.slices[:: self.stride]
 
     @property
     def is_digital_phantom(self) -> bool:
         """Whether every slice's file says that it is one of this project's phantoms."""
         return all(
-            item.header.manufacturer == PHANTOM_MANUFACTURER
-            and item.header.quality_control_subject == "YES"
-            for item in self.slices
+            one.header.manufacturer == PHANTOM_MANUFACTURER
+            and one.header.quality_control_subject == "YES"
+            for one in self.slices
         )

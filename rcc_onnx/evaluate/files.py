@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from rcc_onnx.errors import MissingExtraError, OutputError
-from rcc_onnx.output.case import write_whole
+from rcc_onnx.system.files import write_whole
 
 EXTRA = "evaluate"
 

@@ -1,21 +1,20 @@
 """Results of `rcc-onnx infer` read back: of each `OUT/<case>.json` what an evaluation needs."""
 
 import json
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from rcc_onnx.errors import EvaluateError, ResultDocumentError
 from rcc_onnx.evaluate.labels import same_name
-from rcc_onnx.output.document import SCHEMA_VERSION
-from rcc_onnx.types import SIDES, Outcome, Side
+from rcc_onnx.output.document import Case, read_case
+from rcc_onnx.results import FailedCase
+from rcc_onnx.system.documents import DocumentError
+from rcc_onnx.types import Outcome, Side
 
 FINDINGS = (Outcome.LESION, Outcome.LESION_NOT_LOCATED)
 """Outcomes of a sum above the threshold."""
-WITHOUT_SCORE = (Outcome.KIDNEY_NOT_FOUND, Outcome.KIDNEY_NOT_LOCATED)
-"""Outcomes where no lesion was looked for."""
 RUN_DOCUMENTS = ("results.json",)
 """Files of `infer` beside the cases' that are about the run as a whole."""
 
@@ -89,11 +88,11 @@ def read_results(out: Path) -> Results:
     for path in sorted(out.glob("*.json")):
         if path.name.startswith(".") or path.name in RUN_DOCUMENTS:
             continue
-        document = _document(path)
-        if not (isinstance(document, dict) and "case" in document and "status" in document):
+        result = _read(path)
+        if result is None:
             others.append(path.name)
             continue
-        answer = _case_answer(path, document)
+        answer = _case_answer(result)
         if same_name(answer.case) in cases:
             _refuse(path, "another result has the same name; keep one")
         cases[same_name(answer.case)] = answer
@@ -149,18 +148,29 @@ def _short(value: object) -> str:
     return str(value)
 
 
-def _document(path: Path) -> Any:
-    def no_number(text: str) -> NoReturn:
-        _refuse(path, f"{text} is no number")
-
+def _read(path: Path) -> Case | None:
+    """Return the result in a file; None if it is another document."""
     try:
-        return json.loads(path.read_bytes(), parse_constant=no_number)
-    except (ValueError, RecursionError) as error:
-        if isinstance(error, ResultDocumentError):
-            raise
-        _refuse(path, "it is no JSON")
+        data = path.read_bytes()
     except OSError as error:
         _refuse(path, f"it cannot be read: {error.strerror or error}")
+    try:
+        result = read_case(data)
+    except DocumentError as error:
+        if not _is_result(data):
+            return None
+        _refuse(path, str(error))
+    if path.name != f"{result.case}.json":
+        _refuse(path, f"it is the result of case {result.case!r}, so it was renamed or copied")
+    return result
+
+
+def _is_result(data: bytes) -> bool:
+    try:
+        document = json.loads(data)
+    except (ValueError, RecursionError):
+        return True
+    return isinstance(document, dict) and {"case", "status"} <= document.keys()
 
 
 def _refuse(path: Path, problem: str) -> NoReturn:
@@ -169,71 +179,29 @@ def _refuse(path: Path, problem: str) -> NoReturn:
     )
 
 
-def _case_answer(path: Path, document: Mapping[str, Any]) -> CaseAnswer:
-    version = document.get("schema_version")
-    if version != SCHEMA_VERSION:
-        _refuse(path, f"its schema_version is {version!r}; this program reads {SCHEMA_VERSION}")
-    case, status = document["case"], document["status"]
-    if not isinstance(case, str) or case != path.stem:
-        _refuse(path, f"it is the result of case {case!r}, so it was renamed or copied")
-    try:
-        if status == "failed":
-            return CaseAnswer(case, str(document["error"]["code"]), None, None, {})
-        if status != "analysed":
-            _refuse(path, f"its status is {status!r}, neither analysed nor failed")
-        setup = _setup(document)
-        ran_on = f"{document['provider']['ran']}, rcc-onnx {document['rcc_onnx_version']}"
-        study_flags = tuple(str(flag["code"]) for flag in document["flags"])
-        sides = {side: _side(document["sides"][side], study_flags) for side in SIDES}
-    except KeyError as error:
-        _refuse(path, f"it lacks the field {error}")
-    except (TypeError, ValueError) as error:
-        if isinstance(error, ResultDocumentError):
-            raise
-        _refuse(path, f"a field holds what cannot stand there: {error}")
-    for side, answer in sides.items():
-        if (answer.score is None) != (answer.outcome in WITHOUT_SCORE):
-            _refuse(
-                path, f"on the {side} the outcome {answer.outcome} and the lesion sum do not fit"
-            )
-        above = answer.score is not None and answer.score > setup.lesion_threshold
-        if above != (answer.outcome in FINDINGS):
-            _refuse(
-                path,
-                f"on the {side} the outcome is {answer.outcome}, but the lesion sum is "
-                f"{answer.score} and the threshold {setup.lesion_threshold:g}",
-            )
-    return CaseAnswer(case, None, setup, ran_on, sides)
-
-
-def _setup(document: Mapping[str, Any]) -> Setup:
-    models, thresholds = document["models"], document["thresholds"]
-    return Setup(
-        study_kind=str(document["study"]["kind"]),
-        profile=str(document["profile"]),
-        precision=str(document["provider"]["precision"]),
-        models=str(models["name"]),
-        version=str(models["version"]),
-        sha256=tuple(sorted((str(name), str(one)) for name, one in dict(models["sha256"]).items())),
-        suitable=models["suitable"] is True,
-        kidney_threshold=_number(thresholds["kidney"]),
-        lesion_threshold=_number(thresholds["lesion"]),
+def _case_answer(result: Case) -> CaseAnswer:
+    if isinstance(result, FailedCase):
+        return CaseAnswer(result.case, result.error.code, None, None, {})
+    models = result.models
+    setup = Setup(
+        study_kind=result.study.kind,
+        profile=str(result.profile),
+        precision=str(result.provider.precision),
+        models=models.name,
+        version=models.version,
+        sha256=tuple(sorted(models.sha256.items())),
+        suitable=models.suitable,
+        kidney_threshold=result.thresholds.kidney,
+        lesion_threshold=result.thresholds.lesion,
     )
-
-
-def _side(side: Mapping[str, Any], study_flags: tuple[str, ...]) -> SideAnswer:
-    assessable, lesion = side["assessable"], side["lesion"]
-    if not isinstance(assessable, bool):
-        raise TypeError(f"assessable is {assessable!r}")
-    return SideAnswer(
-        outcome=Outcome(side["outcome"]),
-        assessable=assessable,
-        score=None if lesion is None else _number(lesion["probability_sum"]),
-        flags=(*study_flags, *(str(flag["code"]) for flag in side["flags"])),
-    )
-
-
-def _number(value: object) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise TypeError(f"{value!r} is no number")
-    return float(value)
+    sides = {
+        side: SideAnswer(
+            outcome=finding.outcome,
+            assessable=finding.assessable,
+            score=finding.lesion.probability_sum if finding.lesion else None,
+            flags=tuple(flag.code for flag in result.flags_of(side)),
+        )
+        for side, finding in result.sides.items()
+    }
+    ran_on = f"{result.provider.ran}, rcc-onnx {result.rcc_onnx_version}"
+    return CaseAnswer(result.case, None, setup, ran_on, sides)

@@ -1,13 +1,20 @@
-"""Takes the measurements of one side on the masks of a case (docs/outputs.md)."""
+"""Measures one side on the masks of a case, in the patient (docs/outputs.md).
+
+`longest_diameter`, `centre_of` and `box_of` take a mask with at least one voxel of the series.
+"""
+
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from rcc_onnx.dicom.header_privacy import uid
 from rcc_onnx.imaging.mask_resampling import MaskPart, SourceMask, source_mask
 from rcc_onnx.imaging.placement import Placement
-from rcc_onnx.measurement.structures import KIDNEYS, SUSPECTED, half_of
+from rcc_onnx.measurement.structures import KIDNEYS, half_of
 from rcc_onnx.pipeline.localization import bound_lesion
 from rcc_onnx.results import (
+    SUSPECTED,
     CropImage,
     Diameter,
     KidneyMeasures,
@@ -17,14 +24,14 @@ from rcc_onnx.results import (
     Position,
     Sensitivity,
     SideFinding,
-    SideMeasures,
     SourceBox,
 )
-from rcc_onnx.types import Outcome, Side, Structure
+from rcc_onnx.types import Outcome, Side, Structure, is_above
 
-# How far a mask reaches in the patient: longest diameter, centre and box (docs/outputs.md).
-#
-# All take a mask with at least one voxel in the source series.
+Mask = NDArray[np.bool_]
+
+DECIMALS = 3
+"""Of lengths in mm, volumes in ml and HU: finer than any of them is known."""
 
 
 def longest_diameter(mask: SourceMask) -> Diameter:
@@ -36,19 +43,19 @@ def longest_diameter(mask: SourceMask) -> Diameter:
         points = _row_ends(at, part)
         lps = placement.to_lps(points)
         distances = np.linalg.norm(lps[:, None] - lps[None], axis=2)
-        one, other = np.unravel_index(int(distances.argmax()), distances.shape)
-        if distances[one, other] > length:
-            length, index, ends = float(distances[one, other]), at, points[[one, other]]
-    one_lps, other_lps = (_position(end) for end in placement.to_lps(ends))
-    one_file, other_file = (_file_pixel(placement, end) for end in ends)
+        first, last = np.unravel_index(int(distances.argmax()), distances.shape)
+        if distances[first, last] > length:
+            length, index, ends = float(distances[first, last]), at, points[[first, last]]
+    first_lps, last_lps = (_position(end) for end in placement.to_lps(ends))
+    first_pixel, last_pixel = (_file_pixel(placement, end) for end in ends)
     image = placement.images[index]
     return Diameter(
-        length_mm=length,
+        mm=_rounded(length),
         slice=index,
-        sop_instance_uid=image.sop_instance_uid,
+        sop_instance_uid=uid(image.sop_instance_uid),
         frame=image.frame,
-        ends_lps_mm=(one_lps, other_lps),
-        ends_file=(one_file, other_file),
+        ends_row_column=(first_pixel, last_pixel),
+        ends_lps_mm=(first_lps, last_lps),
     )
 
 
@@ -86,7 +93,10 @@ def box_of(mask: SourceMask) -> SourceBox:
     images = placement.images
     return SourceBox(
         slices=slices,
-        sop_instance_uids=(images[slices[0]].sop_instance_uid, images[slices[1]].sop_instance_uid),
+        sop_instance_uids=(
+            uid(images[slices[0]].sop_instance_uid),
+            uid(images[slices[1]].sop_instance_uid),
+        ),
         rows=rows_file,
         columns=columns_file,
         lowest_lps_mm=_position(corners.min(axis=0)),
@@ -112,11 +122,13 @@ def _file_pixel(placement: Placement, zyx: NDArray[np.float64]) -> tuple[int, in
 
 
 def _position(xyz: NDArray[np.float64]) -> Position:
-    x, y, z = xyz.tolist()
+    x, y, z = (_rounded(value) for value in xyz.tolist())
     return x, y, z
 
 
-Mask = NDArray[np.bool_]
+def _rounded(value: float) -> float:
+    return round(value, DECIMALS)
+
 
 CUTOFFS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 THRESHOLD_FACTORS = (0.25, 0.5, 0.75, 0.9, 1.0, 1.1, 1.25, 1.5, 2.0, 4.0)
@@ -131,24 +143,27 @@ def measure_side(
     network: NetworkImages,
     patient: PatientImages,
     lesion_threshold: float,
-) -> SideMeasures:
-    """All measurements of a side."""
+) -> SideFinding:
+    """Return the finding of a side with all its measurements."""
     if finding.outcome is Outcome.KIDNEY_NOT_FOUND:
-        return SideMeasures(None, None, None)
-    masks = {one.structure: one for one in patient.masks if one.side == side}
+        return finding
+    masks = {mask.structure: mask for mask in patient.masks if mask.side == side}
     kidney, lesion = masks.get(KIDNEYS[side]), masks.get(Structure.SUSPECTED_LESION)
-    sensitivity = None
-    if finding.lesion is not None:
-        sensitivity = _sensitivity(side, finding, network, patient.placement, lesion_threshold)
-    return SideMeasures(
-        _kidney(side, kidney, lesion, patient),
-        None if lesion is None else _lesion(lesion, network.crops[side], patient),
-        sensitivity,
+    measured = replace(
+        finding, kidney=replace(finding.kidney, measures=_kidney(side, kidney, lesion, patient))
+    )
+    if finding.lesion is None:
+        return measured
+    measures = None if lesion is None else _lesion(lesion, network.crops[side], patient)
+    return replace(
+        measured,
+        lesion=replace(finding.lesion, measures=measures),
+        sensitivity=_sensitivity(side, finding, network, patient.placement, lesion_threshold),
     )
 
 
 def mean_kidney_hu(patient: PatientImages) -> float | None:
-    """Mean HU of all found kidneys without suspected lesions; None without a voxel."""
+    """Return the mean HU of all found kidneys without suspected lesions; None without a voxel."""
     kidneys = (Structure.RIGHT_KIDNEY, Structure.LEFT_KIDNEY)
     return _mean_hu(patient, np.isin(patient.labels, kidneys))
 
@@ -173,9 +188,9 @@ def parts_of(mask: Mask) -> list[Mask]:
         parts.append(part)
     masks = []
     for part in sorted(parts, key=len, reverse=True):
-        one = np.zeros(mask.shape, np.bool_)
-        one[tuple(np.array(part).T)] = True
-        masks.append(one)
+        piece = np.zeros(mask.shape, np.bool_)
+        piece[tuple(np.array(part).T)] = True
+        masks.append(piece)
     return masks
 
 
@@ -193,7 +208,8 @@ def _kidney(
             own = own & ~taken[part.where]
         voxels += int(own.sum())
     hu = _mean_hu(patient, patient.labels == KIDNEYS[side])
-    return KidneyMeasures(voxels * patient.placement.voxel_mm3 / MM3_PER_ML, hu)
+    volume_ml = _rounded(voxels * patient.placement.voxel_mm3 / MM3_PER_ML)
+    return KidneyMeasures(volume_ml, None if hu is None else _rounded(hu))
 
 
 def _lesion(lesion: SourceMask, crop: CropImage, patient: PatientImages) -> LesionMeasures:
@@ -216,15 +232,15 @@ def _lesion(lesion: SourceMask, crop: CropImage, patient: PatientImages) -> Lesi
     if hu is None or not voxels:
         raise AssertionError("a mask without a voxel, or a voxel without HU")
     return LesionMeasures(
-        volume_ml=voxels * placement.voxel_mm3 / MM3_PER_ML,
+        volume_ml=_rounded(voxels * placement.voxel_mm3 / MM3_PER_ML),
         parts=len(parts),
-        diameter=longest_diameter(largest),
+        longest_axial_diameter=longest_diameter(largest),
         centre_lps_mm=centre_of(largest),
         box=box_of(largest),
         touches_crop_border=any(
             bool(np.take(hits, end, axis).any()) for axis in range(3) for end in (0, -1)
         ),
-        mean_hu=hu,
+        mean_hu=_rounded(hu),
     )
 
 
@@ -241,7 +257,7 @@ def _sensitivity(
     placement: Placement,
     lesion_threshold: float,
 ) -> Sensitivity:
-    """What other thresholds and cut-offs would have given. The lesion network must have run."""
+    """Return what other thresholds and cutoffs give. The lesion network must have run."""
     if finding.lesion is None:
         raise AssertionError("no lesion sum to set thresholds to")
     suspected = finding.outcome in SUSPECTED
@@ -254,17 +270,19 @@ def _sensitivity(
     ml = placement.network_voxel_mm3 / MM3_PER_ML
     located = bound_lesion(network.crops[side].probability) is not None
     over = Outcome.LESION if located else Outcome.LESION_NOT_LOCATED
-    # Without the last bits of a product, which nobody wants to read.
+    # Rounded, since the last bits of a product say nothing.
     thresholds = tuple(round(factor * lesion_threshold, 6) for factor in THRESHOLD_FACTORS)
     found = finding.lesion.probability_sum
     return Sensitivity(
-        thresholds=thresholds,
-        outcomes=tuple(over if found > one else Outcome.NO_LESION for one in thresholds),
-        cutoffs=CUTOFFS,
-        kidney_volumes_ml=tuple(
-            int(((kidney >= one) & (lesion < one)).sum()) * ml for one in CUTOFFS
+        lesion_thresholds=thresholds,
+        outcomes=tuple(
+            over if is_above(found, threshold) else Outcome.NO_LESION for threshold in thresholds
         ),
-        lesion_volumes_ml=tuple(int((lesion >= one).sum()) * ml for one in CUTOFFS)
+        mask_cutoffs=CUTOFFS,
+        kidney_volumes_ml=tuple(
+            _rounded(int(((kidney >= cutoff) & (lesion < cutoff)).sum()) * ml) for cutoff in CUTOFFS
+        ),
+        lesion_volumes_ml=tuple(_rounded(int((lesion >= cutoff).sum()) * ml) for cutoff in CUTOFFS)
         if suspected
         else None,
     )

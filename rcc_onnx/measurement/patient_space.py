@@ -1,4 +1,4 @@
-"""Carries what the networks found back into the patient (docs/outputs.md)."""
+"""Places findings of the networks in the patient (docs/outputs.md)."""
 
 from collections.abc import Mapping
 from functools import partial
@@ -13,26 +13,23 @@ from rcc_onnx.measurement.measure import measure_side
 from rcc_onnx.measurement.structures import source_masks, structure_labels
 from rcc_onnx.pipeline import Analysis
 from rcc_onnx.pipeline.preprocess import axis_maps
-from rcc_onnx.results import MeasuringOptions, PatientImages, SideMeasures
+from rcc_onnx.results import PatientImages, SideFinding
 from rcc_onnx.types import SIDES, Profile, Side, Thresholds
 
 
-def place_in_patient(
-    study: Study, analysis: Analysis, options: MeasuringOptions
-) -> PatientImages | None:
-    """Masks and images with their place in the patient; None in the notebook profile.
+def place_in_patient(study: Study, analysis: Analysis, mask_cutoff: float) -> PatientImages | None:
+    """Return masks and images with their place in the patient; None in the notebook profile.
 
     The notebook goes by file names and knows no positions, so nothing of its answer can be placed.
     """
     if study.profile is Profile.NOTEBOOK or analysis.hu is None:
         return None
-    cutoff = options.mask_cutoff
     placement = placement_of(study, analysis.volume.padding_before, len(analysis.volume.values))
     return PatientImages(
         placement=placement,
-        mask_cutoff=cutoff,
-        labels=structure_labels(analysis.images, analysis.sides, cutoff),
-        masks=source_masks(analysis.images, analysis.sides, placement, cutoff),
+        mask_cutoff=mask_cutoff,
+        labels=structure_labels(analysis.images, analysis.sides, mask_cutoff),
+        masks=source_masks(analysis.images, analysis.sides, placement, mask_cutoff),
         hu=analysis.hu,
         read_hu=partial(_read_hu, study),
         read_header=partial(_read_header, study),
@@ -41,8 +38,8 @@ def place_in_patient(
 
 def measure_sides(
     analysis: Analysis, patient: PatientImages, thresholds: Thresholds
-) -> Mapping[Side, SideMeasures]:
-    """Measurements of both sides."""
+) -> Mapping[Side, SideFinding]:
+    """Return the findings of both sides with their measurements in the patient."""
     return {
         side: measure_side(side, analysis.sides[side], analysis.images, patient, thresholds.lesion)
         for side in SIDES
@@ -50,7 +47,7 @@ def measure_sides(
 
 
 def placement_of(study: Study, padding_before: int, depth: int) -> Placement:
-    """Where a study's network volume lies. Standard profile only."""
+    """Return where a study's network volume lies. Standard profile only."""
     first = study.slices[0]
     rows, columns = axis_maps(first, study.profile)
     return Placement(

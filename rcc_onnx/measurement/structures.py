@@ -11,15 +11,13 @@ from numpy.typing import NDArray
 
 from rcc_onnx.imaging.mask_resampling import SourceMask, source_mask
 from rcc_onnx.imaging.placement import Placement
-from rcc_onnx.results import NetworkImages, SideFinding
+from rcc_onnx.results import SUSPECTED, NetworkImages, SideFinding
 from rcc_onnx.types import HALF_WIDTH, SIDES, Outcome, Side, Structure
 
 KIDNEYS: dict[Side, Structure] = {
     "right": Structure.RIGHT_KIDNEY,
     "left": Structure.LEFT_KIDNEY,
 }
-SUSPECTED = (Outcome.LESION, Outcome.LESION_NOT_LOCATED)
-"""Outcomes whose lesion sum exceeds its threshold."""
 
 
 def half_of(side: Side) -> tuple[slice, slice, slice]:

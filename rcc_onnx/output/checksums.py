@@ -5,30 +5,17 @@ Where the name holds a backslash, a line feed or a carriage return, those stand 
 `\r`, and the line starts with a backslash. Names are bytes, as the system has them.
 """
 
-import hashlib
 import os
 import re
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 
 from rcc_onnx.errors import SumsFormatError
 
 SUMS_NAME = "SHA256SUMS"
 
-_CHUNK = 1 << 20
 _LINE = re.compile(rb"(\\?)([0-9a-f]{64}) [ *](.+)", re.DOTALL)
 _ESCAPES = {b"\\": b"\\\\", b"\n": b"\\n", b"\r": b"\\r"}
 _MEANT = {written: meant for meant, written in _ESCAPES.items()}
-
-
-def size_and_sha256(path: Path) -> tuple[int, str]:
-    """Bytes of a file, and their hash in hex. Raises OSError."""
-    digest, size = hashlib.sha256(), 0
-    with path.open("rb", buffering=0) as file:
-        while chunk := file.read(_CHUNK):
-            digest.update(chunk)
-            size += len(chunk)
-    return size, digest.hexdigest()
 
 
 def sums_bytes(sums: Mapping[str, str]) -> bytes:

@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from rcc_onnx.output.document import Json
+from rcc_onnx.output.document import Case
+from rcc_onnx.system.documents import Json, to_json
 from rcc_onnx.types import SIDES, Side
 
 Cell = str | int | float
@@ -37,11 +38,19 @@ def _columns(prefix: str, path: str, *names: str) -> tuple[Column, ...]:
     return tuple(Column(f"{prefix}{name}", f"{path}.{name}") for name in names)
 
 
+def _margin_columns(network: str) -> tuple[Column, ...]:
+    margin = f"sides.*.{network}.margin"
+    return (
+        Column(f"{network}_margin", f"{margin}.absolute"),
+        Column(f"{network}_margin_relative", f"{margin}.relative"),
+        Column(f"{network}_borderline", f"{margin}.borderline"),
+    )
+
+
 _LESION = "sides.*.lesion"
 _MEASURES = f"{_LESION}.measures"
 _DIAMETER = f"{_MEASURES}.longest_axial_diameter"
 _BOX = f"{_MEASURES}.box"
-_MARGINS = ("margin", "margin_relative", "borderline")
 
 COLUMNS: tuple[Column, ...] = (
     Column("case", "case"),
@@ -54,11 +63,11 @@ COLUMNS: tuple[Column, ...] = (
     Column("warnings", "intake.warnings"),
     Column("kidney_sum", "sides.*.kidney.probability_sum"),
     Column("kidney_threshold", "thresholds.kidney"),
-    *_columns("kidney_", "sides.*.kidney", *_MARGINS),
+    *_margin_columns("kidney"),
     *_columns("kidney_", "sides.*.kidney.measures", "volume_ml", "mean_hu"),
     Column("lesion_sum", f"{_LESION}.probability_sum"),
     Column("lesion_threshold", "thresholds.lesion"),
-    *_columns("lesion_", _LESION, *_MARGINS),
+    *_margin_columns("lesion"),
     *_columns("lesion_", _MEASURES, "volume_ml", "mean_hu", "parts"),
     Column("lesion_diameter_mm", f"{_DIAMETER}.mm"),
     *_columns("lesion_diameter_", _DIAMETER, "slice", "sop_instance_uid", "frame"),
@@ -77,12 +86,12 @@ COLUMNS: tuple[Column, ...] = (
         for i, xyz in enumerate("xyz")
     ),
     Column("lesion_touches_crop_border", f"{_MEASURES}.touches_crop_border"),
-    *_columns("", "measuring", "mask_cutoff"),
+    *_columns("", "options", "mask_cutoff"),
     Column("study_kind", "study.kind"),
     *_columns("", "study", "slices_in_series", "slices_analysed", "stride"),
     *(Column(f"spacing_{axis}_mm", f"study.spacing_zyx_mm.{i}") for i, axis in enumerate("zyx")),
     Column("series_instance_uid", "intake.chosen.series_instance_uid"),
-    Column("profile", "profile"),
+    Column("profile", "options.profile"),
     Column("models", "models.name"),
     Column("models_version", "models.version"),
     Column("models_suitable", "models.suitable"),
@@ -96,15 +105,16 @@ COLUMNS: tuple[Column, ...] = (
 """In the order in which they are written, which stays; new ones come last."""
 
 
-def results_csv(documents: Sequence[Json]) -> str:
-    """The table of cases, given as their JSON documents. Texts are in quotes, numbers are not.
+def results_csv(results: Sequence[Case]) -> str:
+    """Return the table of cases. Texts are in quotes, numbers are not.
 
     The quotes keep a text in its cell where a spreadsheet parts cells at semicolons.
     """
     text = io.StringIO()
     writer = csv.writer(text, quoting=csv.QUOTE_NONNUMERIC)
     writer.writerow([column.name for column in COLUMNS])
-    for document in documents:
+    for result in results:
+        document = to_json(result)
         for side in SIDES:
             writer.writerow([_cell(document, side, column) for column in COLUMNS])
     return text.getvalue()

@@ -20,7 +20,7 @@ from rcc_onnx.results import (
     SideFinding,
 )
 from rcc_onnx.runtime.networks import Networks, network_input, split_sides
-from rcc_onnx.types import HALF_WIDTH, SIDES, NetworkVolume, Outcome, Side, Thresholds
+from rcc_onnx.types import HALF_WIDTH, SIDES, NetworkVolume, Outcome, Side, Thresholds, is_above
 
 SLICES_A_CALL = 16
 """Slices given to the kidney network at once: enough to work well, few enough to show progress."""
@@ -140,10 +140,12 @@ def _analyse_side(
 ) -> tuple[SideFinding, CropImage | None]:
     """The finding, and the crop with its place in the half volume if the lesion network ran."""
     kidney_sum = float(np.sum(kidney_probability))
-    if not kidney_sum > thresholds.kidney:
-        return SideFinding(Outcome.KIDNEY_NOT_FOUND, KidneyFinding(kidney_sum, None)), None
+    kidney_margin = thresholds.margin("kidney", kidney_sum)
+    if not is_above(kidney_sum, thresholds.kidney):
+        kidney = KidneyFinding(kidney_sum, kidney_margin, None)
+        return SideFinding(Outcome.KIDNEY_NOT_FOUND, kidney), None
     centre = locate_kidney(kidney_probability)
-    kidney = KidneyFinding(kidney_sum, centre)
+    kidney = KidneyFinding(kidney_sum, kidney_margin, centre)
     if centre is None:
         return SideFinding(Outcome.KIDNEY_NOT_LOCATED, kidney), None
 
@@ -154,8 +156,10 @@ def _analyse_side(
     crop = CropImage((where[0].start, where[1].start, where[2].start), values, probability)
     # In float32, as the notebook sums it.
     lesion_sum = float(np.sum(probability))
-    if not lesion_sum > thresholds.lesion:
-        return SideFinding(Outcome.NO_LESION, kidney, LesionFinding(lesion_sum, None)), crop
-    box = bound_lesion(probability)
-    outcome = Outcome.LESION_NOT_LOCATED if box is None else Outcome.LESION
-    return SideFinding(outcome, kidney, LesionFinding(lesion_sum, box)), crop
+    lesion_margin = thresholds.margin("lesion", lesion_sum)
+    if not is_above(lesion_sum, thresholds.lesion):
+        lesion = LesionFinding(lesion_sum, lesion_margin, None)
+        return SideFinding(Outcome.NO_LESION, kidney, lesion), crop
+    lesion = LesionFinding(lesion_sum, lesion_margin, bound_lesion(probability))
+    outcome = Outcome.LESION_NOT_LOCATED if lesion.box is None else Outcome.LESION
+    return SideFinding(outcome, kidney, lesion), crop

@@ -29,7 +29,7 @@ from rcc_onnx.runtime.networks import Networks, network_input, split_sides
 from rcc_onnx.runtime.providers import SPECS, ProviderRecord, SelfTestRecord
 from rcc_onnx.runtime.session import OnnxNetworks
 from rcc_onnx.system.host import processor, processor_flags
-from rcc_onnx.types import ProviderName
+from rcc_onnx.types import ProviderName, is_above
 
 _log = logging.getLogger(__name__)
 
@@ -137,7 +137,7 @@ def _compare(
     what = (
         f"{record.ran} (onnxruntime {record.onnxruntime}) does not answer as the certified {name}"
     )
-    if any((a > threshold) != (b > threshold) for a, b in sums):
+    if any(is_above(a, threshold) != is_above(b, threshold) for a, b in sums):
         raise ProviderDisagreesError(
             f"{what} network: a sum of the stored answers is on the other side of {threshold:g}",
             _advice(record.ran),

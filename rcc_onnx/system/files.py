@@ -1,9 +1,10 @@
-"""Files that several processes may want at once: a lock that ends with its holder."""
+"""Files that are whole or not there, their hashes, and a lock that ends with its holder."""
 
 import errno
+import hashlib
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -18,6 +19,67 @@ _BUSY = {errno.EACCES, errno.EAGAIN, errno.EDEADLK}
 """Error numbers for a lock that another process holds."""
 NO_LOCKS = {errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS}
 """Error numbers for a file system without locks, as some network shares are."""
+
+
+_CHUNK = 1 << 20
+_NO_SYNC = {errno.EINVAL, errno.ENOSYS, errno.ENOTSUP}
+"""Answers of network shares that cannot synchronize a file."""
+
+
+def write_whole(path: Path, write: Callable[[Path], object]) -> None:
+    """Write under a temporary name in the same folder, then rename: whole or not at all.
+
+    Args:
+        path: of the file; what was there is replaced.
+        write: into the path that it is given, which has the same suffix.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    # Not made from the file's name, which may be as long as names can be; writers go by suffixes.
+    suffix = "".join(path.suffixes[-2:]) if path.name.endswith(".gz") else path.suffix
+    temporary = path.with_name(f".rcc-onnx-{os.getpid()}.part{suffix}")
+    try:
+        write(temporary)
+        _synchronize(temporary)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def stale_files(folder: Path, pid: int | None = None) -> Iterator[Path]:
+    """Yield what processes that were killed left half written.
+
+    Args:
+        folder: it and the hidden folders in it are searched; other folders are not ours.
+        pid: of the process; None: any.
+    """
+    pattern = f".rcc-onnx-{'*' if pid is None else pid}.part*"
+    for place in [folder, *(path for path in folder.glob(".*") if path.is_dir())]:
+        yield from (path for path in place.glob(pattern) if path.is_file())
+
+
+def size_and_sha256(path: Path) -> tuple[int, str]:
+    """Return the bytes of a file, and their hash in hex. Raises OSError."""
+    digest, size = hashlib.sha256(), 0
+    with path.open("rb", buffering=0) as file:
+        while chunk := file.read(_CHUNK):
+            digest.update(chunk)
+            size += len(chunk)
+    return size, digest.hexdigest()
+
+
+def _synchronize(path: Path) -> None:
+    """Put the bytes on the disk before the name: a power cut must leave no name without them."""
+    # Windows wants a descriptor that may write.
+    descriptor = os.open(path, os.O_RDWR)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in _NO_SYNC:
+            raise
+    finally:
+        os.close(descriptor)
 
 
 @contextmanager

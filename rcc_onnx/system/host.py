@@ -7,7 +7,7 @@ import math
 import os
 import platform
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
@@ -191,9 +191,32 @@ def machine() -> dict[str, Any]:
     }
 
 
-def environment() -> dict[str, Any]:
-    """Return what results depend on besides the inputs and the options."""
-    return {**machine(), "packages": packages()}
+@dataclass(frozen=True)
+class Environment:
+    """The software and the machine, without a name of the machine or of its user.
+
+    Attributes:
+        packages: versions of those that compute with pixels or decode them; None: not installed.
+    """
+
+    python: str
+    system: str
+    architecture: str
+    processor: str
+    usable_cpus: int
+    packages: Mapping[str, str | None]
+
+
+def environment() -> Environment:
+    """Return where this process runs, as results state it."""
+    return Environment(
+        python=platform.python_version(),
+        system=platform.system(),
+        architecture=platform.machine(),
+        processor=processor(),
+        usable_cpus=usable_cpus(),
+        packages=packages(),
+    )
 
 
 def packages() -> dict[str, str | None]:

@@ -36,7 +36,7 @@ def studies(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def engine(tiny_bundle: Path) -> Engine:
-    return Engine.load(tiny_bundle, "cpu")
+    return Engine.load(tiny_bundle, provider="cpu")
 
 
 def names(cases: tuple[Case, ...]) -> list[str]:

@@ -15,9 +15,9 @@ from rcc_onnx.diagnostics.verify.compare import SUM_TOLERANCE, Verdict, compare
 from rcc_onnx.diagnostics.verify.compare_files import CaseFolder, FileDifference, file_differences
 from rcc_onnx.diagnostics.verify.reproduce import Reproduction
 from rcc_onnx.diagnostics.verify.telling import reproduction_lines
-from rcc_onnx.output.checksums import size_and_sha256
-from rcc_onnx.output.document import case_json
 from rcc_onnx.results import Fingerprint
+from rcc_onnx.system.documents import to_json
+from rcc_onnx.system.files import size_and_sha256
 from rcc_onnx.system.host import environment
 from tests.support.results import MEASURES, case_result
 
@@ -25,7 +25,7 @@ Json = dict[str, Any]
 
 BEFORE: Json = json.loads(
     json.dumps(
-        case_json(
+        to_json(
             replace(
                 case_result(measures=MEASURES),
                 environment=environment(),

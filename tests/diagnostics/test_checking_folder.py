@@ -9,18 +9,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rcc_onnx.output.lock import output_lock
 from typer.testing import CliRunner
 
 from rcc_onnx.cli.app import app
 from rcc_onnx.diagnostics.verify import Kind, check_folder
 from rcc_onnx.diagnostics.verify.under_way import UnderWay, run_under_way
 from rcc_onnx.errors import SumsFormatError
-from rcc_onnx.output.checksums import read_sums, size_and_sha256, sums_bytes
-from rcc_onnx.output.lock import output_lock
+from rcc_onnx.output.checksums import read_sums
 from rcc_onnx.results import CaseResult
+from rcc_onnx.system.files import size_and_sha256, sums_bytes
 from tests.support.errors import raises_code
 from tests.support.placed import placed_case
-from tests.support.written_runs import write_run
+from tests.support.runs import write_run
 
 linux_only = pytest.mark.skipif(sys.platform != "linux", reason="names and locks of Linux")
 ODD_NAMES = ["line\nfeed", "back\\slash", "M\udcfcller", "two words", "Übung"]

@@ -6,7 +6,7 @@ from pydicom.uid import MRImageStorage, SecondaryCaptureImageStorage
 
 from rcc_onnx import errors
 from rcc_onnx.dicom import read_study
-from rcc_onnx.dicom.stack import slice_stride
+from rcc_onnx.dicom.series import slice_stride
 from rcc_onnx.types import PHANTOM_MANUFACTURER, Profile
 from tests.support.dicom_factory import Layout, body_volume, ct_series, write_series
 
@@ -31,7 +31,7 @@ def test_standard_study(tmp_path, series):
     study = read_study(write_series(tmp_path, series), STANDARD)
     assert study.spacing_zyx_mm == (2.5, 0.75, 0.5)
     assert study.stride == 2
-    assert (study.files_found, study.record.files_used, study.left_out) == (7, 7, ())
+    assert (study.files_found, study.files_used, study.left_out) == (7, 7, ())
     assert names_of(study) == [f"00{n}.dcm" for n in range(1, 8)]
     assert [one.header.file_name for one in study.needed_slices] == [
         "001.dcm",
@@ -99,7 +99,7 @@ def test_other_files_are_left_out_with_a_reason(tmp_path, series):
         "d": "modality MR",
         "e": "multi-frame image without functional groups",
     }
-    assert (study.files_found, len(study.slices)) == (14, 7)
+    assert (study.files_found, study.files_used) == (14, 7)
     assert study.record.files_used == 7
 
 
@@ -117,7 +117,7 @@ def test_scout_in_the_same_series_does_not_touch_the_spacing(tmp_path, series):
 def test_ct_without_modality_is_known_by_its_sop_class(tmp_path, series):
     for dataset in series:
         del dataset.Modality
-    assert read_study(write_series(tmp_path, series), STANDARD).record.files_used == 7
+    assert read_study(write_series(tmp_path, series), STANDARD).files_used == 7
 
 
 def test_short_series_is_warned_of(tmp_path, series):

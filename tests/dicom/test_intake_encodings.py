@@ -22,8 +22,9 @@ from pydicom.uid import (
 
 from rcc_onnx import errors
 from rcc_onnx.dicom import read_study
+from rcc_onnx.dicom.codestream import claimed_size
 from rcc_onnx.dicom.headers import read_file
-from rcc_onnx.dicom.pixels import claimed_size, read_stored_values
+from rcc_onnx.dicom.pixels import read_stored_values
 from rcc_onnx.dicom.sources import Source
 from rcc_onnx.pipeline.preprocess import network_volume
 from rcc_onnx.types import Profile

@@ -281,7 +281,7 @@ def test_nothing_there(tmp_path):
         with pytest.raises(errors.InputFolderError):
             find_studies(root)
     (tmp_path / "file").write_text("x")
-    with pytest.raises(errors.InputFolderError, match="not a folder and not a zip"):
+    with pytest.raises(errors.InputFolderError, match="no folder and no zip"):
         find_studies(tmp_path / "file")
 
 
@@ -326,7 +326,7 @@ def test_an_object_of_another_class_is_no_ct_whatever_its_modality_says(tmp_path
         dataset.SOPClassUID = dataset.file_meta.MediaStorageSOPClassUID = RTDoseStorage
     write_series(tmp_path / "other", dose)
     study = same(tmp_path, plain)
-    assert {said for _, said in study.left_out} == {"SOP class is not of a CT image"}
+    assert {said for _, said in study.left_out} == {"SOP class of no CT image"}
 
 
 def test_looking_at_an_input_quotes_nothing_of_the_patient(tmp_path, recwarn):

@@ -70,7 +70,7 @@ def test_a_real_folder_is_analysed_as_the_clean_series_alone(tmp_path):
     assert reasons["v21"] == "structured report"
     assert reasons["v20"] == "series 3.2, not-axial, not chosen"
     assert reasons["SE2/001.dcm"] == "series 2, suitable, not chosen"
-    assert study.files_found == study.record.files_used + len(study.left_out)
+    assert study.files_found == study.files_used + len(study.left_out)
     assert study.record.chosen.label == "3.1"
 
 

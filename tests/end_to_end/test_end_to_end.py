@@ -14,10 +14,10 @@ from PIL import Image
 
 from rcc_onnx import Engine
 from rcc_onnx.dicom import read_study
-from rcc_onnx.output.case import write_case
 from rcc_onnx.pipeline.preprocess import network_volume
 from rcc_onnx.results import CaseResult
 from rcc_onnx.types import SIDES, Profile
+from tests.support.runs import write_case
 
 EXPECTED = Path(__file__).parents[1] / "data" / "reference" / "expected"
 CASES = sorted(path.stem for path in EXPECTED.glob("*.json"))
@@ -35,12 +35,12 @@ SAME_IN_STANDARD = [
 
 @pytest.fixture(scope="module")
 def notebook(tiny_bundle: Path) -> Engine:
-    return Engine.load(tiny_bundle, "cpu", profile=Profile.NOTEBOOK)
+    return Engine.load(tiny_bundle, provider="cpu", profile=Profile.NOTEBOOK)
 
 
 @pytest.fixture(scope="module")
 def standard(tiny_bundle: Path) -> Engine:
-    return Engine.load(tiny_bundle, "cpu")
+    return Engine.load(tiny_bundle, provider="cpu")
 
 
 def expected_of(case: str) -> dict[str, Any]:

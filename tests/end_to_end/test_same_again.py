@@ -9,6 +9,7 @@ from typing import Any, cast
 
 import pytest
 from jsonschema import Draft202012Validator
+from rcc_onnx.output.read import read_case
 
 from rcc_onnx.batch.cases import Case
 from rcc_onnx.batch.runner import case_work, cases_in_this_process
@@ -22,13 +23,12 @@ from rcc_onnx.bundles.manifest import (
 )
 from rcc_onnx.engine import Options
 from rcc_onnx.options import Save, Saving
-from rcc_onnx.output.document import case_json
 from rcc_onnx.output.exports import check_saving, same_but_for_times
-from rcc_onnx.output.read import read_case
 from rcc_onnx.output.run import RunFiles
 from rcc_onnx.output.schema_checker import schema_text
 from rcc_onnx.phantom import make_study
 from rcc_onnx.results import CertifiedBy
+from rcc_onnx.system.documents import to_json
 from rcc_onnx.types import Profile, ProviderName
 from tests.support.results import case_result
 from tests.support.tiny_networks import write_bundle
@@ -137,5 +137,5 @@ def test_a_certificate_is_told_in_short() -> None:
     assert CertifiedBy.from_json(document) == certified
     result = case_result()
     result = replace(result, models=replace(result.models, certified=certified))
-    assert Draft202012Validator(json.loads(schema_text("case"))).is_valid(case_json(result))
-    assert read_case(case_json(result)) == result.without_images()
+    assert Draft202012Validator(json.loads(schema_text("case"))).is_valid(to_json(result))
+    assert read_case(to_json(result)) == result.without_images()

@@ -200,7 +200,7 @@ def write_other(out: Path, **changes: Any) -> None:
         ({"profile": "notebook"}, "profile"),
         ({"models": replace(case_result().models, version="2.0.0")}, "version 1.0.0"),
         (
-            {"models": replace(case_result().models, network_sha256={"kidney": "c" * 64})},
+            {"models": replace(case_result().models, sha256={"kidney": "c" * 64})},
             "sha256 kidney cccccccc",
         ),
         ({"study": replace(case_result().study, kind="digital-phantom")}, "study_kind patient"),

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from rcc_onnx.output.run import RUN_OUTPUTS
+from rcc_onnx.output.run import RUN_FILES
 from tests.failure_modes.namespaces import run_there, unshared
 from tests.failure_modes.outputs import HALF_WRITTEN, LOCK, check_left, check_same, contents
 
-RUN_FILES = {output.name for output in RUN_OUTPUTS}
+RUN_FILE_NAMES = set(RUN_FILES)
 FULL = "No space left on device"
 
 

@@ -14,10 +14,11 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from rcc_onnx.batch.cases import Case, analyse_cases
+from rcc_onnx.batch.cases import Case
 from rcc_onnx.cli.app import app
 from rcc_onnx.engine import Engine
 from rcc_onnx.errors import InputFolderError
+from tests.support.runs import analyse_cases
 
 ROOT = Path(__file__).parent.parent.parent
 REASONABLE_S = 60

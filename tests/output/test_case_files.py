@@ -9,10 +9,10 @@ import pytest
 from PIL import Image
 
 from rcc_onnx.errors import OutputError
-from rcc_onnx.output.case import write_case
-from rcc_onnx.output.document import case_json
+from rcc_onnx.system.documents import to_json
 from rcc_onnx.types import RESEARCH_ONLY, Outcome
 from tests.support.results import NO_KIDNEY, WITH_LESION, WITHOUT_LESION, case_result, failed_case
+from tests.support.runs import write_case
 
 OUTPUTS_PAGE = Path(__file__).parents[2] / "docs" / "outputs.md"
 
@@ -68,14 +68,14 @@ def test_json_and_picture_of_a_case(tmp_path: Path) -> None:
 
 def test_names_that_are_no_utf_8_are_written_all_the_same(tmp_path: Path) -> None:
     # What Python makes of the byte FC, a u with dots in Latin-1, in a file name on Linux.
-    study = replace(case_result().study, left_out=(("M\udcfcller.txt", "not a DICOM file"),))
+    study = replace(case_result().study, skipped_files=(("M\udcfcller.txt", "not a DICOM file"),))
     path = write_case(case_result(study=study), tmp_path)
     (left_out,) = json.loads(path.read_bytes())["study"]["left_out"]
     assert left_out["file"] == "M\udcfcller.txt"
 
 
 def test_a_side_without_kidney_has_no_lesion_block() -> None:
-    document = case_json(case_result(sides={"right": NO_KIDNEY, "left": WITHOUT_LESION}))
+    document = to_json(case_result(sides={"right": NO_KIDNEY, "left": WITHOUT_LESION}))
     assert document["sides"]["right"]["kidney"]["centre_zyx"] is None
     assert document["sides"]["right"]["lesion"] is None
 

@@ -6,13 +6,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from rcc_onnx.output.read import _kinds, read_case, read_failed, read_results
 
 from rcc_onnx.errors import CaseTimeoutError, ProviderError, SeveralSeriesError
-from rcc_onnx.output.case import write_case
-from rcc_onnx.output.document import case_json
-from rcc_onnx.output.read import _kinds, read_case, read_failed, read_results
 from rcc_onnx.results import AskedOptions, FailedCase, Fingerprint, WrittenFile
 from rcc_onnx.runtime.providers import SelfTestRecord
+from rcc_onnx.system.documents import to_json
 from rcc_onnx.types import Note, Outcome, Profile
 from tests.support.results import (
     MEASURES,
@@ -22,6 +21,7 @@ from tests.support.results import (
     case_result,
     failed_case,
 )
+from tests.support.runs import write_case
 
 LESION = WITH_LESION.lesion
 RESULTS = {
@@ -65,10 +65,10 @@ RESULTS = {
 
 @pytest.mark.parametrize("name", RESULTS)
 def test_a_document_that_was_read_is_written_the_same(name: str) -> None:
-    document = json.loads(json.dumps(case_json(RESULTS[name])))
+    document = json.loads(json.dumps(to_json(RESULTS[name])))
     found = read_case(document)
     assert found is not None
-    assert json.loads(json.dumps(case_json(found))) == document
+    assert json.loads(json.dumps(to_json(found))) == document
     # Documents hold everything but arrays.
     assert found == replace(RESULTS[name].without_images())
 
@@ -90,28 +90,28 @@ FAILED = {
 
 @pytest.mark.parametrize("name", FAILED)
 def test_a_failed_case_that_was_read_is_written_the_same(name: str) -> None:
-    document = json.loads(json.dumps(case_json(FAILED[name])))
+    document = json.loads(json.dumps(to_json(FAILED[name])))
     found = read_failed(document)
     assert found is not None
     assert type(found.error) is type(FAILED[name].error)
-    assert json.loads(json.dumps(case_json(found))) == document
-    assert read_failed(case_json(case_result())) is None
+    assert json.loads(json.dumps(to_json(found))) == document
+    assert read_failed(to_json(case_result())) is None
 
 
 def test_every_kind_of_error_can_be_read_back() -> None:
     for code in _kinds():
-        document = case_json(failed_case())
+        document = to_json(failed_case())
         document["error"] = {"code": code, "message": "It is so."}
         if issubclass(_kinds()[code], SeveralSeriesError):
             document["error"]["series"] = []
         found = read_failed(document)
         assert found is not None, code
         assert (found.error.code, str(found.error)) == (code, "It is so.")
-        assert case_json(found) == document
+        assert to_json(found) == document
 
 
 def test_a_code_that_is_no_more_is_told_as_it_was() -> None:
-    document = case_json(failed_case())
+    document = to_json(failed_case())
     document["error"] = {"code": "long-ago", "message": "It was so."}
     found = read_failed(document)
     assert found is not None
@@ -129,13 +129,13 @@ def test_all_results_of_a_folder(tmp_path: Path) -> None:
 
 
 def test_what_failed_or_is_of_another_version_is_nothing() -> None:
-    assert read_case(case_json(failed_case())) is None
-    assert read_case({**case_json(case_result()), "schema_version": 2}) is None
+    assert read_case(to_json(failed_case())) is None
+    assert read_case({**to_json(case_result()), "schema_version": 2}) is None
     assert read_case({}) is None
 
 
 def test_what_was_edited_by_hand_is_nothing() -> None:
-    whole = json.loads(json.dumps(case_json(case_result(measures=MEASURES))))
+    whole = json.loads(json.dumps(to_json(case_result(measures=MEASURES))))
     for key in ("study", "models", "provider", "sides", "measuring", "thresholds", "intake"):
         for damage in ({}, [], "x", 3):
             spoiled = deepcopy(whole)

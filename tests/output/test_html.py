@@ -13,7 +13,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rcc_onnx.errors import SeveralSeriesError
-from rcc_onnx.output.case import write_case
 from rcc_onnx.output.html import fragment_name, write_report
 from rcc_onnx.output.html import report as report_module
 from rcc_onnx.output.html.fragments import SHEET_BYTES, label_runs, read_fragment
@@ -22,6 +21,7 @@ from rcc_onnx.results import CaseResult, FailedCase
 from rcc_onnx.types import RESEARCH_ONLY, Note, Outcome, Profile
 from tests.support.placed import SHAPE, placed_case
 from tests.support.results import INTAKE, MEASURES, SERIES, case_result, failed_case
+from tests.support.runs import write_case
 from tests.support.truths import two_kidneys
 
 EVIL = "\"'><script>alert(1)</script><img src=x onerror=alert(2)>&amp;{{ 7*7 }}</template>"
@@ -83,7 +83,7 @@ def evil_case() -> CaseResult:
         ),
         measures=MEASURES,
     )
-    study = replace(result.study, left_out=((EVIL, EVIL),))
+    study = replace(result.study, skipped_files=((EVIL, EVIL),))
     models = replace(result.models, name=EVIL, version=EVIL)
     provider = replace(result.provider, reason=EVIL)
     return replace(result, study=study, models=models, provider=provider)
@@ -261,17 +261,17 @@ def test_large_cohorts_have_slices_only_where_something_was_found(
 
 
 def test_what_the_table_says_of_a_case() -> None:
-    from rcc_onnx.output.document import case_json  # noqa: PLC0415
+    from rcc_onnx.system.documents import to_json  # noqa: PLC0415
 
     lesion = replace(MEASURES["right"].lesion, touches_crop_border=True)
     measures = {**MEASURES, "right": replace(MEASURES["right"], lesion=lesion)}
     models = replace(case_result().models, suitable=False)
-    row = row_of(3, case_json(case_result(measures=measures, models=models)))
+    row = row_of(3, to_json(case_result(measures=measures, models=models)))
     assert row.outcomes == (Outcome.LESION, Outcome.NO_LESION)
     assert row.flags == ("unsuitable-models", "touches-crop-border")
     assert (row.diameter_mm, row.volume_ml, row.lesion_sum) == (31.25, 21.5, 120.25)
     assert row.groups == ("lesion", "no_lesion")
-    failed = row_of(4, case_json(failed_case()))
+    failed = row_of(4, to_json(failed_case()))
     assert (failed.groups, failed.error_code) == (("failed",), "missing-slices")
 
 

@@ -4,9 +4,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from rcc_onnx.output.lock import output_lock, remove_stale_files
 
 from rcc_onnx.errors import OutputError
-from rcc_onnx.output.lock import output_lock, remove_stale_files
 from tests.support.errors import raises_code
 
 HOLDER = (

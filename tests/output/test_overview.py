@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from rcc_onnx.imaging.placement import Reorientation
-from rcc_onnx.output.case import write_case
 from rcc_onnx.output.overview import indexed, overview
 from rcc_onnx.output.overview.ink import (
     KIDNEY,
@@ -39,6 +38,7 @@ from rcc_onnx.types import PHANTOM, RESEARCH_ONLY, Note, Outcome, Structure
 from tests.support.dicom_factory import LAYOUTS
 from tests.support.placed import SHAPE, SPACING, placed_case
 from tests.support.results import NO_KIDNEY, case_result
+from tests.support.runs import write_case
 from tests.support.truths import two_kidneys
 
 MM = 1.5
@@ -109,7 +109,7 @@ def test_marks_lie_on_the_lesion(tmp_path: Path, layout) -> None:
         assert around.any()
     ends = np.array(plane.line) * plane.mm_yx
     length = np.hypot(*(ends[0] - ends[1]))
-    assert length == pytest.approx(result.measures["right"].lesion.diameter.length_mm)
+    assert length == pytest.approx(result.measures["right"].lesion.longest_axial_diameter.mm)
 
 
 def test_turned_pixels_undo_what_the_placement_did() -> None:
@@ -269,7 +269,7 @@ def test_words(placed: CaseResult) -> None:
     )
     lines = dict(side_lines(placed, "right"))
     lesion = placed.measures["right"].lesion
-    assert lines["longest axial diameter"] == f"{lesion.diameter.length_mm:.0f} mm"
+    assert lines["longest axial diameter"] == f"{lesion.longest_axial_diameter.mm:.0f} mm"
     assert lines["volume"] == f"{lesion.volume_ml:.1f} ml"
     assert lines["lesion sum"].endswith("(threshold 50)")
     assert "volume" not in dict(side_lines(placed, "left"))

@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from rcc_onnx.output.case import write_case
 from rcc_onnx.output.html import write_report
 from tests.output.test_html import EVIL, evil_case
 from tests.support.placed import SHAPE, placed_case
 from tests.support.results import case_result, failed_case
+from tests.support.runs import write_case
 from tests.support.truths import two_kidneys
 
 LIGHT_TO_DARK = 4.5

@@ -4,16 +4,22 @@ from dataclasses import replace
 
 import pytest
 
-from rcc_onnx.output.document import case_json
 from rcc_onnx.output.table import COLUMNS, results_csv
 from rcc_onnx.results import CaseResult, FailedCase, SideMeasures
+from rcc_onnx.system.documents import to_json
 from rcc_onnx.types import Outcome
-from tests.support.results import MEASURES, NO_KIDNEY, WITHOUT_LESION, case_result, failed_case
-from tests.support.results_measured import measured_case
+from tests.support.results import (
+    MEASURES,
+    NO_KIDNEY,
+    WITHOUT_LESION,
+    case_result,
+    failed_case,
+    measured_case,
+)
 
 
 def rows(*results: CaseResult | FailedCase) -> list[dict[str, str]]:
-    text = results_csv([case_json(one) for one in results])
+    text = results_csv([to_json(one) for one in results])
     return list(csv.DictReader(io.StringIO(text, newline="")))
 
 
@@ -53,7 +59,7 @@ def test_values_of_a_measured_case() -> None:
     measures = MEASURES["right"].lesion
     assert measures is not None
     assert float(right["lesion_volume_ml"]) == measures.volume_ml
-    assert float(right["lesion_diameter_mm"]) == measures.diameter.length_mm
+    assert float(right["lesion_diameter_mm"]) == measures.longest_axial_diameter.mm
     assert right["lesion_diameter_sop_instance_uid"] == measures.diameter.sop_instance_uid
     assert right["lesion_diameter_frame"] == ""
     centre = tuple(float(right[f"lesion_centre_{xyz}_mm"]) for xyz in "xyz")
@@ -88,7 +94,7 @@ def test_no_cell_is_a_formula(start: str) -> None:
 
 
 def test_texts_are_in_quotes_and_numbers_are_not() -> None:
-    line = results_csv([case_json(case_result('a;=1,"b'))]).split("\r\n")[1]
+    line = results_csv([to_json(case_result('a;=1,"b'))]).split("\r\n")[1]
     assert line.startswith('"a;=1,""b","right","analysed","",')
     assert ",4000.5,1000.0," in line
 

@@ -13,12 +13,11 @@ from rcc_onnx.batch.cases import Case
 from rcc_onnx.dicom import SeriesSelection
 from rcc_onnx.engine import Options
 from rcc_onnx.errors import IntakeError, OutputError, ProviderError
-from rcc_onnx.output.case import write_case
-from rcc_onnx.output.run import RUN_OUTPUTS, RunFiles
+from rcc_onnx.output.run import RUN_FILES, RunFiles
 from rcc_onnx.results import CaseResult, FailedCase, MeasuringOptions
 from rcc_onnx.types import RESEARCH_ONLY, Profile, SeriesPolicy
-from tests.support.results import case_result, failed_case
-from tests.support.results_measured import measured_case
+from tests.support.results import case_result, failed_case, measured_case
+from tests.support.runs import write_case
 
 OPTIONS = Options(wish=SeriesSelection(policy=SeriesPolicy.THINNEST), threads=2)
 
@@ -195,5 +194,5 @@ def test_a_run_without_end_is_written_again_and_again(tmp_path: Path) -> None:
 
 
 def test_what_a_run_writes() -> None:
-    assert [output.name for output in RUN_OUTPUTS][-2:] == ["results.json", "SHA256SUMS"]
-    assert {"results.csv", "results.json"} <= {output.name for output in RUN_OUTPUTS}
+    assert [output.name for output in RUN_FILES][-2:] == ["results.json", "SHA256SUMS"]
+    assert {"results.csv", "results.json"} <= set(RUN_FILES)

@@ -13,13 +13,12 @@ import pytest
 from rcc_onnx.batch.cases import Case
 from rcc_onnx.engine import Options
 from rcc_onnx.errors import OutputError
-from rcc_onnx.output.case import write_case
 from rcc_onnx.output.checksums import read_sums
 from rcc_onnx.output.run import RunFiles
 from rcc_onnx.results import CaseResult
 from tests.support.placed import placed_case
 from tests.support.results import case_result
-from tests.support.written_runs import write_run
+from tests.support.runs import write_case, write_run
 
 
 @pytest.fixture(scope="module")

@@ -146,7 +146,7 @@ def test_the_sr_says_what_was_measured(cases):
     kidney, lesion = result.measures["right"].kidney, result.measures["right"].lesion
     assert f'"Volume")="{round(kidney.volume_ml, 3)}" (cm3,UCUM' in text
     assert f'"Volume")="{round(lesion.volume_ml, 3)}" (cm3,UCUM' in text
-    assert f'"Long Axis")="{round(lesion.diameter.length_mm, 3)}" (mm,UCUM' in text
+    assert f'"Long Axis")="{round(lesion.longest_axial_diameter.mm, 3)}" (mm,UCUM' in text
     (row, column), (other_row, other_column) = lesion.diameter.ends_file
     line = f"{column + 0.5:g}/{row + 0.5:g},{other_column + 0.5:g}/{other_row + 0.5:g}"
     assert f"(POLYLINE,{line})" in text

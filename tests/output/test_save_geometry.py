@@ -168,7 +168,7 @@ def test_a_wrong_place_would_be_seen(tmp_path):
 
 def test_real_networks_lose_little(tmp_path):
     study = make_study(9, tmp_path / "study", quick=True)
-    result = Engine.load("phantom", "cpu").analyse(study.folder)
+    result = Engine.load("phantom", provider="cpu").analyse(study.folder)
     patient = result.patient_images
     write_mask(result, tmp_path / "mask.nii.gz")
     # A phantom's files show rows to the back and columns to the left, so nothing is to be turned.

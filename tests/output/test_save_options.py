@@ -11,14 +11,13 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from rcc_onnx.batch.cases import Case, analyse_cases
+from rcc_onnx.batch.cases import Case
 from rcc_onnx.cli.app import app
 from rcc_onnx.engine import Engine
 from rcc_onnx.errors import MissingExtraError, OptionError, PixelsError
 from rcc_onnx.options import Save, Saving
 from rcc_onnx.output import case as case_files
 from rcc_onnx.output import exports
-from rcc_onnx.output.case import write_case
 from rcc_onnx.output.exports import check_saving, codes
 from rcc_onnx.phantom import make_study
 from rcc_onnx.results import CaseResult, FailedCase
@@ -26,6 +25,7 @@ from rcc_onnx.types import Profile
 from tests.support.dicom_factory import write_series
 from tests.support.placed_cases import analysed, drawn, series_of
 from tests.support.results import failed_case
+from tests.support.runs import analyse_cases, write_case
 from tests.support.tiny_networks import write_bundle
 
 SPACING = (5.0, 2.0, 2.0)
@@ -174,7 +174,7 @@ def without(monkeypatch: pytest.MonkeyPatch, package: str) -> None:
 def test_the_notebook_profile_places_nothing(tmp_path: Path, bundle: Path) -> None:
     with pytest.raises(OptionError, match="--profile standard"):
         check_saving(Saving(nifti=True), Profile.NOTEBOOK)
-    engine = Engine.load(bundle, "cpu", profile=Profile.NOTEBOOK)
+    engine = Engine.load(bundle, provider="cpu", profile=Profile.NOTEBOOK)
     with pytest.raises(OptionError):
         next(analyse_cases(engine, [Case("case", tmp_path)], tmp_path / "out", saving=ALL))
     assert not (tmp_path / "out").exists()
@@ -222,7 +222,7 @@ def test_a_case_that_cannot_be_saved_does_not_stop_the_others(
                for one in case_files.CASE_OUTPUTS]  # fmt: skip
     monkeypatch.setattr(case_files, "CASE_OUTPUTS", tuple(outputs))
     cases = [Case("first", study), Case("second", study)]
-    engine = Engine.load(bundle, "cpu")
+    engine = Engine.load(bundle, provider="cpu")
     first, second = analyse_cases(engine, cases, tmp_path / "out", saving=Saving(sr=True))
     assert isinstance(first, FailedCase)
     assert first.error.code == code

@@ -10,15 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from rcc_onnx.output.document import case_json
 from rcc_onnx.output.schema_checker import SchemaName, problems, schema_text
+from rcc_onnx.system.documents import to_json
 from tests.support.results import MEASURES, case_result, failed_case
 
 SCHEMAS = {name: json.loads(schema_text(name)) for name in SchemaName}
 CASE = SCHEMAS[SchemaName.CASE]
 DOCUMENTS = [
-    json.loads(json.dumps(case_json(one)))
-    for one in (case_result(measures=MEASURES), failed_case())
+    json.loads(json.dumps(to_json(one))) for one in (case_result(measures=MEASURES), failed_case())
 ]
 KNOWN = {
     *("$ref", "if", "then", "else", "anyOf", "type", "properties", "required"),

@@ -11,19 +11,26 @@ from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 
 from rcc_onnx import Engine
-from rcc_onnx.batch.cases import Case, analyse_cases
+from rcc_onnx.batch.cases import Case
 from rcc_onnx.cli.console import STAGE_SPANS
 from rcc_onnx.errors import SeveralSeriesError
-from rcc_onnx.output.document import case_json
 from rcc_onnx.output.run import RunFiles
 from rcc_onnx.output.schema_checker import SchemaName, schema_text
 from rcc_onnx.output.table import COLUMNS
 from rcc_onnx.results import FailedCase
+from rcc_onnx.system.documents import to_json
 from rcc_onnx.system.host import PACKAGES
 from rcc_onnx.types import Outcome, Profile
 from tests.support.dicom_factory import body_volume, ct_series, write_series
-from tests.support.results import NO_KIDNEY, SERIES, WITHOUT_LESION, case_result, failed_case
-from tests.support.results_measured import measured_case
+from tests.support.results import (
+    NO_KIDNEY,
+    SERIES,
+    WITHOUT_LESION,
+    case_result,
+    failed_case,
+    measured_case,
+)
+from tests.support.runs import analyse_cases
 from tests.support.tiny_networks import write_bundle
 
 Json = dict[str, Any]
@@ -74,7 +81,8 @@ def test_real_outputs_fit(tmp_path: Path, profile: Profile) -> None:
         names = [f"{number}-{place}.dcm" for place in range(len(series))]
         write_series(studies["several"], series, names)
     bundle = write_bundle(tmp_path / "tiny", use_on=["patient"])
-    engine = Engine.load(bundle, "cpu", profile=profile, kidney_threshold=0, lesion_threshold=0)
+    options = {"provider": "cpu", "kidney_threshold": 0, "lesion_threshold": 0}
+    engine = Engine.load(bundle, profile=profile, **options)
     out = tmp_path / "out"
     cases = [Case(name, path) for name, path in studies.items()]
     with RunFiles(engine.options, cases, out) as run:
@@ -103,11 +111,11 @@ def test_real_outputs_fit(tmp_path: Path, profile: Profile) -> None:
     ids=["lesion", "measured", "no intake", "no kidney", "failed", "several series"],
 )
 def test_made_up_results_fit(result: Any) -> None:
-    assert errors("case", json.loads(json.dumps(case_json(result)))) == []
+    assert errors("case", json.loads(json.dumps(to_json(result)))) == []
 
 
 def test_a_field_that_nobody_wrote_down_is_found() -> None:
-    document = case_json(measured_case())
+    document = to_json(measured_case())
     for part in (
         document,
         document["sides"]["right"],

@@ -7,12 +7,12 @@ import pytest
 
 from rcc_onnx.cli.console import results_table, shown_warnings
 from rcc_onnx.dicom import read_study
-from rcc_onnx.output.document import case_json
 from rcc_onnx.pipeline import analyse_study
 from rcc_onnx.pipeline.preprocess import network_volume
 from rcc_onnx.pipeline.quality_flags import CUT_KIDNEY_PIXELS, side_flags, study_flags
 from rcc_onnx.pipeline.timing import Stopwatch
 from rcc_onnx.runtime.networks import FakeNetworks
+from rcc_onnx.system.documents import to_json
 from rcc_onnx.types import NetworkVolume, Note, Profile, Thresholds
 from tests.support.dicom_factory import ct_series, write_series
 from tests.support.results import case_result
@@ -124,7 +124,7 @@ def test_flags_are_shown_and_written():
     result = case_result()
     sides = {**result.sides, "left": replace(result.sides["left"], flags=(cut,))}
     result = replace(result, sides=sides)
-    document = case_json(result)
+    document = to_json(result)
     assert document["sides"]["right"]["assessable"]
     assert not document["sides"]["left"]["assessable"]
     assert document["sides"]["left"]["flags"] == [{"code": cut.code, "text": cut.text}]
@@ -132,4 +132,4 @@ def test_flags_are_shown_and_written():
     cells = [str(cell) for column in results_table([result]).columns for cell in column.cells]
     assert [cut.code in cell for cell in cells] == [False, False, True, False]
     whole = replace(result, flags=(Note("few-slices", "Few."),))
-    assert not case_json(whole)["sides"]["right"]["assessable"]
+    assert not to_json(whole)["sides"]["right"]["assessable"]

@@ -41,7 +41,7 @@ def test_nothing_is_found_in_an_empty_volume() -> None:
     for finding in analyse(volume_with()).values():
         assert finding.outcome is Outcome.KIDNEY_NOT_FOUND
         assert finding.kidney.probability_sum == 0
-        assert finding.kidney.centre is None
+        assert finding.kidney.centre_zyx is None
         assert finding.lesion is None
 
 
@@ -100,7 +100,7 @@ def test_a_kidney_of_single_columns_cannot_be_located() -> None:
     values[:, :, 40] = KIDNEY
     finding = analyse(NetworkVolume(values, 0, 48))["right"]
     assert finding.outcome is Outcome.KIDNEY_NOT_LOCATED
-    assert finding.kidney.centre is None
+    assert finding.kidney.centre_zyx is None
     assert finding.lesion is None
 
 

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rcc_onnx.output.case import write_case
 from rcc_onnx.results import KidneyFinding, LesionFinding, SideFinding
 from rcc_onnx.types import SIDES, Centre, LesionBox, Note, Outcome, Side
 from tests.support.results import case_result, failed_case
+from tests.support.runs import write_case
 
 THRESHOLD = 50.0
 CUT = Note("kidney-cut-by-first-slice", "The kidney is cut off.")

@@ -3,13 +3,13 @@
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from rcc_onnx.output.read import read_results
+
 from rcc_onnx.batch.resume import inputs_sha256
 from rcc_onnx.batch.runner import BatchConfig
 from rcc_onnx.engine import Options
 from rcc_onnx.errors import RccOnnxError, StudyChangedError
 from rcc_onnx.options import Saving
-from rcc_onnx.output.case import write_case
-from rcc_onnx.output.read import read_results
 from rcc_onnx.output.run import RunFiles
 from rcc_onnx.results import CaseResult, FailedCase, Fingerprint
 from rcc_onnx.types import Profile
@@ -25,6 +25,7 @@ from rcc_onnx.watch.stop import Stop
 from rcc_onnx.watch.voice import Voice
 from rcc_onnx.watch.work import Answer, Hash, Task
 from tests.support.results import case_result
+from tests.support.runs import write_case
 
 SETTINGS = "b" * 64
 

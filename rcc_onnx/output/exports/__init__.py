@@ -1,40 +1,99 @@
-"""Findings in the patient as files for other programs: NIfTI, DICOM SEG and SR (docs/outputs.md).
+"""Files for other programs: masks, probabilities, measurements (docs/outputs.md).
 
-nibabel and highdicom are imported inside of functions: they are extras, and take a second.
+A format is one `CaseFile` in `EXPORTS`. nibabel and highdicom are imported inside of functions:
+they are extras, and take a second.
 """
 
-from rcc_onnx.output.exports.names import (
-    has_lesion_probability,
-    has_segments,
-    kidney_probability_name,
-    lesion_probability_name,
-    mask_name,
-    seg_name,
-    sr_name,
-)
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+from rcc_onnx.errors import MissingExtraError
+from rcc_onnx.options import InferenceOptions, Save
 from rcc_onnx.output.exports.nifti import (
     write_kidney_probability,
     write_lesion_probability,
     write_mask,
 )
-from rcc_onnx.output.exports.packages import check_saving
-from rcc_onnx.output.exports.sameness import same_but_for_times
 from rcc_onnx.output.exports.seg import write_seg
 from rcc_onnx.output.exports.sr import write_sr
+from rcc_onnx.results import AnalysedCase
 
-__all__ = [
-    "check_saving",
-    "has_lesion_probability",
-    "has_segments",
-    "kidney_probability_name",
-    "lesion_probability_name",
-    "mask_name",
-    "same_but_for_times",
-    "seg_name",
-    "sr_name",
-    "write_kidney_probability",
-    "write_lesion_probability",
-    "write_mask",
-    "write_seg",
-    "write_sr",
-]
+EXTRAS = {"nibabel": "nifti", "highdicom": "dicom"}
+"""Extras of rcc-onnx that install packages."""
+
+
+@dataclass(frozen=True)
+class CaseFile:
+    """One kind of file that an analysed case may have beside its JSON.
+
+    Attributes:
+        suffix: of the file's name, after the case's.
+        write: into a path of the same suffix.
+        applies: whether this result has it.
+        save: what `--save` must name for it; None: written in any case.
+        package: what writes it, beside what the base install brings.
+        folder: in the folder of results.
+    """
+
+    suffix: str
+    write: Callable[[AnalysedCase, Path], object]
+    applies: Callable[[AnalysedCase], bool]
+    save: Save | None = None
+    package: str = ""
+    folder: str = ""
+
+    def name(self, case: str) -> str:
+        """Return the file's path from the folder of results, with `/`."""
+        return f"{self.folder}{case}{self.suffix}"
+
+    def is_wanted(self, result: AnalysedCase) -> bool:
+        """Return whether this result has the file, and it was requested."""
+        return self.save in (None, *result.options.save) and self.applies(result)
+
+
+def _is_placed(result: AnalysedCase) -> bool:
+    return result.patient_images is not None
+
+
+def _has_masks(result: AnalysedCase) -> bool:
+    # A Segmentation without segments cannot be (PS3.3 C.8.20.2).
+    return result.patient_images is not None and bool(result.patient_images.masks)
+
+
+def _has_crops(result: AnalysedCase) -> bool:
+    return bool(result.network_images.crops)
+
+
+EXPORTS: tuple[CaseFile, ...] = (
+    CaseFile("_mask.nii.gz", write_mask, _is_placed, Save.NIFTI, "nibabel"),
+    CaseFile(
+        "_kidney_probability.nii.gz",
+        write_kidney_probability,
+        _is_placed,
+        Save.PROBABILITIES,
+        "nibabel",
+    ),
+    CaseFile(
+        "_lesion_probability.nii.gz",
+        write_lesion_probability,
+        _has_crops,
+        Save.PROBABILITIES,
+        "nibabel",
+    ),
+    CaseFile("_seg.dcm", write_seg, _has_masks, Save.SEG, "highdicom"),
+    CaseFile("_sr.dcm", write_sr, _is_placed, Save.SR, "highdicom"),
+)
+"""In the order in which they are written."""
+
+
+def check_exports(options: InferenceOptions) -> None:
+    """Raise MissingExtraError if a requested file cannot be written here."""
+    for export in EXPORTS:
+        # Looks without importing, which takes a second for highdicom.
+        if export.save in options.save and find_spec(export.package) is None:
+            raise MissingExtraError(
+                f"--save {export.save} needs {export.package}, which is not installed; run pip "
+                f'install "rcc-onnx[{EXTRAS[export.package]}]"'
+            )

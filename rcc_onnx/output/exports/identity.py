@@ -5,7 +5,8 @@ import hashlib
 from pydicom.uid import UID
 
 from rcc_onnx._version import __version__
-from rcc_onnx.results import CaseResult
+from rcc_onnx.results import AnalysedCase
+from rcc_onnx.system.documents import to_json
 from rcc_onnx.types import SIDES
 
 MAKER = "rcc-onnx"
@@ -14,38 +15,38 @@ LONG_STRING = 64
 """Characters of DICOM's LO."""
 
 
-def seg_uid(result: CaseResult) -> str:
+def seg_uid(result: AnalysedCase) -> str:
     """SOPInstanceUID of a case's Segmentation, whether it is written or not."""
     return result_uid(result, "seg")
 
 
-def seg_series_uid(result: CaseResult) -> str:
+def seg_series_uid(result: AnalysedCase) -> str:
     return result_uid(result, "seg series")
 
 
-def tracking_uid(result: CaseResult, label: str) -> str:
+def tracking_uid(result: AnalysedCase, label: str) -> str:
     """Of a segment or side, the same in SEG and SR, so that a measurement finds its pixels."""
     return result_uid(result, "tracking", label)
 
 
-def algorithm_name(result: CaseResult) -> str:
+def algorithm_name(result: AnalysedCase) -> str:
     return f"rcc-onnx, models {result.models.name}"[:LONG_STRING]
 
 
-def algorithm_parameters(result: CaseResult) -> list[tuple[str, str]]:
+def algorithm_parameters(result: AnalysedCase) -> list[tuple[str, str]]:
     """What the answer hangs on, for the algorithm's identification."""
-    hashes = result.models.network_sha256
+    hashes = result.models.sha256
     return [
         ("kidney network sha256", hashes["kidney"]),
         ("lesion network sha256", hashes["lesion"]),
         ("kidney threshold", f"{result.thresholds.kidney:g}"),
         ("lesion threshold", f"{result.thresholds.lesion:g}"),
         ("mask cut-off", f"{result.options.mask_cutoff:g}"),
-        ("precision", result.provider.precision),
+        ("precision", str(result.provider.precision)),
     ]
 
 
-def result_uid(result: CaseResult, *what: object) -> UID:
+def result_uid(result: AnalysedCase, *what: object) -> UID:
     """A UID that is the same whenever the same is computed from the same images.
 
     What it hangs on: the images, what was found, the networks, where and how they ran, thresholds
@@ -59,14 +60,14 @@ def result_uid(result: CaseResult, *what: object) -> UID:
         __version__,
         [image[1:4] for image in patient.placement.images],
         hashlib.sha256(patient.labels.tobytes()).hexdigest(),
-        [result.sides[side] for side in SIDES],
-        sorted(result.models.network_sha256.items()),
+        to_json([result.sides[side] for side in SIDES]),
+        sorted(result.models.sha256.items()),
         result.models.version,
-        result.provider.ran,
+        to_json(result.provider.ran),
         result.provider.onnxruntime,
-        result.provider.precision,
-        result.thresholds,
-        result.options,
+        to_json(result.provider.precision),
+        to_json(result.thresholds),
+        result.options.mask_cutoff,
         *what,
     )
 

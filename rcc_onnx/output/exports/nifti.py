@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from rcc_onnx._version import __version__
 from rcc_onnx.imaging.placement import Placement
 from rcc_onnx.output.exports.geometry import file_affine_lps, file_shape
-from rcc_onnx.results import CaseResult, NetworkImages, PatientImages
+from rcc_onnx.results import AnalysedCase, PatientImages
 
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 COMPRESSION = 1
@@ -28,24 +28,24 @@ SCANNER = 1
 NOT_FOR_DIAGNOSIS = "research only, not for diagnosis"
 
 
-def write_mask(result: CaseResult, to: Path) -> None:
+def write_mask(result: AnalysedCase, to: Path) -> None:
     """Labels: uint8, 1 right kidney, 2 left kidney, 3 suspected lesion, 0 elsewhere."""
     patient = _patient(result)
     _write(to, patient.placement, np.dtype(np.uint8), "mask", patient.label_slice)
 
 
-def write_kidney_probability(result: CaseResult, to: Path) -> None:
+def write_kidney_probability(result: AnalysedCase, to: Path) -> None:
     """What the kidney network answered: float32, linear between its voxels; 0 beyond its grid."""
-    _write_probability(result, _network(result).kidney_probability, "kidney probability", to)
+    _write_probability(result, result.network_images.kidney_probability, "kidney probability", to)
 
 
-def write_lesion_probability(result: CaseResult, to: Path) -> None:
+def write_lesion_probability(result: AnalysedCase, to: Path) -> None:
     """What the lesion network answered; 0 beyond the crops that it looked at."""
-    _write_probability(result, _network(result).lesion_probability(), "lesion probability", to)
+    _write_probability(result, result.network_images.lesion_probability(), "lesion probability", to)
 
 
 def _write_probability(
-    result: CaseResult, volume: NDArray[np.float32], what: str, to: Path
+    result: AnalysedCase, volume: NDArray[np.float32], what: str, to: Path
 ) -> None:
     placement = _patient(result).placement
     steps = np.float32(PROBABILITY_STEPS)
@@ -88,13 +88,7 @@ def _write(
             packed.write(np.ascontiguousarray(stored, little).tobytes())
 
 
-def _patient(result: CaseResult) -> PatientImages:
+def _patient(result: AnalysedCase) -> PatientImages:
     if result.patient_images is None:
         raise AssertionError("a mask of a case without positions, or whose images were dropped")
     return result.patient_images
-
-
-def _network(result: CaseResult) -> NetworkImages:
-    if result.network_images is None:
-        raise AssertionError("probabilities of a case whose images were dropped")
-    return result.network_images

@@ -24,7 +24,7 @@ from rcc_onnx.output.exports.source import (
     slice_headers,
     source_series,
 )
-from rcc_onnx.results import CaseResult
+from rcc_onnx.results import AnalysedCase
 from rcc_onnx.types import Structure
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ COLOURS = {
 
 
 @quiet_libraries()
-def write_seg(result: CaseResult, to: Path) -> None:
+def write_seg(result: AnalysedCase, to: Path) -> None:
     """Write the Segmentation. At least one mask must have a voxel.
 
     Raises:
@@ -77,7 +77,7 @@ def write_seg(result: CaseResult, to: Path) -> None:
     made.save_as(to, enforce_file_format=True)
 
 
-def _description(result: CaseResult, segment: Segment) -> "SegmentDescription":
+def _description(result: AnalysedCase, segment: Segment) -> "SegmentDescription":
     from highdicom.color import CIELabColor  # noqa: PLC0415  an extra
     from highdicom.seg import SegmentDescription  # noqa: PLC0415
 
@@ -103,7 +103,7 @@ def _description(result: CaseResult, segment: Segment) -> "SegmentDescription":
     return description
 
 
-def _algorithm(result: CaseResult) -> "AlgorithmIdentificationSequence":
+def _algorithm(result: AnalysedCase) -> "AlgorithmIdentificationSequence":
     from highdicom import AlgorithmIdentificationSequence  # noqa: PLC0415  an extra
 
     return AlgorithmIdentificationSequence(

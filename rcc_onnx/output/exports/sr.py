@@ -9,6 +9,7 @@ import numpy as np
 from pydicom.dataset import Dataset
 
 from rcc_onnx._version import __version__
+from rcc_onnx.options import Save
 from rcc_onnx.output.exports import codes
 from rcc_onnx.output.exports.identity import (
     MAKER,
@@ -29,7 +30,7 @@ from rcc_onnx.output.exports.source import (
     quiet_libraries,
     source_series,
 )
-from rcc_onnx.results import CaseResult, Diameter, SideMeasures
+from rcc_onnx.results import AnalysedCase, Diameter, SideFinding
 from rcc_onnx.types import RESEARCH_ONLY, SIDES, Outcome, Side
 
 if TYPE_CHECKING:
@@ -45,9 +46,6 @@ _Item = TypeVar("_Item")
 SEG_CLASS = "1.2.840.10008.5.1.4.1.1.66.4"
 SERIES_NUMBER = 9502
 """Far from the numbers that scanners give."""
-DECIMALS = 3
-"""Of volumes in ml, lengths in mm and HU: finer than any of them is known."""
-NOTHING_MEASURED = SideMeasures(None, None, None)
 CERTAINTIES = {
     Outcome.LESION: codes.SUSPECTED,
     Outcome.LESION_NOT_LOCATED: codes.SUSPECTED,
@@ -66,7 +64,7 @@ class _Case:
         with_seg: whether they refer to the segments of the Segmentation.
     """
 
-    result: CaseResult
+    result: AnalysedCase
     series: SourceSeries
     segments: tuple[Segment, ...]
     with_seg: bool
@@ -81,8 +79,8 @@ class _Part(NamedTuple):
 
 
 @quiet_libraries()
-def write_sr(result: CaseResult, to: Path, *, with_seg: bool) -> None:
-    """Write the report; `with_seg`: it refers to the segments of the case's Segmentation.
+def write_sr(result: AnalysedCase, to: Path) -> None:
+    """Write the report, with references to the segments of a Segmentation that is written too.
 
     Raises:
         PixelsError: the source's header cannot be read any more.
@@ -93,7 +91,8 @@ def write_sr(result: CaseResult, to: Path, *, with_seg: bool) -> None:
     from highdicom.sr import ComprehensiveSR  # noqa: PLC0415  an extra, slow to import
 
     segments = segmented_slices(patient).segments
-    case = _Case(result, source_series(patient), segments, with_seg and bool(segments))
+    with_seg = Save.SEG in result.options.save and bool(segments)
+    case = _Case(result, source_series(patient), segments, with_seg)
     made = ComprehensiveSR(
         evidence=_evidence(case),
         content=_content(case),
@@ -154,7 +153,7 @@ def _content(case: _Case) -> "sr.MeasurementReport":
     return report
 
 
-def _comments(result: CaseResult) -> list[str]:
+def _comments(result: AnalysedCase) -> list[str]:
     """Sentences that a reader of the report must see."""
     flags = [
         (f"{side.capitalize()} kidney", one) for side in SIDES for one in result.sides[side].flags
@@ -174,15 +173,16 @@ def _groups(case: _Case, side: Side) -> "list[_Group]":
     """
     from highdicom import sr  # noqa: PLC0415  an extra
 
-    measures = (case.result.measures or {}).get(side, NOTHING_MEASURED)
+    finding = case.result.sides[side]
+    measures = finding.lesion_measures
     own = {one.is_lesion: one for one in case.segments if one.side == side}
     kidney = _Part(side, kidney_label(side), is_lesion=False)
-    groups = [_group(case, kidney, own.get(False), _kidney_measurements(measures))]
-    if measures.lesion is not None and True in own:
+    groups = [_group(case, kidney, own.get(False), _kidney_measurements(finding))]
+    if measures is not None and True in own:
         lesion = _Part(side, own[True].label, is_lesion=True)
-        volume = [_volume(measures.lesion.volume_ml), _mean_hu(measures.lesion.mean_hu)]
+        volume = [_volume(measures.volume_ml), _mean_hu(measures.mean_hu)]
         groups.append(_group(case, lesion, own[True], volume))
-        axis = [_long_axis(case, measures.lesion.diameter)]
+        axis = [_long_axis(case, measures.longest_axial_diameter)]
         common = _common(case, lesion, axis)
         groups.append(sr.MeasurementsAndQualitativeEvaluations(**common))
     return groups
@@ -241,7 +241,7 @@ def _common(case: _Case, part: _Part, measurements: list["sr.Measurement"]) -> d
     }
 
 
-def _certainty(result: CaseResult, side: Side) -> codes.Code:
+def _certainty(result: AnalysedCase, side: Side) -> codes.Code:
     """A side that could not be judged is not one where nothing was detected."""
     outcome = result.sides[side].outcome
     if outcome is Outcome.NO_LESION and result.flags_of(side):
@@ -249,8 +249,8 @@ def _certainty(result: CaseResult, side: Side) -> codes.Code:
     return CERTAINTIES[outcome]
 
 
-def _kidney_measurements(measures: SideMeasures) -> list["sr.Measurement"]:
-    kidney = measures.kidney
+def _kidney_measurements(finding: SideFinding) -> list["sr.Measurement"]:
+    kidney = finding.kidney.measures
     if kidney is None:
         return []
     hu = [] if kidney.mean_hu is None else [_mean_hu(kidney.mean_hu)]
@@ -270,12 +270,12 @@ def _long_axis(case: _Case, diameter: Diameter) -> "sr.Measurement":
     from highdicom import sr  # noqa: PLC0415  an extra
 
     (image,) = _images(case, [diameter.slice], sr.SourceImageForRegion)
-    line = np.array([(column + 0.5, row + 0.5) for row, column in diameter.ends_file])
+    line = np.array([(column + 0.5, row + 0.5) for row, column in diameter.ends_row_column])
     # A lesion of one voxel has no line.
     shape = "POINT" if (line[0] == line[1]).all() else "POLYLINE"
     points = line[:1] if shape == "POINT" else line
     where = sr.CoordinatesForMeasurement(shape, points, image)
-    return _measurement(codes.LONG_AXIS, diameter.length_mm, codes.MILLIMETRE, codes.MAXIMUM, where)
+    return _measurement(codes.LONG_AXIS, diameter.mm, codes.MILLIMETRE, codes.MAXIMUM, where)
 
 
 def _measurement(
@@ -289,7 +289,7 @@ def _measurement(
 
     return sr.Measurement(
         name=name.concept(),
-        value=round(value, DECIMALS),
+        value=value,
         unit=unit.concept(),
         derivation=None if derivation is None else derivation.concept(),
         referenced_coordinates=None if where is None else [where],

@@ -17,10 +17,11 @@ from PIL import Image, ImageFilter
 
 from rcc_onnx.imaging.resampling import PIXEL_MM
 from rcc_onnx.output.overview.planes import windowed
-from rcc_onnx.results import CaseResult, PatientImages
+from rcc_onnx.results import AnalysedCase, PatientImages
 from rcc_onnx.types import GRID_SIZE, SIDES
 
-FOLDER = ".report"
+FRAGMENTS = ".report"
+"""Folder, in that of results, of what the report shows of each case."""
 VERSION = 1
 """Of a fragment's shape: one of another version is passed over."""
 
@@ -89,10 +90,10 @@ class Fragment:
 
 def fragment_name(case: str) -> str:
     """Path of the fragment, from the folder of results."""
-    return f"{FOLDER}/{case}.json"
+    return f"{FRAGMENTS}/{case}.json"
 
 
-def write_fragment(result: CaseResult, overview: Path, to: Path) -> None:
+def write_fragment(result: AnalysedCase, overview: Path, to: Path) -> None:
     """Write the fragment of a placed case, from its images and its overview's PNG, to a path."""
     patient = result.patient_images
     if patient is None:
@@ -125,7 +126,7 @@ def _small_overview(path: Path) -> Picture:
     return _picture(small, _webp(small, OVERVIEW_QUALITIES, OVERVIEW_BYTES))
 
 
-def _sheet(result: CaseResult, patient: PatientImages) -> Sheet:
+def _sheet(result: AnalysedCase, patient: PatientImages) -> Sheet:
     places = _shown_places(patient)
     grey = windowed(patient.hu[places])
     rows = -(-len(places) // SHEET_COLUMNS)
@@ -186,18 +187,18 @@ def label_runs(labels: NDArray[np.uint8]) -> list[int]:
 
 
 def _stops(
-    result: CaseResult, patient: PatientImages, places: NDArray[np.intp]
+    result: AnalysedCase, patient: PatientImages, places: NDArray[np.intp]
 ) -> list[tuple[str, int]]:
     """Findings first, then kidneys, then the middle."""
     findings: list[tuple[str, int]] = []
     kidneys: list[tuple[str, int]] = []
     for side in SIDES:
-        measures = result.measures[side] if result.measures else None
-        if measures is not None and measures.lesion is not None:
+        measures = result.sides[side].lesion_measures
+        if measures is not None:
             sources = [patient.placement.source_slice(int(place)) for place in places]
-            away = np.abs(np.array(sources) - measures.lesion.diameter.slice)
+            away = np.abs(np.array(sources) - measures.longest_axial_diameter.slice)
             findings.append((f"{side} finding", int(away.argmin())))
-        centre = result.sides[side].kidney.centre
+        centre = result.sides[side].kidney.centre_zyx
         if centre is not None:
             kidneys.append((f"{side} kidney", int(np.abs(places - centre.z).argmin())))
     return [*findings, *kidneys] or [("middle", len(places) // 2)]

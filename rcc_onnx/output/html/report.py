@@ -1,22 +1,20 @@
-"""Assembles the report of a run from the JSON and the fragments of its cases."""
+"""Assembles the report of a run from results and the fragments of its cases."""
 
 import base64
 import hashlib
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from rcc_onnx._version import __version__
-from rcc_onnx.measurement.structures import SUSPECTED
 from rcc_onnx.output.html.fragments import Fragment, fragment_name, read_fragment
 from rcc_onnx.output.html.rows import Row, flag_choices, outcome_choices, row_of
+from rcc_onnx.results import SUSPECTED, CaseResult, FailedCase
 from rcc_onnx.types import NO_PROOF_OF_A_SIDE, PAGE_WORDS, PHANTOM, RESEARCH_ONLY, SIDES
 
 REPORT_NAME = "report.html"
@@ -30,22 +28,26 @@ class _Shown:
     """A case as the template gets it."""
 
     row: Row
-    document: dict[str, Any]
+    document: CaseResult | FailedCase
     fragment: Fragment | None
     has_scroller: bool
 
 
-def write_report(out: Path, cases: Sequence[str], planned: int, to: Path) -> None:
-    """Write the report of the cases whose files lie in `out`, in the order given, to a path.
+def write_report(
+    results: Sequence[CaseResult | FailedCase], out: Path, planned: int, to: Path
+) -> None:
+    """Write the report of cases whose files are in `out`, in the order given, to a path.
 
-    A case without a readable JSON is passed over. `planned` is how many cases the run had; with
-    fewer in `cases` the report says that the run was broken off.
+    Args:
+        results: without arrays; their images are read from `out`.
+        out: the folder of results.
+        planned: cases that the run had; with fewer results the report says that it was interrupted.
+        to: path of the report.
 
     Raises:
         OSError: it cannot be written.
     """
-    documents = [one for case in cases if (one := _read_document(out, case)) is not None]
-    rows = [row_of(number, one) for number, one in enumerate(documents, 1)]
+    rows = [row_of(number, result) for number, result in enumerate(results, 1)]
     style, script = _asset("report.css"), _asset("report.js")
     context = {
         "version": __version__,
@@ -58,7 +60,7 @@ def write_report(out: Path, cases: Sequence[str], planned: int, to: Path) -> Non
         "outcomes": outcome_choices(rows),
         "flags": flag_choices(rows),
         "scrollers_for_all": SCROLLERS_FOR_ALL,
-        "shown": partial(_shown, out, documents, rows),
+        "shown": partial(_shown, out, results, rows),
         "sides": SIDES,
         "words": {str(outcome): words for outcome, words in PAGE_WORDS.items()},
         "style": style,
@@ -95,20 +97,14 @@ def _number(value: float | None, decimals: int = 0, unit: str = "") -> str:
     return f"{text}\N{NO-BREAK SPACE}{unit}" if unit else text
 
 
-def _shown(out: Path, documents: list[dict[str, Any]], rows: list[Row]) -> Iterator[_Shown]:
-    for document, row in zip(documents, rows, strict=True):
+def _shown(
+    out: Path, results: Sequence[CaseResult | FailedCase], rows: Sequence[Row]
+) -> Iterator[_Shown]:
+    for document, row in zip(results, rows, strict=True):
         fragment = read_fragment(out / fragment_name(row.case))
         found = any(outcome in SUSPECTED for outcome in row.outcomes)
         wanted = found or len(rows) <= SCROLLERS_FOR_ALL
         yield _Shown(row, document, fragment, wanted and fragment is not None)
-
-
-def _read_document(out: Path, case: str) -> dict[str, Any] | None:
-    try:
-        document: dict[str, Any] = json.loads((out / f"{case}.json").read_bytes())
-    except (OSError, ValueError):
-        return None
-    return document
 
 
 def _asset(name: str) -> str:

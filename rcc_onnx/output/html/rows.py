@@ -1,12 +1,10 @@
-"""What the report's table says of a case, from the case's JSON."""
+"""Rows of the report's table."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
+from rcc_onnx.results import CaseResult, FailedCase
 from rcc_onnx.types import PAGE_WORDS, SIDES, Outcome
-
-Json = dict[str, Any]
 
 FAILED = "failed"
 BORDERLINE = "borderline"
@@ -51,37 +49,33 @@ class Choice:
     count: int
 
 
-def row_of(number: int, document: Json) -> Row:
-    if document["status"] == FAILED:
-        return Row(
-            number, document["case"], (), (), None, None, None, None, document["error"]["code"]
-        )
-    sides = [document["sides"][side] for side in SIDES]
-    lesions = [side["lesion"] for side in sides if side["lesion"]]
-    measures = [lesion["measures"] for lesion in lesions if lesion["measures"]]
+def row_of(number: int, result: CaseResult | FailedCase) -> Row:
+    if isinstance(result, FailedCase):
+        return Row(number, result.case, (), (), None, None, None, None, result.error.code)
+    lesions = [lesion for side in SIDES if (lesion := result.sides[side].lesion)]
+    measures = [lesion.measures for lesion in lesions if lesion.measures]
     return Row(
         number=number,
-        case=document["case"],
-        outcomes=tuple(Outcome(side["outcome"]) for side in sides),
-        flags=_flags(document),
-        diameter_mm=max((one["longest_axial_diameter"]["mm"] for one in measures), default=None),
-        volume_ml=max((one["volume_ml"] for one in measures), default=None),
-        lesion_sum=max((one["probability_sum"] for one in lesions), default=None),
-        seconds=document["timings_s"]["total"],
+        case=result.case,
+        outcomes=tuple(result.sides[side].outcome for side in SIDES),
+        flags=_flags(result),
+        diameter_mm=max((found.longest_axial_diameter.mm for found in measures), default=None),
+        volume_ml=max((found.volume_ml for found in measures), default=None),
+        lesion_sum=max((lesion.probability_sum for lesion in lesions), default=None),
+        seconds=result.timings_s["total"],
         error_code="",
     )
 
 
-def _flags(document: Json) -> tuple[str, ...]:
-    codes = [flag["code"] for flag in document["flags"]]
-    if not document["models"]["suitable"]:
+def _flags(result: CaseResult) -> tuple[str, ...]:
+    codes = [flag.code for flag in result.flags]
+    if not result.models.suitable:
         codes.append(UNSUITABLE)
-    for side in (document["sides"][one] for one in SIDES):
-        codes += [flag["code"] for flag in side["flags"]]
-        lesion = side["lesion"]
-        if side["kidney"]["borderline"] or (lesion and lesion["borderline"]):
+    for finding in (result.sides[side] for side in SIDES):
+        codes += [flag.code for flag in finding.flags]
+        if finding.is_borderline:
             codes.append(BORDERLINE)
-        if lesion and lesion["measures"] and lesion["measures"]["touches_crop_border"]:
+        if finding.lesion_measures and finding.lesion_measures.touches_crop_border:
             codes.append(TOUCHES_BORDER)
     return tuple(dict.fromkeys(codes))
 

@@ -3,7 +3,7 @@
 import numpy as np
 from PIL import Image, ImageDraw
 
-from rcc_onnx.measurement.structures import KIDNEYS, SUSPECTED
+from rcc_onnx.measurement.structures import KIDNEYS
 from rcc_onnx.output.overview import sentences
 from rcc_onnx.output.overview.ink import (
     AMBER,
@@ -21,7 +21,7 @@ from rcc_onnx.output.overview.ink import (
 )
 from rcc_onnx.output.overview.panels import panel
 from rcc_onnx.output.overview.planes import Spot, axial_plane, coronal_plane, sagittal_plane, zyx_of
-from rcc_onnx.results import CaseResult, PatientImages
+from rcc_onnx.results import SUSPECTED, AnalysedCase, PatientImages
 from rcc_onnx.types import NO_KIDNEY, NO_PROOF, PAGE_WORDS, RESEARCH_ONLY, SIDES, Side
 
 WIDTH = 1920
@@ -39,7 +39,7 @@ ZOOM_MM = 80.0
 """Of a zoom at least; more where the lesion is larger than half of it."""
 
 
-def overview(result: CaseResult) -> Image.Image:
+def overview(result: AnalysedCase) -> Image.Image:
     """The overview of an analysed case of the standard profile: RGB, 1920 wide.
 
     Raises:
@@ -62,7 +62,7 @@ def overview(result: CaseResult) -> Image.Image:
     return page
 
 
-def _header(result: CaseResult) -> Image.Image:
+def _header(result: AnalysedCase) -> Image.Image:
     part = Image.new("RGB", (WIDTH, 124), PAGE)
     made = drawable(sentences.made_by(result))
     write(part, (WIDTH - MARGIN, 40), made, 22, GREY_INK, "rm")
@@ -72,7 +72,7 @@ def _header(result: CaseResult) -> Image.Image:
     return part
 
 
-def _footer(result: CaseResult) -> Image.Image:
+def _footer(result: AnalysedCase) -> Image.Image:
     width = WIDTH - 2 * MARGIN
     lines: list[str] = []
     for sentence in sentences.warnings_of(result):
@@ -89,7 +89,7 @@ def _footer(result: CaseResult) -> Image.Image:
     return part
 
 
-def _finding_row(result: CaseResult, patient: PatientImages, side: Side) -> Image.Image:
+def _finding_row(result: AnalysedCase, patient: PatientImages, side: Side) -> Image.Image:
     """The large axial slice; zoom, words, coronal and sagittal cut beside it, two by two."""
     row = Image.new("RGB", (WIDTH, AXIAL + GAP), PAGE)
     spot = _spot(result, patient, side)
@@ -110,7 +110,7 @@ def _finding_row(result: CaseResult, patient: PatientImages, side: Side) -> Imag
     return row
 
 
-def _kidneys_row(result: CaseResult, patient: PatientImages) -> Image.Image:
+def _kidneys_row(result: AnalysedCase, patient: PatientImages) -> Image.Image:
     """The axial slice through each kidney that was found and a coronal cut, words below."""
     found = [side for side in SIDES if (patient.labels == KIDNEYS[side]).any()]
     spots = [_spot(result, patient, side) for side in found] or [_middle(patient)]
@@ -131,7 +131,7 @@ def _kidneys_row(result: CaseResult, patient: PatientImages) -> Image.Image:
     return row
 
 
-def _words(result: CaseResult, side: Side, size: tuple[int, int]) -> Image.Image:
+def _words(result: AnalysedCase, side: Side, size: tuple[int, int]) -> Image.Image:
     """What was found and measured on a side."""
     part = Image.new("RGB", size, PAGE)
     suspected = result.sides[side].outcome in SUSPECTED
@@ -165,13 +165,12 @@ def _legend(part: Image.Image, middle: float) -> None:
         x -= 28
 
 
-def _spot(result: CaseResult, patient: PatientImages, side: Side) -> Spot:
+def _spot(result: AnalysedCase, patient: PatientImages, side: Side) -> Spot:
     """Where a side's finding lies, or else its kidney."""
-    measures = result.measures[side] if result.measures else None
-    if measures is not None and measures.lesion is not None:
-        lesion = measures.lesion
+    lesion = result.sides[side].lesion_measures
+    if lesion is not None:
         z, y, x = zyx_of(np.array(lesion.centre_lps_mm), patient.placement).tolist()
-        return Spot((z, y, x), lesion.diameter.slice, lesion)
+        return Spot((z, y, x), lesion.longest_axial_diameter.slice, lesion)
     places = np.argwhere(patient.labels == KIDNEYS[side])
     if not len(places):
         return _middle(patient)

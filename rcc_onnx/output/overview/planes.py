@@ -178,8 +178,9 @@ def turned_pixels(
 
 
 def _diameter(lesion: LesionMeasures, placement: Placement) -> tuple[Point, Point]:
-    one, other = (zyx_of(np.array(end), placement)[1:] + 0.5 for end in lesion.diameter.ends_lps_mm)
-    return (one[0], one[1]), (other[0], other[1])
+    ends = lesion.longest_axial_diameter.ends_lps_mm
+    first, last = (zyx_of(np.array(end), placement)[1:] + 0.5 for end in ends)
+    return (first[0], first[1]), (last[0], last[1])
 
 
 def zyx_of(lps_mm: NDArray[np.float64], placement: Placement) -> NDArray[np.float64]:

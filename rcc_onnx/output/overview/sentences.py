@@ -1,7 +1,7 @@
 """What an overview says in words."""
 
 from rcc_onnx._version import __version__
-from rcc_onnx.results import CaseResult, SideMeasures, margin
+from rcc_onnx.results import CaseResult, KidneyFinding, LesionFinding
 from rcc_onnx.types import PAGE_WORDS, PHANTOM, SIDES, Outcome, Side
 
 TOUCHES = "The lesion's mask reaches the border of what the network saw; it may go on beyond it."
@@ -31,7 +31,7 @@ def warnings_of(result: CaseResult) -> list[str]:
     flags = [flag.text for flag in result.flags]
     for side in SIDES:
         flags += [f"{side.capitalize()} side: {flag.text}" for flag in result.sides[side].flags]
-        measures = result.measures[side].lesion if result.measures else None
+        measures = result.sides[side].lesion_measures
         if measures and measures.touches_crop_border:
             flags.append(f"{side.capitalize()} side: {TOUCHES}")
     phantom = [PHANTOM] if result.study.kind == "digital-phantom" else []
@@ -41,27 +41,24 @@ def warnings_of(result: CaseResult) -> list[str]:
 def side_lines(result: CaseResult, side: Side) -> list[tuple[str, str]]:
     """Names and values of a side, as its text block lists them."""
     finding = result.sides[side]
-    measures = result.measures[side] if result.measures else SideMeasures(None, None, None)
     lines: list[tuple[str, str]] = []
-    if measures.lesion is not None:
-        lesion = measures.lesion
+    lesion = finding.lesion_measures
+    if lesion is not None:
         lines += [
-            ("longest axial diameter", f"{lesion.diameter.length_mm:.0f} mm"),
+            ("longest axial diameter", f"{lesion.longest_axial_diameter.mm:.0f} mm"),
             ("volume", f"{lesion.volume_ml:.1f} ml"),
             ("mean", f"{lesion.mean_hu:.0f} HU"),
         ]
         if lesion.parts > 1:
             lines.append(("parts of the mask", f"{lesion.parts}; measured: the largest"))
     if finding.lesion is not None:
-        sums = finding.lesion.probability_sum, result.thresholds.lesion
-        lines.append(("lesion sum", _sum(result, *sums)))
-    if measures.kidney is not None:
-        lines.append(("kidney volume", f"{measures.kidney.volume_ml:.0f} ml"))
-    sums = finding.kidney.probability_sum, result.thresholds.kidney
-    lines.append(("kidney sum", _sum(result, *sums)))
+        lines.append(("lesion sum", _sum(finding.lesion, result.thresholds.lesion)))
+    if finding.kidney.measures is not None:
+        lines.append(("kidney volume", f"{finding.kidney.measures.volume_ml:.0f} ml"))
+    lines.append(("kidney sum", _sum(finding.kidney, result.thresholds.kidney)))
     return lines
 
 
-def _sum(result: CaseResult, found: float, threshold: float) -> str:
-    borderline = margin(found, threshold, result.options).borderline
-    return f"{found:.0f} (threshold {threshold:g}{', borderline' if borderline else ''})"
+def _sum(found: KidneyFinding | LesionFinding, threshold: float) -> str:
+    near = ", borderline" if found.margin.borderline else ""
+    return f"{found.probability_sum:.0f} (threshold {threshold:g}{near})"
