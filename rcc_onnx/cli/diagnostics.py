@@ -1,6 +1,5 @@
-"""The command `rcc-onnx doctor`."""
+"""The commands that help when something is wrong: doctor, schema, support-bundle."""
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -10,14 +9,10 @@ import typer
 from rcc_onnx.cli.logging import set_up_logging
 from rcc_onnx.cli.options import Json, Verbose
 from rcc_onnx.cli.shared import EXIT_SOME_FAILED, console, exit_on_error
-from rcc_onnx.output.schema_checker import SchemaName, schema_text
+from rcc_onnx.output.document import SchemaName, schema_text
 
 if TYPE_CHECKING:
-    from rcc_onnx.diagnostics.doctor import Report
-
-
-VERDICT_WIDTH = 11
-"""The longest verdict, `not there`, and two blanks."""
+    from rcc_onnx.diagnostics.doctor import DoctorReport
 
 
 def doctor(
@@ -27,74 +22,62 @@ def doctor(
             "--models",
             "-m",
             metavar="NAME|DIR",
-            help="Look at this bundle only, by name or folder. Default: at all that are found.",
+            help="Check this bundle only, by name or folder. Default: all that are found.",
         ),
     ] = None,
     out: Annotated[
         Path | None,
-        typer.Option("--out", "-o", help="A folder that results are to go to: can it be written?"),
+        typer.Option("--out", "-o", help="Check that results can be written to this folder."),
     ] = None,
     as_json: Json = False,
     verbose: Verbose = 0,
 ) -> None:
-    """Look at this machine, and say what to mend.
+    """Diagnose this installation and suggest fixes.
 
-    Software, processor, memory, bundles, decoders, folders. Every provider runs the networks on
-    inputs that the bundle holds, and is compared with the answers that belong to them. Nothing is
+    Checks software, processor, memory, bundles, decoders and folders. Every provider runs the
+    networks on inputs that the bundle holds, and must agree with its reference outputs. Nothing is
     changed.
 
-    Exit code 0: no problem (warnings may be). 1: a problem. 2: it could not run.
+    Exit code 0: no problem (there may be warnings). 1: a problem. 2: it could not run.
 
     Example: rcc-onnx doctor --out results
     """
     set_up_logging(verbose)
     with exit_on_error():
-        from rich.markup import escape  # noqa: PLC0415  heavy imports only where used
+        from rcc_onnx.diagnostics.doctor import Verdict, run_doctor  # noqa: PLC0415  heavy imports only where used
+        from rcc_onnx.system.documents import document_bytes  # noqa: PLC0415
 
-        from rcc_onnx.diagnostics.doctor import Verdict, doctor_report, report_json  # noqa: PLC0415
-
-        terminal = console()
         if as_json:
-            report = doctor_report(models, out)
-            print(json.dumps(report_json(report), indent=2))
+            report = run_doctor(models, out)
+            print(document_bytes(report).decode(), end="")
         else:
+            terminal = console()
             with terminal.status("starting") as status:
-                report = doctor_report(
-                    models, out, lambda room: status.update(escape(f"looking at {room}"))
-                )
-            for line in _text(report):
+                report = run_doctor(models, out, lambda name: status.update(f"checking {name}"))
+            for line in _report_lines(report):
                 terminal.print(line, markup=False)
         if report.verdict is Verdict.PROBLEM:
             raise typer.Exit(EXIT_SOME_FAILED)
 
 
-def _text(report: "Report") -> Iterator[str]:
-    """What a person reads: a block for each room, then the verdict on all of it."""
+def _report_lines(report: "DoctorReport") -> Iterator[str]:
+    """Yield a block of lines for each category, then the verdict."""
     from rcc_onnx.diagnostics.doctor import Verdict  # noqa: PLC0415
-    from rcc_onnx.types import RESEARCH_ONLY  # noqa: PLC0415
+    from rcc_onnx.types import counted  # noqa: PLC0415
 
-    room = ""
-    for line in report.lines:
-        if line.room != room:
-            room = line.room
-            yield room
-        yield f"  {line.verdict:<{VERDICT_WIDTH}}{line.subject}: {line.said}"
-        if line.mend:
-            yield f"  {'':<{VERDICT_WIDTH}}-> {line.mend}"
-    counts = {
-        verdict: sum(line.verdict is verdict for line in report.lines)
-        for verdict in (Verdict.PROBLEM, Verdict.WARNING)
-    }
-    problems, warnings = (_count(number, str(verdict)) for verdict, number in counts.items())
+    category = ""
+    for check in report.checks:
+        if check.category != category:
+            category = check.category
+            yield category
+        yield f"  {check.verdict:<9}{check.subject}: {check.message}"
+        if check.remedy:
+            yield f"  {'':<9}-> {check.remedy}"
+    verdicts = [check.verdict for check in report.checks]
+    problems = counted(verdicts.count(Verdict.PROBLEM), "problem")
+    warnings = counted(verdicts.count(Verdict.WARNING), "warning")
     yield f"Verdict: {report.verdict} ({problems}, {warnings})"
-    yield RESEARCH_ONLY
-
-
-def _count(number: int, word: str) -> str:
-    return f"{number or 'no'} {word}{'' if number == 1 else 's'}"
-
-
-# The command `rcc-onnx schema`.
+    yield report.notice
 
 
 def schema(
@@ -103,16 +86,11 @@ def schema(
         typer.Argument(help="A case's JSON, results.json of a whole run, or doctor --json."),
     ] = SchemaName.CASE,
 ) -> None:
-    """Print the JSON Schema of a document.
-
-    Of what `infer` writes, or `doctor` prints.
+    """Print the JSON Schema of a document that `infer` writes or `doctor` prints.
 
     Example: rcc-onnx schema results
     """
     print(schema_text(name), end="")
-
-
-# The command `rcc-onnx support-bundle`.
 
 
 def support_bundle(
@@ -125,20 +103,20 @@ def support_bundle(
         typer.Option(metavar="FILE", help="A log of `infer --log-file`. May be repeated."),
     ] = None,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace FILE.zip if it is there.")
+        bool, typer.Option("--overwrite", help="Replace FILE.zip if it exists.")
     ] = False,
 ) -> None:
-    """Pack what helps to find a fault, and nobody's name.
+    """Create a support bundle without patient identifiers.
 
-    A zip file of text, without images.
+    A zip file of text: versions, the doctor's report, counts, codes and logs. No images, no names.
 
     Example: rcc-onnx support-bundle results --to support.zip
     """
     with exit_on_error():
-        from rcc_onnx.diagnostics.support import write_bundle  # noqa: PLC0415  heavy imports only where used
+        from rcc_onnx.diagnostics.support_bundle import write_support_bundle  # noqa: PLC0415  heavy imports only where used
 
-        members = write_bundle(out, to, log_file or (), overwrite=overwrite)
+        members = write_support_bundle(out, to, log_file or (), overwrite=overwrite)
         print(f"{to}:")
         for member in members:
-            print(f"  {member.name:<15} {member.about}, {len(member.data)} bytes")
+            print(f"  {member.name:<15} {member.description}, {len(member.data)} bytes")
         print("Look at it before you send it: README.txt in it says what was left out.")

@@ -84,6 +84,58 @@ def test_affinity() -> None:
     assert done.stdout == "1\n"
 
 
+GIB = 1 << 30
+MEMINFO = {"proc/meminfo": f"MemTotal: {16 << 20} kB\nMemAvailable: {8 << 20} kB\n"}
+
+
+@pytest.mark.parametrize(
+    ("files", "expected"),
+    [
+        ({}, Memory(16 * GIB, 8 * GIB)),
+        (
+            {
+                "proc/self/cgroup": "0::/job/step\n",
+                "sys/fs/cgroup/job/memory.max": str(4 * GIB),
+                "sys/fs/cgroup/job/memory.current": str(3 * GIB),
+                "sys/fs/cgroup/job/memory.stat": f"anon 1\ninactive_file {GIB}\n",
+                "sys/fs/cgroup/job/step/memory.max": "max\n",
+                "sys/fs/cgroup/job/step/memory.current": "1\n",
+            },
+            Memory(4 * GIB, 2 * GIB, limited=True),
+        ),
+        (
+            {
+                "proc/self/cgroup": "5:cpu:/a\n4:memory:/b\n",
+                "sys/fs/cgroup/memory/b/memory.limit_in_bytes": str(2 * GIB),
+                "sys/fs/cgroup/memory/b/memory.usage_in_bytes": str(2 * GIB + 5),
+            },
+            Memory(2 * GIB, 0, limited=True),
+        ),
+        (
+            {  # what version 1 says where there is no limit
+                "proc/self/cgroup": "4:memory:/\n",
+                "sys/fs/cgroup/memory/memory.limit_in_bytes": "9223372036854771712",
+                "sys/fs/cgroup/memory/memory.usage_in_bytes": "1000",
+            },
+            Memory(16 * GIB, 8 * GIB),
+        ),
+    ],
+    ids=["no limit", "version 2", "version 1", "a limit beyond the machine"],
+)
+def test_the_smallest_limit_counts(
+    files: dict[str, str], expected: Memory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.platform", "linux")
+    assert memory(_tree(tmp_path, MEMINFO | files)) == expected
+
+
+def test_memory_is_unknown_where_the_system_does_not_say(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.platform", "linux")
+    assert memory(tmp_path) == Memory(None, None)
+
+
 def test_memory_of_other_systems(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.platform", "darwin")
     found = memory()

@@ -1,4 +1,4 @@
-"""What processes of their own are given to do: each must be importable there."""
+"""Functions for probes in other processes, which must be able to import them."""
 
 import os
 
