@@ -36,7 +36,7 @@ from rcc_onnx.runtime.self_test import checked_against_reference
 from rcc_onnx.runtime.session import open_networks
 from rcc_onnx.system.host import environment
 from rcc_onnx.system.memory import MemoryTrimmer
-from rcc_onnx.types import NETWORK_NAMES, SIDES, Note, Side, SkippedFile, Thresholds
+from rcc_onnx.types import NETWORK_NAMES, SIDES, Note, Side, Thresholds
 
 _log = logging.getLogger(__name__)
 
@@ -146,7 +146,7 @@ class Engine:
             case=case if case is not None else _case_name(folder),
             options=options,
             thresholds=thresholds,
-            warnings=(*_warnings(models, kind), *(note.text for note in study.warnings)),
+            warnings=(*_warnings(models, kind), *(note.text for note in study.record.warnings)),
             flags=flags,
             intake=study.record,
             study=_study_facts(study, kind, analysis.images_sha256, pseudonym=hide_names),
@@ -280,6 +280,6 @@ def _study_facts(
         slices_analysed=len(study.needed_slices),
         stride=study.stride,
         spacing_zyx_mm=study.spacing_zyx_mm,
-        skipped_files=tuple(SkippedFile(file.file_name, file.reason) for file in study.left_out),
+        skipped_files=study.skipped_files,
         images_sha256=images_sha256,
     )

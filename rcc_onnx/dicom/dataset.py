@@ -1,4 +1,4 @@
-"""Single values out of a pydicom dataset, fast and without trust.
+"""Access to single values of a pydicom dataset: fast, and without trust in the file.
 
 pydicom turns a value into rich objects when it is asked for, which costs more than reading the
 file. Headers of thousands of files need a few plain strings and numbers each, so these are taken
@@ -20,31 +20,38 @@ from pydicom.uid import DeflatedExplicitVRLittleEndian
 
 Vector = tuple[float, ...]
 
+EMPTY = Dataset()
+"""A data set without elements, to be read only."""
+MAX_INFLATED_BYTES = 256 * 1024**2
+"""A multi-frame CT of 500 slices of 512x512. pydicom inflates in memory, and holds it twice."""
 _BINARY = {"US": "H", "SS": "h", "UL": "I", "SL": "i", "FD": "d", "FL": "f"}
 """struct codes of the VRs that hold numbers as bytes."""
-_BINARY_KEYWORDS = {
-    "SamplesPerPixel": "US",
-    "Rows": "US",
-    "Columns": "US",
-    "BitsAllocated": "US",
-    "BitsStored": "US",
-    "HighBit": "US",
-    "PixelRepresentation": "US",
-    "PixelPaddingValue": "US",
-    "PixelPaddingRangeLimit": "US",
+_UNSIGNED_SHORTS = {
+    "SamplesPerPixel",
+    "Rows",
+    "Columns",
+    "BitsAllocated",
+    "BitsStored",
+    "HighBit",
+    "PixelRepresentation",
+    "PixelPaddingValue",
+    "PixelPaddingRangeLimit",
 }
-"""VRs that implicit VR does not write. Padding may be SS too; its sign is settled later."""
+"""Attributes whose VR (US) implicit VR does not write. Padding may be SS too; its sign is settled
+later."""
 _MAX_VALUE_BYTES = 4096
-"""No value that is read here is longer."""
+"""Longer than any value that is read here."""
+_META_START = 132
+"""Offset of the file meta information: after the preamble and the letters DICM."""
 
 
-EMPTY = Dataset()
-"""A data set without anything in it, to be read only."""
+class DeflatedTooLargeError(Exception):
+    """A deflated data set inflates to more than `MAX_INFLATED_BYTES`."""
 
 
 @cache
 def _tag(keyword: str) -> BaseTag:
-    """The tag of a keyword that DICOM's dictionary has. Looking it up costs more than reading."""
+    """Return the tag of a keyword of DICOM's dictionary. Looking it up costs more than reading."""
     return Tag(keyword)
 
 
@@ -53,43 +60,45 @@ def has(dataset: Dataset, keyword: str) -> bool:
 
 
 def values(dataset: Dataset, keyword: str) -> Sequence[str]:
-    """The values of an attribute as texts, without padding; absent or empty is no value."""
+    """Return the values of an attribute as texts without padding; none if absent or empty."""
     tag = _tag(keyword)
     if tag not in dataset:
         return ()
     element = dataset.get_item(tag)
-    if isinstance(element, RawDataElement):
-        raw = element.value
-        if not raw or len(raw) > _MAX_VALUE_BYTES:
-            return ()
-        binary = _BINARY_KEYWORDS.get(keyword) if element.VR in (None, "UN") else element.VR
-        if binary in _BINARY:
-            return _unpacked(raw, _BINARY[binary], element.is_little_endian)
-        return _split(raw.decode("latin-1"))
-    return _of_element(element)
+    if not isinstance(element, RawDataElement):
+        return _converted(element)
+    raw = element.value
+    if not raw or len(raw) > _MAX_VALUE_BYTES:
+        return ()
+    vr = element.VR
+    if vr in (None, "UN") and keyword in _UNSIGNED_SHORTS:
+        vr = "US"
+    if vr in _BINARY:
+        return _unpacked(raw, _BINARY[vr], element.is_little_endian)
+    parts = [part.strip(" \0\t\r\n") for part in raw.decode("latin-1").split("\\")]
+    return () if parts == [""] else parts
 
 
 def text(dataset: Dataset, keyword: str) -> str:
-    """The values as one text. What is no letter or sign is taken out: these texts are shown, and a
-    terminal would obey it."""
+    """Return the values as one text, without control characters: a terminal would obey them."""
     found = "\\".join(values(dataset, keyword)).strip()
     return found if found.isprintable() else "".join(c for c in found if c.isprintable())
 
 
 def human_text(dataset: Dataset, keyword: str) -> str:
-    """A text in the file's character set, on one line; "" if it cannot be read."""
+    """Return a text in the file's character set, on one line; "" if it cannot be read."""
     tag = _tag(keyword)
     if tag not in dataset:
         return ""
     try:
         found = str(dataset[tag].value or "")
-    except Exception:  # broken character sets raise what they like; the text is only for display
+    except Exception:  # broken character sets raise many errors; the text is only for display
         return ""
     return " ".join("".join(c if c.isprintable() else " " for c in found).split())[:64]
 
 
 def count(dataset: Dataset, keyword: str, default: int) -> int:
-    """A whole number of zero or more.
+    """Return a whole number of zero or more.
 
     Raises:
         ValueError: there is something else.
@@ -104,7 +113,7 @@ def count(dataset: Dataset, keyword: str, default: int) -> int:
 
 
 def numbers(dataset: Dataset, keyword: str, length: int) -> Vector | None:
-    """Exactly `length` finite numbers; None: absent or empty; (): there, but not that."""
+    """Return exactly `length` finite numbers; None if absent or empty, () if something else."""
     try:
         found = tuple(float(value) for value in values(dataset, keyword) if value or length > 1)
     except ValueError:
@@ -115,7 +124,7 @@ def numbers(dataset: Dataset, keyword: str, length: int) -> Vector | None:
 
 
 def items(dataset: Dataset, keyword: str) -> list[Dataset]:
-    """The items of a sequence; none if it is absent or no sequence."""
+    """Return the items of a sequence; none if it is absent or not a sequence."""
     tag = _tag(keyword)
     if tag not in dataset:
         return []
@@ -124,7 +133,7 @@ def items(dataset: Dataset, keyword: str) -> list[Dataset]:
 
 
 def item(dataset: Dataset, keyword: str) -> Dataset:
-    """The first item of a sequence, empty if there is none."""
+    """Return the first item of a sequence, empty if there is none."""
     return next(iter(items(dataset, keyword)), EMPTY)
 
 
@@ -135,70 +144,54 @@ def _unpacked(raw: bytes, code: str, little_endian: bool) -> Sequence[str]:
     return [str(number) for number in struct.unpack(f"{order}{whole}{code}", raw[: whole * size])]
 
 
-def _split(words: str) -> Sequence[str]:
-    parts = [word.strip(" \0\t\r\n") for word in words.split("\\")]
-    return () if parts == [""] else parts
-
-
-def _of_element(element: DataElement | None) -> Sequence[str]:
+def _converted(element: DataElement | None) -> Sequence[str]:
+    """Return the values of an element that pydicom has converted already."""
     value = None if element is None else element.value
     if value is None or value == "" or isinstance(value, bytes):
         return ()
-    many = isinstance(value, Sequence) and not isinstance(value, str)
-    return [str(one).strip() for one in value] if many else [str(value).strip()]
+    several = isinstance(value, Sequence) and not isinstance(value, str)
+    return [str(part).strip() for part in (value if several else [value])]
 
 
-# Opens data sets, deflated ones within a limit: they are small on disk and may be huge inside.
+def is_deflated(start: bytes) -> bool:
+    """Return whether a file's first bytes name the deflated transfer syntax.
 
-MAX_INFLATED_BYTES = 256 * 1024**2
-"""A multi-frame CT of 500 slices of 512x512. pydicom inflates in memory, and holds it twice."""
-_META = 132
-"""Where the file meta information starts: preamble and the letters DICM."""
-
-
-class DeflatedTooLargeError(Exception):
-    """A deflated data set would not stop growing."""
-
-
-def transfer_syntax(start: bytes) -> str:
-    """The transfer syntax that a file's first bytes name, "" if they name none that matters here.
-
-    Only whether it is the deflated one is asked, so the UID's letters are looked for in the meta
-    group, whose length comes first (PS3.10 section 7.1).
+    The letters of its UID are looked for in the meta group, whose length comes first (PS3.10
+    section 7.1).
     """
-    end = _meta_end(start)
-    packed = DeflatedExplicitVRLittleEndian.encode() in start[_META : end or 2048]
-    return str(DeflatedExplicitVRLittleEndian) if packed else ""
+    return DeflatedExplicitVRLittleEndian.encode() in start[_META_START : _meta_end(start) or 2048]
 
 
 def open_dataset(file: BinaryIO, *, stop_before_pixels: bool = False) -> Dataset:
-    """A data set from an open file.
+    """Read a data set from an open file.
 
     Raises:
         DeflatedTooLargeError: it is deflated and larger inside than a limit.
         Exception: whatever pydicom raises for a damaged file.
     """
     start = file.read(4096)
-    if transfer_syntax(start):
+    if is_deflated(start):
         if not _meta_end(start):
             raise ValueError("the meta group does not say how long it is")
-        packed = start[_meta_end(start) :] + file.read()
-        # Raw deflate, no zlib header (PS3.5 A.5). What is inflated is thrown away at once.
-        inflater = zlib.decompressobj(-zlib.MAX_WBITS)
-        inflated, rest = 0, packed
-        while rest and not inflater.eof:
-            inflated += len(inflater.decompress(rest, 16 * 1024**2))
-            rest = inflater.unconsumed_tail
-            if inflated > MAX_INFLATED_BYTES:
-                raise DeflatedTooLargeError
-        del packed
+        _check_inflated_size(start[_meta_end(start) :] + file.read())
     file.seek(0)
     return pydicom.dcmread(file, stop_before_pixels=stop_before_pixels, force=True)
 
 
+def _check_inflated_size(deflated: bytes) -> None:
+    # Raw deflate, no zlib header (PS3.5 A.5). What is inflated is thrown away at once.
+    inflater = zlib.decompressobj(-zlib.MAX_WBITS)
+    size = 0
+    while deflated and not inflater.eof:
+        size += len(inflater.decompress(deflated, 16 * 1024**2))
+        deflated = inflater.unconsumed_tail
+        if size > MAX_INFLATED_BYTES:
+            raise DeflatedTooLargeError
+
+
 def _meta_end(start: bytes) -> int:
-    """Where the meta group ends; 0 if its length is not where it must be."""
-    head = start[_META : _META + 12]
+    """Return where the meta group ends; 0 if its length is not where it must be."""
+    head = start[_META_START : _META_START + 12]
     if len(head) < 12 or head[:8] != b"\x02\x00\x00\x00UL\x04\x00":
         return 0
-    return int(_META + 12 + struct.unpack("<I", head[8:])[0])
+    return int(_META_START + 12 + struct.unpack("<I", head[8:])[0])

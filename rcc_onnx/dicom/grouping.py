@@ -9,60 +9,116 @@ from itertools import pairwise
 
 import numpy as np
 
+from rcc_onnx.dicom.dataset import Vector
 from rcc_onnx.dicom.header_privacy import MODALITIES, PHOTOMETRIC_INTERPRETATIONS, term
-from rcc_onnx.dicom.headers import CT_CLASSES, SliceHeader, Vector
+from rcc_onnx.dicom.headers import CT_CLASSES, SliceHeader
 from rcc_onnx.dicom.pixels import read_stored_values
-from rcc_onnx.dicom.slice_geometry import (
+from rcc_onnx.dicom.stack import (
     COSINE_TOLERANCE,
     DUPLICATE_MM,
     MIN_SLICES_FOR_SPACING,
-    axis_turn,
     depths_to_feet,
+    is_axial,
 )
-from rcc_onnx.dicom.sources import LeftOut
 from rcc_onnx.errors import IntakeError, PixelsError
+from rcc_onnx.types import SkippedFile
 
+MEDIA_DIRECTORY = "1.2.840.10008.1.3.10"
+SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
+STRUCTURED_REPORT = "1.2.840.10008.5.1.4.1.1.88"
+"""SOP class UIDs, or their common start in a family. Dose reports are structured reports."""
+PROJECTIONS = {"MIP", "MINIP", "MAX_IP", "MIN_IP", "PROJECTION IMAGE", "VRT", "VOLUME RENDERING"}
+"""Words of ImageType for pictures computed along a ray: their values are not those of a slice."""
+COMPUTED = {
+    "SUBTRACTION",
+    "MAT_SPECIFIC",
+    "MAT_REMOVED",
+    "MAT_FRACTIONAL",
+    "MAT_MODIFIED",
+    "EFF_ATOMIC_NUM",
+    "ELECTRON_DENSITY",
+}
+"""Words of ImageType for images whose values are not the attenuation of the body as it was scanned
+(PS3.3 C.8.15.2.1.1.5, multi-energy CT). Virtual monoenergetic images are in HU and may pass."""
+MAX_MATRIX = 4096
+"""Rows or columns; CT has up to 2048."""
 SPACING_TOLERANCE = 1e-3
 """Relative difference of PixelSpacing within a series that rounding to three digits explains."""
 NEAR_STACK = 1.5
 """In slice spacings: an odd slice no further than this from a stack continues it."""
 BESIDE_SLICE = 0.3
 """In slice spacings: an odd slice closer than this to a slice does not fill a gap."""
+COPY = "identical copy of another slice"
+_SHARED = {
+    "mixed-matrix": "Rows and Columns",
+    "mixed-orientation": "ImageOrientationPatient",
+    "mixed-spacing": "PixelSpacing",
+}
+"""Attributes that slices of one stack share, by the code of a refusal where they differ."""
 
 
 @dataclass(frozen=True)
 class Group:
-    """Slices that belong together, or a refusal to say which do."""
+    """Slices that belong together; with an error if it is not clear which do."""
 
     headers: tuple[SliceHeader, ...]
     error: IntakeError | None = None
 
 
+def why_not_ct_slice(header: SliceHeader) -> str | None:
+    """Return why an image is not a CT slice, in a few words; None if it may be one.
+
+    Without Modality, the SOP class decides.
+    """
+    sop_class = header.sop_class_uid
+    modality = header.modality or ("CT" if sop_class in CT_CLASSES else "")
+    photometric = header.photometric_interpretation
+    words = {word.upper() for word in header.image_type}
+    reasons = {
+        "DICOMDIR": sop_class == MEDIA_DIRECTORY,
+        "secondary capture": sop_class.startswith(SECONDARY_CAPTURE) or "SCREEN SAVE" in words,
+        "structured report": sop_class.startswith(STRUCTURED_REPORT),
+        f"modality {_shown(modality, MODALITIES)}": modality != "CT",
+        "SOP class is not of a CT image": sop_class != "" and sop_class not in CT_CLASSES,
+        "no image": not (header.rows > 0 and header.columns > 0),
+        "matrix too large": max(header.rows, header.columns) > MAX_MATRIX,
+        "multi-frame image without functional groups": header.frames > 1,
+        "colour image": header.samples_per_pixel != 1,
+        f"photometric interpretation {_shown(photometric, PHOTOMETRIC_INTERPRETATIONS)}": (
+            photometric != "MONOCHROME2"
+        ),
+        "localizer": "LOCALIZER" in words,
+        "projection": bool(words & PROJECTIONS),
+        "computed values": bool(words & COMPUTED),
+    }
+    return next((reason for reason, applies in reasons.items() if applies), None)
+
+
 def group_slices(headers: Sequence[SliceHeader]) -> list[Group]:
-    """All slices of a study, grouped. Every slice is in exactly one group."""
+    """Group all slices of a study. Every slice is in exactly one group."""
     series: dict[tuple[str, str], list[SliceHeader]] = {}
     for header in headers:
         series.setdefault((header.study_uid, header.series_uid), []).append(header)
     return [group for members in series.values() for group in _split_series(members)]
 
 
-def split_by_marks(headers: Sequence[SliceHeader]) -> list[Group]:
-    """Slices of one stack that lie on one another, parted by the first mark (acquisition, image
-    type, contrast ...) that leaves only stacks without such; one group if none does."""
-    for parts in _parted_by_marks(headers):
-        if all(
-            len(part) >= MIN_SLICES_FOR_SPACING and not _lie_on_one_another(part) for part in parts
-        ):
+def split_duplicates(headers: Sequence[SliceHeader]) -> list[Group]:
+    """Split slices, some at the same position, by the first attribute (acquisition, image type,
+    contrast ...) that leaves only stacks without duplicates; one group if none does."""
+    for parts in _split_by_attributes(headers):
+        if not any(len(part) < MIN_SLICES_FOR_SPACING or _overlap(part) for part in parts):
             return [Group(tuple(part)) for part in parts]
     return [Group(tuple(headers))]
 
 
 def split_interleaved(headers: Sequence[SliceHeader]) -> list[Group]:
-    """Slices of an even stack, in order, parted by the first mark whose values take turns along it:
-    two phases or kernels, the one's slices half way between the other's, look like one fine stack.
-    One group if no mark does; values that follow one another are one scan in several acquisitions.
+    """Split slices of an even stack, in order, by the first attribute whose values alternate along
+    it; one group if none does.
+
+    Two phases or kernels whose slices are half way between one another's look like one fine stack.
+    Values that follow one another are one scan in several acquisitions.
     """
-    for parts in _parted_by_marks(headers):
+    for parts in _split_by_attributes(headers):
         owner = {id(header): index for index, part in enumerate(parts) for header in part}
         changes = sum(owner[id(a)] != owner[id(b)] for a, b in pairwise(headers))
         if changes >= len(parts):
@@ -70,17 +126,53 @@ def split_interleaved(headers: Sequence[SliceHeader]) -> list[Group]:
     return [Group(tuple(headers))]
 
 
-def _parted_by_marks(headers: Sequence[SliceHeader]) -> Iterator[list[list[SliceHeader]]]:
-    """The slices parted by each mark in turn that has several values, order kept."""
-    for place in range(min(len(header.marks) for header in headers)):
+def drop_copies(
+    headers: Sequence[SliceHeader], *, same_instance: bool
+) -> tuple[list[SliceHeader], list[SkippedFile]]:
+    """Keep the first by name of slices at the same position with the same values; return the others
+    too.
+
+    Args:
+        headers: slices of one group.
+        same_instance: compare only slices that are the same SOP instance.
+    """
+    try:
+        depths = depths_to_feet(headers)
+    except IntakeError:
+        return list(headers), []
+    order = sorted(range(len(headers)), key=lambda i: (depths[i], headers[i].file_name))
+    kept: list[int] = []
+    dropped: list[SkippedFile] = []
+    for index in order:
+        header = headers[index]
+        is_copy = False
+        if kept and depths[index] - depths[kept[-1]] < DUPLICATE_MM:
+            original = headers[kept[-1]]
+            same = _instance(original) == _instance(header)
+            is_copy = (same or not same_instance) and _same_image(original, header)
+        if is_copy:
+            dropped.append(SkippedFile(header.file_name, COPY))
+        else:
+            kept.append(index)
+    return [headers[index] for index in kept], dropped
+
+
+def _shown(value: str, known: Collection[str]) -> str:
+    return term(value, known) or "not given"
+
+
+def _split_by_attributes(headers: Sequence[SliceHeader]) -> Iterator[list[list[SliceHeader]]]:
+    """Split by each attribute in turn that has several values, order kept."""
+    for index in range(min(len(header.splitting_attributes) for header in headers)):
         parts: dict[str, list[SliceHeader]] = {}
         for header in headers:
-            parts.setdefault(header.marks[place][1], []).append(header)
+            parts.setdefault(header.splitting_attributes[index][1], []).append(header)
         if len(parts) > 1:
             yield list(parts.values())
 
 
-def _lie_on_one_another(headers: Sequence[SliceHeader]) -> bool:
+def _overlap(headers: Sequence[SliceHeader]) -> bool:
+    """Return whether two slices are at the same position, or one has none."""
     try:
         depths = sorted(depths_to_feet(headers))
     except IntakeError:
@@ -89,62 +181,66 @@ def _lie_on_one_another(headers: Sequence[SliceHeader]) -> bool:
 
 
 def _split_series(members: Sequence[SliceHeader]) -> list[Group]:
-    """One SeriesInstanceUID, parted by frame of reference, orientation, matrix and spacing."""
-    other = next((one for one in members if one.patient != members[0].patient), None)
-    if other is not None:
-        return [Group(tuple(members), _several_patients(members[0], other))]
+    """Split one SeriesInstanceUID by frame of reference, orientation, matrix and spacing."""
+    first = members[0]
+    stranger = next((header for header in members if header.patient != first.patient), None)
+    if stranger is not None:
+        error = IntakeError(
+            f"{first.file_name} and {stranger.file_name} belong to one series and name different "
+            "patients, or only one names a patient; put each patient's slices into a folder of "
+            "their own",
+            code="mixed-series",
+        )
+        return [Group(tuple(members), error)]
     parts: list[list[SliceHeader]] = []
     for header in members:
-        part = next((one for one in parts if _alike(one[0], header)), None)
+        part = next((part for part in parts if _alike(part[0], header)), None)
         if part is None:
             parts.append([header])
         else:
             part.append(header)
-    if len(parts) == 1:
-        return [Group(tuple(members))]
-    axial = [part for part in parts if _is_axial(part[0])]
-    if not axial:
-        return [Group(tuple(part)) for part in parts]
-    main = max(axial, key=len)
+    main = max((part for part in parts if is_axial(part[0])), key=len, default=None)
     for part in parts:
-        if part is not main and (odd := _continues(main, part)) is not None:
+        if main is not None and part is not main and (odd := _continues(main, part)) is not None:
             return [Group(tuple(members), _mixed(main[0], odd))]
     return [Group(tuple(part)) for part in parts]
 
 
-def _alike(one: SliceHeader, other: SliceHeader) -> bool:
-    return (
-        one.frame_of_reference_uid == other.frame_of_reference_uid
-        and (one.rows, one.columns) == (other.rows, other.columns)
-        and _close(one.orientation, other.orientation, absolute=COSINE_TOLERANCE)
-        and _close(one.pixel_spacing, other.pixel_spacing, relative=SPACING_TOLERANCE)
+def _alike(first: SliceHeader, second: SliceHeader) -> bool:
+    return first.frame_of_reference_uid == second.frame_of_reference_uid and not any(
+        _differences(first, second).values()
     )
+
+
+def _differences(first: SliceHeader, second: SliceHeader) -> dict[str, bool]:
+    """Return which attributes of `_SHARED` differ."""
+    return {
+        "mixed-matrix": (first.rows, first.columns) != (second.rows, second.columns),
+        "mixed-orientation": not _close(
+            first.orientation, second.orientation, absolute=COSINE_TOLERANCE
+        ),
+        "mixed-spacing": not _close(
+            first.pixel_spacing, second.pixel_spacing, relative=SPACING_TOLERANCE
+        ),
+    }
 
 
 def _close(
-    one: Vector | None, other: Vector | None, relative: float = 0.0, absolute: float = 0.0
+    first: Vector | None, second: Vector | None, relative: float = 0.0, absolute: float = 0.0
 ) -> bool:
-    if one is None or other is None:
-        return one is other
+    if first is None or second is None:
+        return first is second
     return all(
         math.isclose(a, b, rel_tol=relative, abs_tol=absolute)
-        for a, b in zip(one, other, strict=True)
+        for a, b in zip(first, second, strict=True)
     )
 
 
-def _is_axial(header: SliceHeader) -> bool:
-    try:
-        axis_turn(header)
-    except IntakeError:
-        return False
-    return True
-
-
 def _continues(main: Sequence[SliceHeader], part: Sequence[SliceHeader]) -> SliceHeader | None:
-    """A slice of `part` that fills a gap of the main stack or goes on at its end, so that leaving
-    it out would be a guess; None if the part is a thing of its own.
+    """Return a slice of `part` that fills a gap of the main stack or goes on at its end, so that
+    leaving it out would be a guess; None if the part is something else.
 
-    A slice that does not say where it lies counts as one, if it is as large as the others.
+    A slice without position, orientation or spacing counts as one, if it is as large as the others.
     """
     first = main[0]
     for header in part:
@@ -154,7 +250,7 @@ def _continues(main: Sequence[SliceHeader], part: Sequence[SliceHeader]) -> Slic
             return None
     frames = {part[0].frame_of_reference_uid, first.frame_of_reference_uid}
     # A slice that names no frame of reference may well be of the stack's own.
-    if len(frames - {""}) > 1 or not _is_axial(part[0]):
+    if len(frames - {""}) > 1 or not is_axial(part[0]):
         return None
     if len(main) < 2 or any(header.position is None for header in main):
         return part[0]
@@ -169,140 +265,34 @@ def _continues(main: Sequence[SliceHeader], part: Sequence[SliceHeader]) -> Slic
     return None
 
 
-def _several_patients(one: SliceHeader, other: SliceHeader) -> IntakeError:
-    return IntakeError(
-        f"{one.file_name} and {other.file_name} belong to one series and name different patients, "
-        "or one names none; put each patient's slices into a folder of their own",
-        code="mixed-series",
-    )
-
-
 def _mixed(main: SliceHeader, odd: SliceHeader) -> IntakeError:
-    """The refusal of a stack in which `odd` is not like the others."""
+    """Return the refusal of a stack in which `odd` is not like the others."""
     for keyword in ("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing"):
         try:
             odd.required(keyword)
         except IntakeError as error:
             return error
-    kinds = {
-        "mixed-matrix": ("Rows and Columns", (odd.rows, odd.columns) != (main.rows, main.columns)),
-        "mixed-orientation": (
-            "ImageOrientationPatient",
-            not _close(odd.orientation, main.orientation, absolute=COSINE_TOLERANCE),
-        ),
-        "mixed-spacing": (
-            "PixelSpacing",
-            not _close(odd.pixel_spacing, main.pixel_spacing, relative=SPACING_TOLERANCE),
-        ),
-    }
-    code = next((code for code, (_, differs) in kinds.items() if differs), "mixed-series")
-    names = " and ".join(name for name, differs in kinds.values() if differs)
+    differing = [key for key, differs in _differences(main, odd).items() if differs]
+    names = " and ".join(_SHARED[code] for code in differing) or "FrameOfReferenceUID"
     return IntakeError(
-        f"{main.file_name} and {odd.file_name}: slices of one stack differ in "
-        f"{names or 'what they must share'}; export the series again from its source, or put the "
-        "slices that belong together into a folder of their own",
-        code=code,
+        f"{main.file_name} and {odd.file_name}: slices of one stack differ in {names}; export the "
+        "series again from its source, or put the slices that belong together into a folder of "
+        "their own",
+        code=differing[0] if differing else "mixed-series",
     )
 
 
-# Which images could be CT slices at all, told from their headers alone.
-
-MEDIA_DIRECTORY = "1.2.840.10008.1.3.10"
-SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
-STRUCTURED_REPORT = "1.2.840.10008.5.1.4.1.1.88"
-"""SOP class UIDs, or what those of a family start with. Dose reports are structured reports."""
-PROJECTIONS = {"MIP", "MINIP", "MAX_IP", "MIN_IP", "PROJECTION IMAGE", "VRT", "VOLUME RENDERING"}
-"""Words of ImageType for pictures computed along a ray: their values are no slice's."""
-COMPUTED = {
-    "SUBTRACTION",
-    "MAT_SPECIFIC",
-    "MAT_REMOVED",
-    "MAT_FRACTIONAL",
-    "MAT_MODIFIED",
-    "EFF_ATOMIC_NUM",
-    "ELECTRON_DENSITY",
-}
-"""Words of ImageType for images whose values are no attenuation of the body as it was scanned
-(PS3.3 C.8.15.2.1.1.5, multi-energy CT). Virtual monoenergetic images are in HU and may pass."""
-MAX_MATRIX = 4096
-"""Rows or columns; CT has up to 2048."""
+def _instance(header: SliceHeader) -> tuple[str, int | None]:
+    return header.sop_instance_uid, header.frame
 
 
-def why_no_slice(header: SliceHeader) -> str | None:
-    """Why an image is no CT slice, in a few words; None if it may be one.
+def _same_image(first: SliceHeader, second: SliceHeader) -> bool:
+    def meaning(header: SliceHeader) -> tuple[object, ...]:
+        return header.position, header.rescale_slope, header.rescale_intercept, header.padding
 
-    An absent Modality is made good by the SOP class, and only by that.
-    """
-    sop_class = header.sop_class_uid
-    modality = header.modality or ("CT" if sop_class in CT_CLASSES else "")
-    photometric = header.photometric_interpretation
-    words = {word.upper() for word in header.image_type}
-    reasons = {
-        "DICOMDIR": sop_class == MEDIA_DIRECTORY,
-        "secondary capture": sop_class.startswith(SECONDARY_CAPTURE) or "SCREEN SAVE" in words,
-        "structured report": sop_class.startswith(STRUCTURED_REPORT),
-        f"modality {_word(modality, MODALITIES)}": modality != "CT",
-        "SOP class of no CT image": sop_class != "" and sop_class not in CT_CLASSES,
-        "no image": not (header.rows > 0 and header.columns > 0),
-        "matrix too large": max(header.rows, header.columns) > MAX_MATRIX,
-        "multi-frame image without functional groups": header.frames > 1,
-        "colour image": header.samples_per_pixel != 1,
-        f"photometric interpretation {_word(photometric, PHOTOMETRIC_INTERPRETATIONS)}": (
-            photometric != "MONOCHROME2"
-        ),
-        "localizer": "LOCALIZER" in words,
-        "projection": bool(words & PROJECTIONS),
-        "computed values": bool(words & COMPUTED),
-    }
-    return next((reason for reason, applies in reasons.items() if applies), None)
-
-
-def _word(said: str, known: Collection[str]) -> str:
-    return term(said, known) or "not given"
-
-
-# Copies of slices: dropped if they are the same image, else kept, and refused later.
-
-COPY = "identical copy of another slice"
-
-
-def drop_copies(
-    headers: Sequence[SliceHeader], *, same_instance: bool
-) -> tuple[list[SliceHeader], list[LeftOut]]:
-    """Of slices at the same place with the same values, the first by name; and the others.
-
-    Args:
-        headers: slices of one group.
-        same_instance: only those are compared that are the same SOP instance.
-    """
-    try:
-        depths = depths_to_feet(headers)
-    except IntakeError:
-        return list(headers), []
-    order = sorted(range(len(headers)), key=lambda i: (depths[i], headers[i].file_name))
-    kept: list[int] = []
-    dropped: list[LeftOut] = []
-    for index in order:
-        here = headers[index]
-        twin = kept and depths[index] - depths[kept[-1]] < DUPLICATE_MM
-        original = headers[kept[-1]] if twin else here
-        same = (original.sop_instance_uid, original.frame) == (here.sop_instance_uid, here.frame)
-        if twin and (same or not same_instance) and _same_image(original, here):
-            dropped.append(LeftOut(here.file_name, COPY))
-        else:
-            kept.append(index)
-    return [headers[index] for index in kept], dropped
-
-
-def _same_image(one: SliceHeader, other: SliceHeader) -> bool:
-    if (one.position, one.rescale_slope, one.rescale_intercept, one.padding) != (
-        other.position,
-        other.rescale_slope,
-        other.rescale_intercept,
-        other.padding,
-    ):
+    if meaning(first) != meaning(second):
         return False
     try:
-        return np.array_equal(read_stored_values(one), read_stored_values(other))
+        return np.array_equal(read_stored_values(first), read_stored_values(second))
     except PixelsError:
         return False

@@ -1,91 +1,119 @@
-"""The pixel values of one image: stored ones, and Hounsfield units."""
+"""The pixel values of one image: stored ones, Hounsfield units, and a hash over them.
 
+Nearly all files are uncompressed and plain. Their pixels are read from where the header ended:
+pydicom would read the header again and look at every attribute once more, which takes several
+times as long as reading the pixels. Every other file goes to pydicom and its checks.
+"""
+
+import hashlib
+import os
 import warnings
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, BinaryIO
 
 import numpy as np
-import pydicom
 from numpy.typing import NDArray
-from pydicom.dataset import Dataset
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.encaps import generate_frames
 from pydicom.errors import InvalidDicomError
 from pydicom.pixels.decoders.base import get_decoder
 from pydicom.pixels.processing import apply_modality_lut
 from pydicom.pixels.utils import pixel_array
-from pydicom.uid import UID
+from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
-from rcc_onnx.dicom.codestream import check_size
 from rcc_onnx.dicom.dataset import EMPTY, DeflatedTooLargeError, open_dataset
 from rcc_onnx.dicom.header_privacy import without_quotes
 from rcc_onnx.dicom.headers import SliceHeader
-from rcc_onnx.dicom.native import read_native
 from rcc_onnx.errors import IntakeError, PixelsError
 from rcc_onnx.imaging.body_mask import fill_holes
 from rcc_onnx.imaging.hounsfield import HuImage, Mask
 
 PixelObserver = Callable[[SliceHeader, NDArray[Any]], object]
-"""Told the stored values of an image, as the file has them, when they are decoded."""
+"""Called with the stored values of an image, as the file has them, when they are decoded."""
 
 LUT_NEGATIVE_FROM = 0x8000
-UNSUPPORTED = "does not support"
-"""In the words of pydicom's decoders: as JPEG with 12 bits is not supported."""
 TISSUE_ABOVE_HU = -300
 """Padding below this is air already. Above, the same value may also occur inside the patient."""
+_UNSUPPORTED = "does not support"
+"""In the messages of pydicom's decoders: as JPEG with 12 bits is not supported."""
+_WORD_BITS = 16
+_LENGTH_BYTES = 4
+_ELEMENT_STARTS = {
+    str(ExplicitVRLittleEndian): b"\xe0\x7f\x10\x00OW\x00\x00",
+    str(ImplicitVRLittleEndian): b"\xe0\x7f\x10\x00",
+}
+"""Pixel Data (7FE0,0010) up to its length (PS3.5 section 7.1), by transfer syntax."""
+_J2K_START = b"\xff\x4f\xff\x51"
+"""Start of codestream, then the size segment (ISO/IEC 15444-1 A.5.1)."""
+_JPEG_START = b"\xff\xd8"
+_FRAME_MARKERS = {*range(0xC0, 0xD0), 0xF7} - {0xC4, 0xC8, 0xCC}
+"""Start of frame of JPEG (ITU-T T.81 B.2.2) and JPEG-LS (T.87 C.2.2)."""
 
 
-def read_stored_values(header: SliceHeader, seen: PixelObserver | None = None) -> NDArray[Any]:
-    """Stored values before slope and intercept: integers, shape (rows, columns) of the file.
+class ImagesHash:
+    """SHA-256 over images, added in the order in which they are analysed (docs/outputs.md).
 
-    `seen` is told them too.
+    Of each: the line `UID frame rows columns type` and the stored values as the file has them, row
+    after row, neither reoriented nor rescaled. So files of other names, in another order, or with
+    other lossless encoding have the same hash, and whatever changes a pixel another one.
+    """
+
+    def __init__(self) -> None:
+        self._digest = hashlib.sha256()
+
+    def add(self, header: SliceHeader, stored: NDArray[Any]) -> None:
+        """Add one image, with its stored values: integers (rows, columns)."""
+        kind = "int" if header.bits.signed else "uint"
+        bits = _WORD_BITS if header.bits.allocated <= _WORD_BITS else 2 * _WORD_BITS
+        # Decoders return types of their own; where a value does not fit, as padding beyond the
+        # stored bits may not, its low bits count.
+        words = stored.astype(np.dtype(f"{kind}{bits}").newbyteorder("<"), copy=False)
+        frame = 0 if header.frame is None else header.frame + 1
+        rows, columns = stored.shape
+        line = f"{header.sop_instance_uid} {frame} {rows} {columns} {kind}{bits}\n"
+        self._digest.update(line.encode("utf-8", "surrogateescape"))
+        # Large updates are done without Python's lock: the networks go on meanwhile.
+        self._digest.update(np.ascontiguousarray(words).data)
+
+    def hexdigest(self) -> str:
+        """Return the hash of all images so far."""
+        return self._digest.hexdigest()
+
+
+def read_stored_values(header: SliceHeader, observer: PixelObserver | None = None) -> NDArray[Any]:
+    """Return stored values before slope and intercept: integers, shape (rows, columns) of the file.
 
     Raises:
-        PixelsError (transfer-syntax): nothing decodes this transfer syntax.
+        PixelsError (transfer-syntax): no package decodes this transfer syntax.
         PixelsError (pixel-plugin-missing): the package that would decode it is missing.
         PixelsError (stored-bits): they do not fit the bits that the header names.
-        PixelsError: no pixels, cut short, damaged, or another shape than the header says.
+        PixelsError: no pixels, cut short, damaged, or another shape than the header's.
     """
-    stored = _read(header)[0]
-    if seen is not None:
-        seen(header, stored)
+    stored, _ = _read(header, observer)
     return stored
 
 
-def read_hu(header: SliceHeader, seen: PixelObserver | None = None) -> HuImage:
-    """HU of a header that passed the intake, as the file has them (not turned).
+def read_hu(header: SliceHeader, observer: PixelObserver | None = None) -> HuImage:
+    """Return HU of a header that passed the intake, as the file has them (not reoriented).
 
-    Slope and intercept, or the Modality LUT in their place; padding becomes air. `seen` is told the
-    stored values.
+    Slope and intercept, or the Modality LUT in their place; padding becomes air.
 
     Raises:
         PixelsError: as `read_stored_values` does.
     """
-    stored, dataset = _read(header)
-    if seen is not None:
-        seen(header, stored)
-    padded = _is_padding(header, stored)
+    stored, dataset = _read(header, observer)
     if header.modality_lut:
-        try:
-            hu = np.asarray(apply_modality_lut(stored, dataset), np.float64)
-        except Exception as error:
-            raise PixelsError(
-                f"{header.file_name}: the Modality LUT cannot be used ({_first_line(error)}); "
-                "export the series again with rescale slope and intercept"
-            ) from error
-        # LUTs hold unsigned words (PS3.3 C.11.1.1); in HU, what is beyond 15 bits is below zero.
-        hu[hu >= LUT_NEGATIVE_FROM] -= 2 * LUT_NEGATIVE_FROM
-        image = HuImage(hu, 1.0, 0.0, None)
+        image = HuImage(_apply_lut(header, stored, dataset), 1.0, 0.0, None)
     else:
-        slope, intercept = (
-            header.required("RescaleSlope")[0],
-            header.required("RescaleIntercept")[0],
-        )
-        image = HuImage(stored, slope, intercept, None)
-    return image if padded is None else replace(image, padded=_real_padding(image, padded))
+        slope, intercept = header.required("RescaleSlope"), header.required("RescaleIntercept")
+        image = HuImage(stored, slope[0], intercept[0], None)
+    padded = _has_padding_value(header, stored)
+    return image if padded is None else replace(image, padded=_padding_mask(image, padded))
 
 
 def read_dataset(header: SliceHeader) -> Dataset:
-    """The file's data set without pixels.
+    """Return the file's data set without pixels.
 
     Raises:
         PixelsError: the file cannot be read any more.
@@ -99,12 +127,24 @@ def read_dataset(header: SliceHeader) -> Dataset:
             f"{header.file_name}: the file cannot be read a second time ({_first_line(error)}); "
             "has it been moved or changed since?"
         ) from error
-    _name_syntax(dataset, header)
-    return dataset
+    return _with_syntax(dataset, header)
 
 
-def _is_padding(header: SliceHeader, stored: NDArray[Any]) -> Mask | None:
-    """Where the stored values are those of padding; None if nowhere."""
+def _apply_lut(header: SliceHeader, stored: NDArray[Any], dataset: Dataset) -> NDArray[np.float64]:
+    try:
+        hu: NDArray[np.float64] = np.asarray(apply_modality_lut(stored, dataset), np.float64)
+    except Exception as error:
+        raise PixelsError(
+            f"{header.file_name}: the Modality LUT cannot be used ({_first_line(error)}); "
+            "export the series again with rescale slope and intercept"
+        ) from error
+    # LUTs hold unsigned words (PS3.3 C.11.1.1); in HU, what is beyond 15 bits is below zero.
+    hu[hu >= LUT_NEGATIVE_FROM] -= 2 * LUT_NEGATIVE_FROM
+    return hu
+
+
+def _has_padding_value(header: SliceHeader, stored: NDArray[Any]) -> Mask | None:
+    """Return where the stored values are those of padding; None if nowhere."""
     if header.padding is None:
         return None
     low, high = header.padding
@@ -112,20 +152,20 @@ def _is_padding(header: SliceHeader, stored: NDArray[Any]) -> Mask | None:
     return padded if padded.any() else None
 
 
-def _real_padding(image: HuImage, padded: Mask) -> Mask:
-    """Of pixels with a value of padding, those that are padding and no tissue of the same value.
+def _padding_mask(image: HuImage, padded: Mask) -> Mask:
+    """Return which pixels with a value of padding are padding, not tissue of the same value.
 
-    Where tissue may have it too, padding is what surrounds the picture: only what reaches the
-    image's border is.
+    Where tissue may have the value too, padding surrounds the picture: only pixels that are
+    connected with the image's border are padding.
     """
     if not (image.above(TISSUE_ABOVE_HU) & padded).any():
         return padded
-    # What is not padding, and the padding that it encloses.
+    # Everything else, and the padding values that it encloses, is not padding.
     return ~fill_holes(~padded)
 
 
-def _read(header: SliceHeader) -> tuple[NDArray[Any], Dataset]:
-    """Stored values, checked, and the data set without them."""
+def _read(header: SliceHeader, observer: PixelObserver | None) -> tuple[NDArray[Any], Dataset]:
+    """Return stored values, checked, and the data set where a Modality LUT may need it."""
     _check_decodable(header)
     name = header.file_name
     try:
@@ -138,12 +178,12 @@ def _read(header: SliceHeader) -> tuple[NDArray[Any], Dataset]:
         raise PixelsError(f"{name}: the pixels need more memory than any CT image") from error
     except (KeyboardInterrupt, SystemExit):
         raise
-    # Decoders are many, and so are their exceptions: one that is written in Rust has a panic that
-    # is no Exception.
+    # There are many decoders, and some of their exceptions, as a panic in Rust, are not an
+    # Exception.
     except BaseException as error:
-        if UNSUPPORTED in str(error):
+        if _UNSUPPORTED in str(error):
             raise PixelsError(
-                f"{name}: no decoder that is installed can do this kind of "
+                f"{name}: no installed decoder supports this kind of "
                 f"{UID(header.transfer_syntax_uid).name}; export the series uncompressed (Explicit "
                 "VR Little Endian)",
                 code="transfer-syntax",
@@ -157,96 +197,9 @@ def _read(header: SliceHeader) -> tuple[NDArray[Any], Dataset]:
             f"{name}: the pixels have the shape {stored.shape}, not one grey image of "
             f"{header.rows} rows and {header.columns} columns"
         )
+    if observer is not None:
+        observer(header, stored)
     return stored, dataset
-
-
-def _load(header: SliceHeader) -> tuple[NDArray[Any], Dataset]:
-    if not header.modality_lut:
-        words = read_native(header)
-        if words is not None:
-            return words, EMPTY
-    if _is_plain_frame(header):
-        # Only the frame's own bytes are read: files of many frames are large.
-        with header.source.open() as file:
-            return _decode(file, header), EMPTY
-    with header.source.open() as file:
-        dataset = open_dataset(file)
-    _name_syntax(dataset, header)
-    check_size(dataset, header.rows, header.columns)
-    return _decode(dataset, header), dataset
-
-
-def _is_plain_frame(header: SliceHeader) -> bool:
-    """Whether pydicom can pick the frame out of the open file without reading the rest."""
-    syntax = UID(header.transfer_syntax_uid)
-    return (
-        header.frame is not None
-        and not header.modality_lut
-        and not syntax.is_encapsulated
-        and not syntax.is_deflated
-    )
-
-
-def _name_syntax(dataset: Dataset, header: SliceHeader) -> None:
-    """A file without meta information gets the transfer syntax that it was read in."""
-    if not hasattr(dataset, "file_meta"):
-        dataset.file_meta = pydicom.dataset.FileMetaDataset()
-    if "TransferSyntaxUID" not in dataset.file_meta:
-        dataset.file_meta.TransferSyntaxUID = UID(header.transfer_syntax_uid)
-
-
-def _decode(source: Dataset | BinaryIO, header: SliceHeader) -> NDArray[Any]:
-    """Values with the sign that the header names, from a data set or an open file.
-
-    Raises:
-        PixelsError (stored-bits): bits above BitsStored are in use and mean nothing that is known.
-    """
-    index = 0 if header.frame is None else header.frame
-    syntax, bits = UID(header.transfer_syntax_uid), header.bits
-    if bits.stored and bits.high != bits.stored - 1:
-        raise PixelsError(
-            f"{header.file_name}: HighBit {bits.high} does not go with BitsStored {bits.stored}; "
-            "export the series again from its source",
-            code="stored-bits",
-        )
-    if syntax.is_compressed or bits.stored in (0, bits.allocated):
-        values: NDArray[Any] = pixel_array(source, index=index)
-        return values
-    # Uncompressed, with bits to spare. Scanners put padding there that needs them all.
-    words: NDArray[Any] = pixel_array(source, index=index, raw=True, correct_unused_bits=False)
-    words = words.astype(np.int32)
-    spare = words >> bits.stored
-    if bits.signed:
-        # Sign extended (-1), or the sign bit alone with zeros above it (0).
-        proper = (spare == 0) | (spare == -1)
-        corrected = _signed(words, bits.stored)
-    else:
-        proper, corrected = spare == 0, words
-    if header.padding is not None:
-        low, high = header.padding
-        is_padding = _same_bits(words, low, high)
-        corrected = np.where(is_padding, low, corrected)
-        proper |= is_padding
-    if not proper.all():
-        raise PixelsError(
-            f"{header.file_name}: values need more than the {bits.stored} bits that BitsStored "
-            "names, or another sign than PixelRepresentation says; export the series again from "
-            "its source",
-            code="stored-bits",
-        )
-    return corrected
-
-
-def _signed(words: NDArray[np.int32], stored: int) -> NDArray[np.int32]:
-    half = 1 << (stored - 1)
-    return ((words + half) & ((1 << stored) - 1)) - half
-
-
-def _same_bits(words: NDArray[np.int32], low: int, high: int) -> NDArray[np.bool_]:
-    """Words within a range, both taken as 16 bits of either sign."""
-    span = high - low
-    found: NDArray[np.bool_] = ((words - low) & 0xFFFF) <= span
-    return found
 
 
 def _check_decodable(header: SliceHeader) -> None:
@@ -254,8 +207,10 @@ def _check_decodable(header: SliceHeader) -> None:
     try:
         decoder = get_decoder(uid)
     except NotImplementedError as error:
+        # A UID that is not known may hold anything and is not shown.
+        is_known = uid.is_transfer_syntax and not uid.is_private
         raise PixelsError(
-            f"{name}: images in the transfer syntax {_shown(uid)} cannot be "
+            f"{name}: images in {uid.name if is_known else 'an unknown transfer syntax'} cannot be "
             "decoded; export the series uncompressed (Explicit VR Little Endian)",
             code="transfer-syntax",
         ) from error
@@ -268,11 +223,153 @@ def _check_decodable(header: SliceHeader) -> None:
         )
 
 
-def _shown(uid: UID) -> str:
-    """The syntax's name; a UID that is not known may hold anything and is not shown."""
-    return uid.name if uid.is_transfer_syntax and not uid.is_private else "that is not known"
+def _load(header: SliceHeader) -> tuple[NDArray[Any], Dataset]:
+    syntax = UID(header.transfer_syntax_uid)
+    if not header.modality_lut:
+        words = read_native(header)
+        if words is not None:
+            return words, EMPTY
+        if header.frame is not None and not syntax.is_encapsulated and not syntax.is_deflated:
+            # pydicom reads the frame's own bytes only: files of many frames are large.
+            with header.source.open() as file:
+                return _decode(file, header), EMPTY
+    with header.source.open() as file:
+        dataset = _with_syntax(open_dataset(file), header)
+    if dataset.file_meta.TransferSyntaxUID.is_encapsulated:
+        frames = dataset.get("NumberOfFrames", 1)
+        claimed = claimed_size(next(generate_frames(dataset.PixelData, number_of_frames=frames)))
+        # Before a decoder sets aside memory for it.
+        if claimed is not None and claimed != (header.rows, header.columns):
+            raise ValueError(f"the compressed image is {claimed[0]} x {claimed[1]}")
+    return _decode(dataset, header), dataset
+
+
+def _with_syntax(dataset: Dataset, header: SliceHeader) -> Dataset:
+    """Add the transfer syntax in which a file without meta information was read."""
+    if not hasattr(dataset, "file_meta"):
+        dataset.file_meta = FileMetaDataset()
+    if "TransferSyntaxUID" not in dataset.file_meta:
+        dataset.file_meta.TransferSyntaxUID = UID(header.transfer_syntax_uid)
+    return dataset
+
+
+def claimed_size(frame: bytes) -> tuple[int, int] | None:
+    """Return rows and columns that a compressed frame claims; None for an unknown encoding."""
+
+    def number(at: int, size: int) -> int:
+        return int.from_bytes(frame[at : at + size], "big")
+
+    if frame[:4] == _J2K_START and len(frame) >= 24:
+        return number(12, 4) - number(20, 4), number(8, 4) - number(16, 4)
+    at = 2
+    while frame[:2] == _JPEG_START and at + 9 <= len(frame) and frame[at] == 0xFF:
+        marker = frame[at + 1]
+        if marker in _FRAME_MARKERS:
+            return number(at + 5, 2), number(at + 7, 2)
+        at += 1 if marker == 0xFF else 2 + max(number(at + 2, 2), 2)
+    return None
+
+
+def _decode(source: Dataset | BinaryIO, header: SliceHeader) -> NDArray[Any]:
+    """Return values with the sign that the header names, from a data set or an open file.
+
+    Raises:
+        PixelsError (stored-bits): bits above BitsStored are in use and have no known meaning.
+    """
+    index = 0 if header.frame is None else header.frame
+    bits = header.bits
+    if bits.stored and bits.high != bits.stored - 1:
+        raise PixelsError(
+            f"{header.file_name}: HighBit {bits.high} does not fit BitsStored {bits.stored}; "
+            "export the series again from its source",
+            code="stored-bits",
+        )
+    if UID(header.transfer_syntax_uid).is_compressed or bits.stored in (0, bits.allocated):
+        values: NDArray[Any] = pixel_array(source, index=index)
+        return values
+    # Uncompressed, with bits to spare. Scanners put padding there that needs them all.
+    words: NDArray[Any] = pixel_array(source, index=index, raw=True, correct_unused_bits=False)
+    words = words.astype(np.int32)
+    spare = words >> bits.stored
+    proper, corrected = spare == 0, words
+    if bits.signed:
+        # Sign extended (-1), or the sign bit alone with zeros above it (0).
+        proper |= spare == -1
+        half = 1 << (bits.stored - 1)
+        corrected = ((words + half) & ((1 << bits.stored) - 1)) - half
+    if header.padding is not None:
+        low, high = header.padding
+        # Both taken as 16 bits of either sign.
+        is_padding = ((words - low) & 0xFFFF) <= high - low
+        corrected = np.where(is_padding, low, corrected)
+        proper |= is_padding
+    if not proper.all():
+        raise PixelsError(
+            f"{header.file_name}: values need more than the {bits.stored} bits of BitsStored, or "
+            "another sign than PixelRepresentation names; export the series again from its source",
+            code="stored-bits",
+        )
+    return corrected
+
+
+def read_native(header: SliceHeader) -> NDArray[Any] | None:
+    """Return stored values as pydicom would, int16 or uint16, read-only.
+
+    None unless the file is plain: little endian, grey, one value in each word of 16 bits with no
+    other bit in use, and the pixels its last element, as long as frames of the header's size are.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    start, bits = _ELEMENT_STARTS.get(header.transfer_syntax_uid), header.bits
+    is_plain = (
+        header.photometric_interpretation == "MONOCHROME2"
+        and header.samples_per_pixel == header.frames == 1
+        and bits.allocated == _WORD_BITS
+        and 0 < bits.stored <= bits.allocated
+        and bits.high == bits.stored - 1
+        and header.rows > 0
+        and header.columns > 0
+    )
+    if start is None or header.pixels_at is None or not is_plain:
+        return None
+    with header.source.open() as file:
+        words = _read_frame(file, header, start)
+    return words if words is not None and _fits(words, header) else None
+
+
+def _read_frame(file: BinaryIO, header: SliceHeader, start: bytes) -> NDArray[Any] | None:
+    """Return the words of the header's image; None if the element is not what it must be."""
+    file.seek(header.pixels_at or 0)
+    head = file.read(len(start) + _LENGTH_BYTES)
+    first = file.tell()
+    length = int.from_bytes(head[-_LENGTH_BYTES:], "little")
+    size = header.rows * header.columns * _WORD_BITS // 8
+    index = header.frame or 0
+    frames = 1 if header.frame is None else length // size
+    if (
+        head[:-_LENGTH_BYTES] != start
+        or length != frames * size
+        or index >= frames
+        or file.seek(0, os.SEEK_END) != first + length
+    ):
+        return None
+    file.seek(first + index * size)
+    words = np.frombuffer(file.read(size), "<i2" if header.bits.signed else "<u2")
+    return words.reshape(header.rows, header.columns)
+
+
+def _fits(words: NDArray[Any], header: SliceHeader) -> bool:
+    """Return whether no word needs more than the stored bits, so that none needs correction."""
+    bits, padding = header.bits, header.padding
+    if bits.stored == bits.allocated:
+        return True
+    if padding is not None and padding[0] != padding[1]:
+        return False
+    low, high = (-(1 << bits.high), 1 << bits.high) if bits.signed else (0, 1 << bits.stored)
+    return low <= int(words.min()) and int(words.max()) < high
 
 
 def _first_line(error: BaseException) -> str:
-    """Enough of a decoder's message to tell what broke."""
+    """Return enough of a decoder's message to tell what broke."""
     return without_quotes(str(error)) or type(error).__name__

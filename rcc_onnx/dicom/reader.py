@@ -1,111 +1,263 @@
-"""The intake of the standard profile: one series, in order (docs/pipeline.md section 1)."""
+"""Read a study: the one CT series of a folder or archive, by the rules of a profile.
+
+The standard profile takes the suitable series in anatomical order, or refuses (docs/intake.md). The
+notebook profile takes every `*.dcm` by file name, as the notebook does; geometry is not checked,
+and where the notebook would end with an error, a typed error says why (docs/pipeline.md section 1).
+"""
 
 import logging
+import math
+from collections.abc import Sequence
 from pathlib import Path
 
 from rcc_onnx.dicom.header_privacy import PATIENT_POSITIONS, term, uid
-from rcc_onnx.dicom.headers import DAMAGED
+from rcc_onnx.dicom.headers import DAMAGED, SliceHeader, read_headers
 from rcc_onnx.dicom.series import (
     TEST_SLICES,
     TOO_SHORT_MM,
     Candidate,
     Contents,
     SeriesSelection,
-    Stack,
     choose,
     read_contents,
-    warnings_of,
 )
-from rcc_onnx.dicom.sources import LeftOut
-from rcc_onnx.dicom.study import Study
-from rcc_onnx.types import IntakeRecord, Note, Profile
+from rcc_onnx.dicom.sources import Source, list_files, without_names
+from rcc_onnx.dicom.stack import STRIDE_TOLERANCE, Stack
+from rcc_onnx.dicom.study import NETWORK_SLICE_MM, Study, StudySlice
+from rcc_onnx.errors import IntakeError, OptionError
+from rcc_onnx.imaging.placement import Reorientation
+from rcc_onnx.types import IntakeRecord, Note, Profile, SeriesRow, SkippedFile
 
 _log = logging.getLogger(__name__)
 
+SHORT_EXTENT_MM = 100.0
+"""Kidneys are about 110 mm long: a shorter series cannot show them whole."""
+NOTEBOOK_MM = (1e-3, 100.0)
+"""The notebook checks no spacing. These limits only keep a broken file from asking for a stride or
+an image that no memory holds."""
 
-def read_standard_study(root: Path, wish: SeriesSelection, shown_as: str | None = None) -> Study:
-    """The one axial CT series of a folder or archive that is suitable or was asked for, head first.
+
+def read_study(
+    root: Path,
+    profile: Profile,
+    selection: SeriesSelection | None = None,
+    *,
+    shown_as: str | None = None,
+) -> Study:
+    """Return the one CT series of a folder or zip archive that is suitable or was asked for.
+
+    Headers are read; pixels are not, unless copies of slices must be told from different ones.
+
+    Args:
+        root: the folder or archive.
+        profile: which rules.
+        selection: which series; None: the only suitable one.
+        shown_as: the study's name in messages and the record, where no name of a folder or file may
+            be shown; files are then called by number, in the order of their names.
 
     Raises:
-        IntakeError: one of its leaves, for anything that would have to be guessed.
+        IntakeError: anything that would have to be guessed.
+        OptionError: a series was asked for in the notebook profile, which knows file names only.
     """
+    selection = selection or SeriesSelection()
+    check_series_selection(profile, selection)
+    if profile is Profile.NOTEBOOK:
+        return _read_notebook_study(root, shown_as)
+    return _read_standard_study(root, selection, shown_as)
+
+
+def check_series_selection(profile: Profile, selection: SeriesSelection) -> None:
+    """Raise OptionError if a series was asked for in the notebook profile, which cannot choose."""
+    if profile is Profile.NOTEBOOK and selection != SeriesSelection():
+        raise OptionError(
+            "the notebook profile takes every *.dcm file and cannot choose a series; use the "
+            "standard profile, or put the series into a folder of its own"
+        )
+
+
+def _read_standard_study(root: Path, selection: SeriesSelection, shown_as: str | None) -> Study:
     contents = read_contents(root, shown_as)
-    chosen, because = choose(contents, wish)
-    if chosen.stack is None:
+    chosen, because = choose(contents, selection)
+    stack = chosen.stack
+    if stack is None:
         raise AssertionError("a candidate without a stack cannot be chosen")
-    record = _record(contents, chosen, chosen.stack, because)
-    _say(record)
+    others = [candidate for candidate in contents.candidates if candidate is not chosen]
+    record = _record(
+        [item.header for item in stack.slices],
+        because,
+        "by position along the slice normal, head first",
+        reorientation=stack.reorientation,
+        chosen=chosen.row,
+        other_series=tuple(candidate.row for candidate in others),
+        warnings=(*_stack_warnings(stack), *_series_warnings(contents, chosen, others)),
+    )
+    _log_record(record)
+    not_chosen = [
+        SkippedFile(header.file_name, f"series {other.label}, {other.row.verdict}, not chosen")
+        for other in others
+        for header in other.headers
+    ]
     return Study(
         folder=root,
         profile=Profile.STANDARD,
-        slices=chosen.stack.slices,
-        spacing_zyx_mm=chosen.stack.spacing_zyx_mm,
-        stride=chosen.stack.stride,
+        slices=stack.slices,
+        spacing_zyx_mm=stack.spacing_zyx_mm,
+        stride=stack.stride,
         files_found=contents.files_found,
-        left_out=(*contents.left_out, *chosen.copies, *_of_others(contents, chosen)),
+        skipped_files=(*contents.skipped_files, *chosen.copies, *not_chosen),
         record=record,
     )
 
 
-def _of_others(contents: Contents, chosen: Candidate) -> list[LeftOut]:
-    """The slices of the series that were not chosen."""
-    return [
-        LeftOut(header.file_name, f"series {other.row.label}, {other.row.verdict}, not chosen")
-        for other in contents.candidates
-        if other is not chosen
-        for header in other.headers
+def _read_notebook_study(folder: Path, shown_as: str | None) -> Study:
+    files = list_files(folder, shown_as)
+    taken = [path for path in files if path.name.endswith(".dcm")]
+    if not taken:
+        raise IntakeError(
+            f"{shown_as or folder}: no file named *.dcm, and the notebook profile reads no other; "
+            "use the standard profile, which takes DICOM files of any name",
+            code="no-dicom",
+        )
+    sources = [Source(path.name, path, path.stat().st_size) for path in taken]
+    others = [SkippedFile(path.name, "not named *.dcm") for path in files if path not in set(taken)]
+    if shown_as is not None:
+        sources, others = without_names(sources, others)
+    headers, unusable = read_headers(sources)
+    unusable += [
+        SkippedFile(header.file_name, "multi-frame image")
+        for header in headers
+        if header.frame is not None or header.frames > 1
     ]
-
-
-def _record(contents: Contents, chosen: Candidate, stack: Stack, because: str) -> IntakeRecord:
-    first, last = stack.slices[0].header, stack.slices[-1].header
-    other_series = tuple(one.row for one in contents.candidates if one is not chosen)
-    return IntakeRecord(
-        chosen=chosen.row,
-        chosen_because=because,
-        other_series=other_series,
-        files_used=len({one.header.source.name for one in stack.slices}),
-        order="by position along the slice normal, head first",
-        first=first.file_name,
-        last=last.file_name,
-        orientation=first.orientation or (),
-        transpose=stack.turn.transpose,
-        flip_rows=stack.turn.flip_rows,
-        flip_columns=stack.turn.flip_columns,
-        patient_position=term(first.patient_position, PATIENT_POSITIONS),
-        transfer_syntax=uid(first.transfer_syntax_uid),
-        lossy=any(one.header.lossy for one in stack.slices),
-        warnings=(*warnings_of(stack), *_warnings(contents, chosen)),
+    if unusable:
+        raise IntakeError(
+            f"{unusable[0].file}: {unusable[0].reason}; the notebook profile takes every "
+            "*.dcm file for a slice, so remove this one or use the standard profile",
+            code="notebook-stops",
+        )
+    thickness = _lengths_mm(headers[0], "SliceThickness")[0]
+    slices = tuple(_notebook_slice(header) for header in headers)
+    return Study(
+        folder=folder,
+        profile=Profile.NOTEBOOK,
+        slices=slices,
+        spacing_zyx_mm=(thickness, *slices[0].spacing_yx_mm),
+        stride=math.ceil(NETWORK_SLICE_MM / thickness),
+        files_found=len(files),
+        skipped_files=tuple(others),
+        record=_record(
+            headers,
+            "the notebook profile takes every *.dcm file of the folder",
+            "by file name as text",
+        ),
     )
 
 
-def _warnings(contents: Contents, chosen: Candidate) -> list[Note]:
-    said = []
-    unread = sum(file.reason == DAMAGED for file in contents.left_out)
+def _notebook_slice(header: SliceHeader) -> StudySlice:
+    _lengths_mm(header, "PixelSpacing")
+    slope, intercept = header.required("RescaleSlope"), header.required("RescaleIntercept")
+    return StudySlice(header, Reorientation(), slope[0], intercept[0])
+
+
+def _lengths_mm(header: SliceHeader, keyword: str) -> tuple[float, ...]:
+    """Return the attribute's numbers, which must be lengths that occur in a CT."""
+    lengths = header.required(keyword)
+    for value in lengths:
+        if value <= 0:
+            raise IntakeError(
+                f"{header.file_name}: {keyword} is {value}, not above zero",
+                code="invalid-attribute",
+            )
+        if not NOTEBOOK_MM[0] <= value <= NOTEBOOK_MM[1]:
+            raise IntakeError(
+                f"{header.file_name}: {keyword} is {value:.4g} mm, which is not possible in a CT; "
+                "export the series again from its source",
+                code="spacing-out-of-range",
+            )
+    return lengths
+
+
+def _record(  # noqa: PLR0913
+    headers: Sequence[SliceHeader],
+    because: str,
+    order: str,
+    *,
+    reorientation: Reorientation | None = None,
+    chosen: SeriesRow | None = None,
+    other_series: tuple[SeriesRow, ...] = (),
+    warnings: tuple[Note, ...] = (),
+) -> IntakeRecord:
+    """Return the record of slices in the order in which they are analysed."""
+    first, reorientation = headers[0], reorientation or Reorientation()
+    return IntakeRecord(
+        chosen=chosen,
+        chosen_because=because,
+        other_series=other_series,
+        files_used=len({header.source.name for header in headers}),
+        order=order,
+        first=first.file_name,
+        last=headers[-1].file_name,
+        orientation=first.orientation or (),
+        transpose=reorientation.transpose,
+        flip_rows=reorientation.flip_rows,
+        flip_columns=reorientation.flip_columns,
+        patient_position=term(first.patient_position, PATIENT_POSITIONS),
+        transfer_syntax=uid(first.transfer_syntax_uid),
+        lossy=any(header.lossy for header in headers),
+        warnings=warnings,
+    )
+
+
+def _stack_warnings(stack: Stack) -> list[Note]:
+    """Return what does not stop the analysis, but should be read next to its result."""
+    headers = [item.header for item in stack.slices]
+    texts = {
+        "short-extent": stack.extent_mm < SHORT_EXTENT_MM
+        and f"The series covers {stack.extent_mm:.0f} mm from head to feet; a kidney may be "
+        "missing or cut off.",
+        "thick-slices": stack.spacing_mm > NETWORK_SLICE_MM * (1 + STRIDE_TOLERANCE)
+        and f"Slices are {stack.spacing_mm:.2f} mm apart; the networks expect "
+        f"{NETWORK_SLICE_MM:.0f} mm.",
+        "rescale-type": any(header.rescale_type not in ("", "HU") for header in headers)
+        and "RescaleType is not HU; the values are used as Hounsfield units all the same.",
+        "modality-lut": any(header.modality_lut for header in headers)
+        and "A Modality LUT takes the place of rescale slope and intercept.",
+        "no-slice-thickness": any(header.slice_thickness is None for header in headers)
+        and "SliceThickness is missing; the result does not depend on it, only on positions.",
+        "no-patient-position": not all(header.patient_position for header in headers)
+        and "PatientPosition is missing; the result does not depend on it, only on direction "
+        "cosines.",
+        "no-modality": not all(header.modality for header in headers)
+        and "Modality is missing; the SOP class says that it is CT.",
+        "lossy": any(header.lossy for header in headers)
+        and "The pixels went through lossy compression.",
+    }
+    return [Note(code, text) for code, text in texts.items() if text]
+
+
+def _series_warnings(
+    contents: Contents, chosen: Candidate, others: Sequence[Candidate]
+) -> list[Note]:
+    """Return notes on files and series that were left out."""
+    notes = []
+    unread = sum(file.reason == DAMAGED for file in contents.skipped_files)
     if unread:
-        said.append(
-            Note("damaged-files", f"{unread} DICOM files could not be read and were left out.")
-        )
+        text = f"{unread} DICOM files could not be read and were left out."
+        notes.append(Note("damaged-files", text))
     if chosen.copies:
         text = f"{len(chosen.copies)} slices were identical copies of others and were dropped."
-        said.append(Note("copies-dropped", text))
-    short = [one.row.label for one in contents.candidates if one is not chosen and _is_short(one)]
+        notes.append(Note("copies-dropped", text))
+    short = [other.label for other in others if other.stack and other.row.extent_mm < TOO_SHORT_MM]
     if short:
-        text = f"Too short to hold a kidney, and not looked at: series {', '.join(short)}."
-        said.append(Note("short-series-left-out", text))
-    for one in contents.candidates:
-        if one is not chosen and one.error is not None and one.row.slices >= TEST_SLICES:
-            text = f"Series {one.row.label} was refused: {one.error.code}."
-            said.append(Note("other-series-refused", text))
-    return said
+        text = f"Too short to hold a kidney, and not analysed: series {', '.join(short)}."
+        notes.append(Note("short-series-left-out", text))
+    for other in others:
+        if other.error is not None and other.row.slices >= TEST_SLICES:
+            text = f"Series {other.label} was refused: {other.error.code}."
+            notes.append(Note("other-series-refused", text))
+    return notes
 
 
-def _is_short(one: Candidate) -> bool:
-    return one.stack is not None and one.row.extent_mm < TOO_SHORT_MM
-
-
-def _say(record: IntakeRecord) -> None:
-    """The verdict, for the log."""
+def _log_record(record: IntakeRecord) -> None:
     row = record.chosen
     if row is not None:
         _log.info("series %s (%d slices): %s", row.label, row.slices, record.chosen_because)

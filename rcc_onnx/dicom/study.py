@@ -10,10 +10,9 @@ from pydicom.dataset import Dataset
 
 from rcc_onnx.dicom.headers import SliceHeader
 from rcc_onnx.dicom.pixels import PixelObserver, read_dataset, read_hu, read_stored_values
-from rcc_onnx.dicom.sources import LeftOut
 from rcc_onnx.imaging.hounsfield import HuImage
 from rcc_onnx.imaging.placement import Reorientation
-from rcc_onnx.types import PHANTOM_MANUFACTURER, IntakeRecord, Note, Profile
+from rcc_onnx.types import PHANTOM_MANUFACTURER, IntakeRecord, Profile, SkippedFile
 
 NETWORK_SLICE_MM = 5.0
 """The slices of the network volume are at least this far apart, less a little in rounding."""
@@ -24,46 +23,56 @@ class StudySlice:
     """One slice, ready to be decoded.
 
     Attributes:
-        header: what its file says.
-        turn: how its array is turned.
-        shape: rows and columns once turned.
-        spacing_yx_mm: between rows and between columns once turned.
+        header: the attributes of its file.
+        reorientation: from its file's array to the canonical one.
         slope, intercept: HU = stored value x slope + intercept; 1 and 0 where a Modality LUT does
             it instead.
     """
 
     header: SliceHeader
-    turn: Reorientation
-    shape: tuple[int, int]
-    spacing_yx_mm: tuple[float, float]
+    reorientation: Reorientation
     slope: float
     intercept: float
 
-    def stored_values(self, seen: PixelObserver | None = None) -> NDArray[Any]:
-        """Stored values, turned; decoded anew at every call. `seen` is told them before that.
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Canonical rows and columns."""
+        rows, columns = self.header.rows, self.header.columns
+        return (columns, rows) if self.reorientation.transpose else (rows, columns)
+
+    @property
+    def spacing_yx_mm(self) -> tuple[float, float]:
+        """Distances between canonical rows and between canonical columns."""
+        between_rows, between_columns = self.header.required("PixelSpacing")
+        if self.reorientation.transpose:
+            return between_columns, between_rows
+        return between_rows, between_columns
+
+    def stored_values(self, observer: PixelObserver | None = None) -> NDArray[Any]:
+        """Return canonical stored values; decoded anew at every call.
 
         Raises:
             PixelsError: they cannot be decoded.
         """
-        return np.ascontiguousarray(self.turn.apply(read_stored_values(self.header, seen)))
-
-    def hounsfield(self, seen: PixelObserver | None = None) -> HuImage:
-        """HU, turned, with padding as air; decoded anew at every call. `seen` as above.
-
-        Raises:
-            PixelsError: they cannot be decoded.
-        """
-        image = read_hu(self.header, seen)
-        return replace(
-            image,
-            stored=np.ascontiguousarray(self.turn.apply(image.stored)),
-            padded=None
-            if image.padded is None
-            else np.ascontiguousarray(self.turn.apply(image.padded)),
+        return np.ascontiguousarray(
+            self.reorientation.apply(read_stored_values(self.header, observer))
         )
 
+    def hounsfield(self, observer: PixelObserver | None = None) -> HuImage:
+        """Return canonical HU, with padding as air; decoded anew at every call.
+
+        Raises:
+            PixelsError: they cannot be decoded.
+        """
+        image = read_hu(self.header, observer)
+        padded = image.padded
+        if padded is not None:
+            padded = np.ascontiguousarray(self.reorientation.apply(padded))
+        stored = np.ascontiguousarray(self.reorientation.apply(image.stored))
+        return replace(image, stored=stored, padded=padded)
+
     def dataset(self) -> Dataset:
-        """The data set of its file without pixels, read anew; of a multi-frame file, all frames'.
+        """Read the data set of its file without pixels; of a multi-frame file, all frames'.
 
         Raises:
             PixelsError: the file cannot be read any more.
@@ -71,7 +80,7 @@ class StudySlice:
         return read_dataset(self.header)
 
     def rescale(self, stored: NDArray[Any]) -> NDArray[np.float64]:
-        """HU of stored values, any shape."""
+        """Return HU of stored values, any shape."""
         return stored.astype(np.float64) * self.slope + self.intercept
 
 
@@ -80,14 +89,14 @@ class Study:
     """One CT series that can be analysed.
 
     Attributes:
-        folder: where it lies.
+        folder: the folder or archive.
         profile: the profile it was read for.
         slices: at least one; head first in the standard profile, by file name in the notebook's.
-        spacing_zyx_mm: between slices, rows and columns (turned).
-        stride: every how many slices one goes to the networks.
+        spacing_zyx_mm: between slices, canonical rows and columns.
+        stride: the networks see slices 0, stride, 2 x stride ...
         files_found: files in the folder, at any depth, and in archives.
-        left_out: files that are not slices of the study, and why.
-        record: how the slices came about.
+        skipped_files: files that are not slices of the study, and why.
+        record: which series it is, and how it was put in order.
     """
 
     folder: Path
@@ -96,7 +105,7 @@ class Study:
     spacing_zyx_mm: tuple[float, float, float]
     stride: int
     files_found: int
-    left_out: tuple[LeftOut, ...]
+    skipped_files: tuple[SkippedFile, ...]
     record: IntakeRecord
 
     def __post_init__(self) -> None:
@@ -104,7 +113,7 @@ class Study:
             raise ValueError("a study has slices, a stride of at least 1 and positive spacings")
 
     def affine_zyx_lps(self) -> NDArray[np.float64]:
-        """From (slice, row, column, 1) of the turned stack to the patient's x, y, z in mm, 4x4.
+        """Return the 4x4 from (slice, row, column, 1) of the canonical volume to x, y, z in mm.
 
         Voxel centres; x to the left, y to posterior, z to the head (PS3.3 C.7.6.2.1.1). Only in the
         standard profile, whose slices are known to be an evenly spaced stack.
@@ -113,11 +122,13 @@ class Study:
         cosines = np.array(first.header.required("ImageOrientationPatient"))
         between_rows, between_columns = first.header.required("PixelSpacing")
         steps = [cosines[3:] * between_rows, cosines[:3] * between_columns]
-        if first.turn.transpose:
+        if first.reorientation.transpose:
             steps.reverse()
         origin = np.array(first.header.required("ImagePositionPatient"))
         down = np.array(last.header.required("ImagePositionPatient")) - origin
-        for axis, flip in enumerate((first.turn.flip_rows, first.turn.flip_columns)):
+        for axis, flip in enumerate(
+            (first.reorientation.flip_rows, first.reorientation.flip_columns)
+        ):
             if flip:
                 origin = origin + steps[axis] * (first.shape[axis] - 1)
                 steps[axis] = -steps[axis]
@@ -127,30 +138,20 @@ class Study:
         return affine
 
     @property
-    def warnings(self) -> tuple[Note, ...]:
-        """What a person should read next to the result."""
-        return self.record.warnings
-
-    @property
     def has_contrast(self) -> bool:
         """Whether any slice records contrast in a vessel."""
-        return any(one.header.contrast for one in self.slices)
-
-    @property
-    def files_used(self) -> int:
-        """Files that hold slices of the study, whether the networks see them or not."""
-        return len({one.header.source.name for one in self.slices})
+        return any(item.header.contrast for item in self.slices)
 
     @property
     def needed_slices(self) -> tuple[StudySlice, ...]:
-        """The slices that go to the networks: 0, stride, 2 x stride ..."""
+        """The slices that the networks see."""
         return self.slices[:: self.stride]
 
     @property
     def is_digital_phantom(self) -> bool:
         """Whether every slice's file says that it is one of this project's phantoms."""
         return all(
-            one.header.manufacturer == PHANTOM_MANUFACTURER
-            and one.header.quality_control_subject == "YES"
-            for one in self.slices
+            item.header.manufacturer == PHANTOM_MANUFACTURER
+            and item.header.quality_control_subject == "YES"
+            for item in self.slices
         )

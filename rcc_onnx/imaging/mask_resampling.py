@@ -24,7 +24,7 @@ from one analysed slice to the next."""
 
 
 class MaskPart(NamedTuple):
-    """A piece of a slice of the turned stack, from `first_row` and `first_column` on."""
+    """A piece of a slice of the canonical volume, from `first_row` and `first_column` on."""
 
     first_row: int
     first_column: int
@@ -56,14 +56,14 @@ class SourceMask:
     depth_inside: NDArray[np.float32]
 
     def slices(self) -> Iterator[tuple[int, MaskPart]]:
-        """Every slice of the turned stack that holds a voxel of the mask, with that part."""
+        """Every slice of the canonical volume that holds a voxel of the mask, with that part."""
         for index in np.flatnonzero(self._within(0)).tolist():
             part = self.slice(index)
             if part is not None:
                 yield index, part
 
     def slice(self, index: int) -> MaskPart | None:
-        """The mask's part of a slice of the turned stack; None without a voxel there."""
+        """The mask's part of a slice of the canonical volume; None without a voxel there."""
         z, y, x = self.placement.between
         rows, columns = np.flatnonzero(self._within(1)), np.flatnonzero(self._within(2))
         if not (self._within(0)[index] and rows.size and columns.size):

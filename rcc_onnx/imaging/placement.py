@@ -1,34 +1,34 @@
-"""Where the network volume lies in the source series and in the patient (docs/outputs.md).
+"""Where the network volume is in the source series and in the patient (docs/outputs.md).
 
 Three frames meet here, all with axes z, y, x:
 
 - the *network volume*: (slices, 160, 160), 2 mm pixels, slices about 5 mm apart, padded with blank
   slices where the study is short;
-- the *turned stack*: the slices of the series head first, each turned to rows anterior -> posterior
-  and columns patient right -> left;
+- the *canonical volume*: the slices of the series head first, each reoriented to rows anterior ->
+  posterior and columns patient right -> left;
 - the *file*: the arrays as the DICOM files hold them.
 
-The way into the network volume picks pixels, slices and places (docs/pipeline.md section 1). On the
-way back a source pixel lies between picked ones, on each axis, and gets what lies between theirs.
+The network volume takes single pixels and slices of the canonical one (docs/pipeline.md section 1).
+On the way back a source pixel lies between picked ones, on each axis, and is interpolated.
 """
 
 import math
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rcc_onnx.imaging.resampling import AxisMap
-from rcc_onnx.types import GRID_SIZE
 
-_Scalar = TypeVar("_Scalar", bound=np.generic)
+Span = tuple[int, int]
+"""First and last row, or column."""
 
 
 @dataclass(frozen=True)
 class Reorientation:
-    """How a file's array is turned to rows anterior -> posterior, columns patient right -> left.
+    """From a file's array to rows anterior -> posterior, columns patient right -> left.
 
     First the transposition, then the flips of the transposed array's axes.
     """
@@ -38,12 +38,11 @@ class Reorientation:
     flip_columns: bool = False
 
     def apply(self, array: NDArray[Any]) -> NDArray[Any]:
-        """The turned array: a view, of shape (columns, rows) if transposed."""
-        turned = array.T if self.transpose else array
-        return turned[self._steps]
+        """Return the canonical array: a view, of shape (columns, rows) if transposed."""
+        return (array.T if self.transpose else array)[self._steps]
 
     def undo(self, array: NDArray[Any]) -> NDArray[Any]:
-        """The array as the file has it, from a turned one: a view."""
+        """Return the array as the file has it, from a canonical one: a view."""
         flipped = array[self._steps]
         return flipped.T if self.transpose else flipped
 
@@ -54,7 +53,7 @@ class Reorientation:
 
 
 class SourceImage(NamedTuple):
-    """The image of a file that one slice of the stack comes from.
+    """The image of a file that one canonical slice comes from.
 
     `frame` counts from 1, as DICOM references do; None in a single-frame file. `position_mm` is its
     ImagePositionPatient, if it is known.
@@ -69,22 +68,22 @@ class SourceImage(NamedTuple):
 
 @dataclass(frozen=True)
 class Placement:
-    """How a network volume came from a stack of slices, and the way back.
+    """The relation between a network volume and the canonical volume that it was made from.
 
     Attributes:
-        images: where each slice of the stack comes from, head first.
-        turn: how each file's array was turned.
-        shape_yx: rows and columns of the turned slices.
-        affine_zyx_lps: 4x4, from (slice, row, column, 1) of the turned stack to the patient's x, y,
-            z in mm, voxel centres (`Study.affine_zyx_lps`).
-        rows, columns: which pixels of the turned slices the grid shows.
-        stride: every how many slices of the stack one is in the network volume.
+        images: where each canonical slice comes from, head first.
+        reorientation: from each file's array to the canonical slice.
+        shape_yx: rows and columns of the canonical slices.
+        affine_zyx_lps: 4x4, from (slice, row, column, 1) of the canonical volume to the patient's
+            x, y, z in mm, voxel centres (`Study.affine_zyx_lps`).
+        rows, columns: which canonical pixels the grid shows.
+        stride: the network volume shows canonical slices 0, stride, 2 x stride ...
         padding_before: blank slices before the first.
         depth: slices of the network volume.
     """
 
     images: tuple[SourceImage, ...]
-    turn: Reorientation
+    reorientation: Reorientation
     shape_yx: tuple[int, int]
     affine_zyx_lps: NDArray[np.float64]
     rows: AxisMap
@@ -95,12 +94,12 @@ class Placement:
 
     @property
     def shape_zyx(self) -> tuple[int, int, int]:
-        """Of the turned stack."""
+        """Shape of the canonical volume."""
         return (len(self.images), *self.shape_yx)
 
     @property
     def spacing_zyx_mm(self) -> tuple[float, float, float]:
-        """Lengths of the steps between slices, rows and columns."""
+        """Distances between slices, rows and columns."""
         z, y, x = np.linalg.norm(self.affine_zyx_lps[:3, :3], axis=0).tolist()
         return z, y, x
 
@@ -123,83 +122,62 @@ class Placement:
 
     @cached_property
     def between(self) -> tuple["LinearInterpolation", "LinearInterpolation", "LinearInterpolation"]:
-        """Where each slice, row and column of the turned stack lies in the network volume.
+        """Where each canonical slice, row and column is in the network volume.
 
-        Slices behind the last analysed one, fewer than the stride, have its place.
+        Slices behind the last analysed one, fewer than the stride, are at its place.
         """
+        indices = np.arange(len(self.images))
+        at = np.minimum(indices / self.stride, (len(self.images) - 1) // self.stride)
         return (
-            self._slices_between(),
+            LinearInterpolation.of(self.padding_before + at, np.ones(at.shape, np.bool_)),
             pixels_between(self.rows, self.shape_yx[0]),
             pixels_between(self.columns, self.shape_yx[1]),
         )
 
     def source_slice(self, place: int) -> int:
-        """The slice of the stack that a (not blank) slice of the network volume shows."""
+        """Return the canonical slice that a (not blank) slice of the network volume shows."""
         return (place - self.padding_before) * self.stride
 
     def resample_slice(
         self, volume: NDArray[np.float32], index: int, fill: float = 0.0
     ) -> NDArray[np.float32]:
-        """One slice of the turned stack from a volume (depth, 160, 160), linear between voxels.
+        """Return one canonical slice of a volume (depth, 160, 160), linear between voxels.
 
-        Shape (rows, columns), `fill` beyond the grid. At the pixels that the grid shows, it is what
-        the volume has there, to the bit.
+        Shape (rows, columns), `fill` beyond the grid. At the pixels that the grid shows, it equals
+        the volume to the bit.
         """
         z, y, x = self.between
-        carried = np.full(self.shape_yx, fill, np.float32)
+        resampled = np.full(self.shape_yx, fill, np.float32)
         rows, columns = np.flatnonzero(y.reached), np.flatnonzero(x.reached)
         plane = z.pick(volume, np.array([index]))[0]
-        carried[np.ix_(rows, columns)] = x.pick(y.pick(plane, rows).T, columns).T
-        return carried
-
-    def sample(self, stack: NDArray[_Scalar]) -> NDArray[_Scalar]:
-        """What the network volume shows of an array of the turned stack's shape; zeros elsewhere.
-
-        Undoes `resample_slice` wherever the grid does not show one source pixel twice, which it
-        does only where pixels are larger than 2 mm.
-        """
-        volume = np.zeros(self._network_shape, stack.dtype)
-        needed = stack[:: self.stride, self.rows.sources[:, None], self.columns.sources[None, :]]
-        slices = slice(self.padding_before, self.padding_before + len(needed))
-        volume[slices, self.rows.places, self.columns.places] = needed
-        return volume
+        resampled[np.ix_(rows, columns)] = x.pick(y.pick(plane, rows).T, columns).T
+        return resampled
 
     def to_lps(self, zyx: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Positions in the patient, mm, of indices of the turned stack, whole or not: (..., 3)."""
+        """Return positions in mm, (..., 3), of canonical indices, whole or not."""
         moved: NDArray[np.float64] = (
             zyx @ self.affine_zyx_lps[:3, :3].T + self.affine_zyx_lps[:3, 3]
         )
         return moved
 
-    def file_pixels(
-        self, rows: tuple[int, int], columns: tuple[int, int]
-    ) -> tuple[tuple[int, int], tuple[int, int]]:
-        """First and last row, first and last column of the file, from those of the turned slice."""
+    def file_pixels(self, rows: Span, columns: Span) -> tuple[Span, Span]:
+        """Return the rows and columns of the file from those of the canonical slice."""
         spans = []
-        flips = (self.turn.flip_rows, self.turn.flip_columns)
+        flips = (self.reorientation.flip_rows, self.reorientation.flip_columns)
         for (first, last), flip, size in zip((rows, columns), flips, self.shape_yx, strict=True):
             spans.append((size - 1 - last, size - 1 - first) if flip else (first, last))
-        file_rows, file_columns = reversed(spans) if self.turn.transpose else spans
+        file_rows, file_columns = reversed(spans) if self.reorientation.transpose else spans
         return file_rows, file_columns
-
-    @property
-    def _network_shape(self) -> tuple[int, int, int]:
-        return (self.depth, GRID_SIZE, GRID_SIZE)
-
-    def _slices_between(self) -> "LinearInterpolation":
-        slices = np.arange(len(self.images))
-        at = np.minimum(slices / self.stride, (len(self.images) - 1) // self.stride)
-        return LinearInterpolation.of(self.padding_before + at, np.ones(at.shape, np.bool_))
 
 
 @dataclass(frozen=True)
 class LinearInterpolation:
-    """Where source indices of one axis lie: between which two places, and how near to which.
+    """Where source indices of one axis are in the network volume: between which two places.
 
     Attributes:
         low, high: the two places; the same where a source pixel is at a place.
         weight: float32, of `high`; 0 at a place.
-        reached: False for source pixels beyond the grid, whose places mean nothing.
+        reached: False for source pixels beyond the grid, whose places are not meaningful.
     """
 
     low: NDArray[np.intp]
@@ -209,13 +187,13 @@ class LinearInterpolation:
 
     @classmethod
     def of(cls, at: NDArray[np.float64], reached: NDArray[np.bool_]) -> "LinearInterpolation":
-        """From places that need not be whole numbers."""
+        """Return it for places that need not be whole numbers."""
         low = np.floor(at).astype(np.intp)
         weight = (at - low).astype(np.float32)
         return cls(low, np.where(weight > 0, low + 1, low), weight, reached)
 
     def pick(self, values: NDArray[np.float32], indices: NDArray[np.intp]) -> NDArray[np.float32]:
-        """Values for source indices, from those of all places along the first axis."""
+        """Return values at source indices, from those of all places along the first axis."""
         weight = self.weight[indices].reshape(-1, *(1,) * (values.ndim - 1))
         low, high = values[self.low[indices]], values[self.high[indices]]
         picked: NDArray[np.float32] = low * (1 - weight) + high * weight
@@ -223,10 +201,10 @@ class LinearInterpolation:
 
 
 def pixels_between(axis: AxisMap, size: int) -> LinearInterpolation:
-    """Where each of `size` source pixels of an axis lies on the grid.
+    """Return where each of `size` source pixels of an axis is on the grid.
 
     Reached are pixels up to half a step before the first and behind the last that the grid shows.
-    Where pixels are larger than 2 mm, the grid shows one several times; it lies at the first.
+    Where pixels are larger than 2 mm, the grid shows one several times; it is at the first.
     """
     pixels = np.arange(size)
     sources, firsts = np.unique(axis.sources, return_index=True)
@@ -236,5 +214,5 @@ def pixels_between(axis: AxisMap, size: int) -> LinearInterpolation:
 
 
 def _step(axis: AxisMap) -> float:
-    """Source pixels from one place to the next, on average."""
+    """Return source pixels from one place to the next, on average."""
     return float(axis.sources[-1] - axis.sources[0]) / max(axis.sources.size - 1, 1)

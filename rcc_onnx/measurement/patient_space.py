@@ -61,7 +61,7 @@ def placement_of(study: Study, padding_before: int, depth: int) -> Placement:
             )
             for one in study.slices
         ),
-        turn=first.turn,
+        reorientation=first.reorientation,
         shape_yx=first.shape,
         affine_zyx_lps=study.affine_zyx_lps(),
         rows=rows,

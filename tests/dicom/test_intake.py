@@ -6,9 +6,10 @@ from pydicom.uid import MRImageStorage, SecondaryCaptureImageStorage
 
 from rcc_onnx import errors
 from rcc_onnx.dicom import read_study
-from rcc_onnx.dicom.series import slice_stride
+from rcc_onnx.dicom.stack import slice_stride
 from rcc_onnx.types import PHANTOM_MANUFACTURER, Profile
 from tests.support.dicom_factory import Layout, body_volume, ct_series, write_series
+from tests.support.intake import skipped, warnings
 
 STANDARD, NOTEBOOK = Profile.STANDARD, Profile.NOTEBOOK
 FLAT = np.zeros((7, 8, 10), np.int16)
@@ -31,7 +32,7 @@ def test_standard_study(tmp_path, series):
     study = read_study(write_series(tmp_path, series), STANDARD)
     assert study.spacing_zyx_mm == (2.5, 0.75, 0.5)
     assert study.stride == 2
-    assert (study.files_found, study.files_used, study.left_out) == (7, 7, ())
+    assert (study.files_found, study.record.files_used, study.skipped_files) == (7, 7, ())
     assert names_of(study) == [f"00{n}.dcm" for n in range(1, 8)]
     assert [one.header.file_name for one in study.needed_slices] == [
         "001.dcm",
@@ -73,7 +74,7 @@ def test_notebook_study(tmp_path, series):
     study = read_study(write_series(tmp_path, series, names), NOTEBOOK)
     assert names_of(study) == ["10.dcm", "9.dcm", "a.dcm", "b.dcm", "e.dcm"]
     assert study.stride == 4
-    assert [file.file_name for file in study.left_out] == ["c.DCM", "d"]
+    assert list(skipped(study)) == ["c.DCM", "d"]
     assert study.files_found == 7
 
 
@@ -90,7 +91,7 @@ def test_other_files_are_left_out_with_a_reason(tmp_path, series):
     spoilt[4].NumberOfFrames = 2
     write_series(tmp_path, spoilt, ["a", "b", "c", "d", "e"])
     study = read_study(tmp_path, STANDARD)
-    assert dict(study.left_out) == {
+    assert skipped(study) == {
         "README.txt": "not a DICOM file",
         "empty": "not a DICOM file",
         "a": "localizer",
@@ -99,7 +100,7 @@ def test_other_files_are_left_out_with_a_reason(tmp_path, series):
         "d": "modality MR",
         "e": "multi-frame image without functional groups",
     }
-    assert (study.files_found, study.files_used) == (14, 7)
+    assert (study.files_found, len(study.slices)) == (14, 7)
     assert study.record.files_used == 7
 
 
@@ -117,15 +118,15 @@ def test_scout_in_the_same_series_does_not_touch_the_spacing(tmp_path, series):
 def test_ct_without_modality_is_known_by_its_sop_class(tmp_path, series):
     for dataset in series:
         del dataset.Modality
-    assert read_study(write_series(tmp_path, series), STANDARD).files_used == 7
+    assert read_study(write_series(tmp_path, series), STANDARD).record.files_used == 7
 
 
 def test_short_series_is_warned_of(tmp_path, series):
-    (said,) = read_study(write_series(tmp_path / "short", series), STANDARD).warnings
+    (said,) = read_study(write_series(tmp_path / "short", series), STANDARD).record.warnings
     assert said.code == "short-extent"
     assert "covers 15 mm" in said.text
     long = ct_series(np.zeros((21, 4, 4), np.int16), (5.0, 1.0, 1.0))
-    assert read_study(write_series(tmp_path / "long", long), STANDARD).warnings == ()
+    assert read_study(write_series(tmp_path / "long", long), STANDARD).record.warnings == ()
 
 
 def test_other_warnings(tmp_path, series):
@@ -135,7 +136,7 @@ def test_other_warnings(tmp_path, series):
     del thick[4].SliceThickness
     del thick[5].Modality
     thick[6].LossyImageCompression = "01"
-    said = dict(read_study(write_series(tmp_path, thick), STANDARD).warnings)
+    said = warnings(read_study(write_series(tmp_path, thick), STANDARD))
     assert "7.50 mm apart" in said["thick-slices"]
     assert set(said) == {
         "thick-slices",

@@ -22,14 +22,14 @@ from pydicom.uid import (
 
 from rcc_onnx import errors
 from rcc_onnx.dicom import read_study
-from rcc_onnx.dicom.codestream import claimed_size
 from rcc_onnx.dicom.headers import read_file
-from rcc_onnx.dicom.pixels import read_stored_values
+from rcc_onnx.dicom.pixels import claimed_size, read_stored_values
 from rcc_onnx.dicom.sources import Source
 from rcc_onnx.pipeline.preprocess import network_volume
 from rcc_onnx.types import Profile
 from tests.support.dicom_factory import Storage, body_volume, ct_series, write_series
 from tests.support.errors import raises_code
+from tests.support.intake import warnings
 
 HU = body_volume()
 STORAGES = {"signed": Storage(), "unsigned": Storage(signed=False, intercept=-1024.0)}
@@ -152,7 +152,7 @@ def test_lossy_encodings_are_marked(tmp_path, encoding):
         LOSSY[encoding](dataset)
     study = read_study(write_series(tmp_path, series), Profile.STANDARD)
     assert study.record.lossy
-    assert "lossy" in dict(study.warnings)
+    assert "lossy" in warnings(study)
     assert network_volume(study).values.any()
 
 

@@ -21,6 +21,7 @@ from rcc_onnx.pipeline.preprocess import network_volume
 from rcc_onnx.types import InputIs, Profile
 from tests.support.dicom_factory import body_volume, ct_series, write_series
 from tests.support.errors import raises_code
+from tests.support.intake import skipped
 
 STANDARD = Profile.STANDARD
 FLAT = np.zeros((7, 8, 10), np.int16)
@@ -55,7 +56,7 @@ def test_any_depth_and_any_name(tmp_path, plain):
     study = same(write_series(tmp_path, ct_series(body_volume()), names), plain)
     assert [one.header.file_name for one in study.slices] == names
     assert study.files_found == 8
-    assert {reason for _, reason in study.left_out} == {"not a DICOM file"}
+    assert set(skipped(study).values()) == {"not a DICOM file"}
 
 
 @pytest.mark.parametrize("syntax", [None, ImplicitVRLittleEndian, ExplicitVRBigEndian])
@@ -88,7 +89,7 @@ def test_archive(tmp_path, plain):
     (folder / "inner.zip").write_bytes(b"PK\x03\x04 never opened")
     study = same(zipped(folder, tmp_path / "study.zip"), plain)
     assert study.slices[0].header.file_name == "001.dcm"
-    assert dict(study.left_out) == {"inner.zip": "archive inside an archive, not opened"}
+    assert skipped(study) == {"inner.zip": "archive inside an archive, not opened"}
 
 
 def test_archive_in_a_folder(tmp_path, plain):
@@ -281,7 +282,7 @@ def test_nothing_there(tmp_path):
         with pytest.raises(errors.InputFolderError):
             find_studies(root)
     (tmp_path / "file").write_text("x")
-    with pytest.raises(errors.InputFolderError, match="no folder and no zip"):
+    with pytest.raises(errors.InputFolderError, match="not a folder and not a zip"):
         find_studies(tmp_path / "file")
 
 
@@ -296,7 +297,7 @@ def test_dicomdir_is_passed_over_and_makes_the_folder_a_study(tmp_path, plain):
         write_series(tmp_path / "DICOM" / f"SE{number}", [dataset], ["IM0"])
     assert names(tmp_path) == [tmp_path.name]
     study = same(tmp_path, plain)
-    assert dict(study.left_out) == {"DICOMDIR": "DICOMDIR"}
+    assert skipped(study) == {"DICOMDIR": "DICOMDIR"}
 
 
 @pytest.mark.parametrize(
@@ -316,7 +317,7 @@ def test_what_image_type_tells(tmp_path, plain, image_type, reason):
         dataset.ImageType = image_type
     write_series(tmp_path / "other", others)
     study = same(tmp_path, plain)
-    assert {said for _, said in study.left_out} == {reason}
+    assert set(skipped(study).values()) == {reason}
 
 
 def test_an_object_of_another_class_is_no_ct_whatever_its_modality_says(tmp_path, plain):
@@ -326,7 +327,7 @@ def test_an_object_of_another_class_is_no_ct_whatever_its_modality_says(tmp_path
         dataset.SOPClassUID = dataset.file_meta.MediaStorageSOPClassUID = RTDoseStorage
     write_series(tmp_path / "other", dose)
     study = same(tmp_path, plain)
-    assert {said for _, said in study.left_out} == {"SOP class of no CT image"}
+    assert set(skipped(study).values()) == {"SOP class is not of a CT image"}
 
 
 def test_looking_at_an_input_quotes_nothing_of_the_patient(tmp_path, recwarn):

@@ -126,7 +126,7 @@ def test_multi_frame_is_the_same_as_single_frames(tmp_path, plain, layout, legac
     study = read_study(folder, STANDARD)
     np.testing.assert_array_equal(network_volume(study).values, plain)
     assert study.slices[0].header.file_name == "001.dcm[1]"
-    assert (study.files_found, study.files_used, len(study.slices)) == (1, 1, 6)
+    assert (study.files_found, study.record.files_used, len(study.slices)) == (1, 1, 6)
 
 
 def test_multi_frame_with_a_slope_for_each_frame(tmp_path, plain):

@@ -11,8 +11,7 @@ from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, Imp
 from rcc_onnx import errors
 from rcc_onnx.dicom import pixels, read_study
 from rcc_onnx.dicom.headers import read_file
-from rcc_onnx.dicom.native import read_native
-from rcc_onnx.dicom.pixels import read_hu, read_stored_values
+from rcc_onnx.dicom.pixels import read_hu, read_native, read_stored_values
 from rcc_onnx.dicom.sources import Source
 from rcc_onnx.types import Profile
 from tests.support.dicom_factory import Storage, body_volume, ct_series, enhanced_ct, write_series

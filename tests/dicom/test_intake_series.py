@@ -10,6 +10,7 @@ from rcc_onnx.pipeline.preprocess import network_volume
 from rcc_onnx.types import Profile, SeriesPolicy
 from tests.support.dicom_factory import body_volume, ct_series, write_series
 from tests.support.errors import raises_code
+from tests.support.intake import skipped, warnings
 
 STANDARD = Profile.STANDARD
 SPACING = (2.5, 2.0, 2.0)
@@ -65,12 +66,12 @@ def test_a_real_folder_is_analysed_as_the_clean_series_alone(tmp_path):
         np.testing.assert_array_equal(volume_of(folder, **wish), clean)
     study = read_study(folder, STANDARD, SeriesSelection(series="3"))
     assert study.spacing_zyx_mm == SPACING
-    reasons = dict(study.left_out)
+    reasons = skipped(study)
     assert reasons["readme.txt"] == "not a DICOM file"
     assert reasons["v21"] == "structured report"
     assert reasons["v20"] == "series 3.2, not-axial, not chosen"
     assert reasons["SE2/001.dcm"] == "series 2, suitable, not chosen"
-    assert study.files_found == study.files_used + len(study.left_out)
+    assert study.files_found == study.record.files_used + len(study.skipped_files)
     assert study.record.chosen.label == "3.1"
 
 
@@ -103,12 +104,12 @@ def test_two_reconstructions_under_one_uid_are_two_series(tmp_path):
     folder = write_series(tmp_path, fine + coarse, [f"{n}" for n in range(12)])
     rows = series_table(folder)
     assert [row.label for row in rows] == ["1.1", "1.2"]
-    assert {(row.rows, row.columns) for row in rows} == {(90, 110), (45, 55)}
+    assert {row.matrix for row in rows} == {(90, 110), (45, 55)}
     with pytest.raises(errors.SeveralSeriesError, match=r"1\.1 .*1\.2"):
         volume_of(folder)
     with pytest.raises(errors.SeveralSeriesError, match="names 2"):
         volume_of(folder, series="1")
-    label = next(row.label for row in rows if row.rows == 90)
+    label = next(row.label for row in rows if row.matrix == (90, 110))
     clean = volume_of(write_series(tmp_path / "clean", fine))
     np.testing.assert_array_equal(volume_of(folder, series=label), clean)
 
@@ -188,8 +189,10 @@ def test_identical_copies_are_dropped(tmp_path, same_uid):
             dataset.SOPInstanceUID = f"1.2.3.{number}"
     write_series(folder / "copy", series[1:3])
     study = read_study(folder, STANDARD)
-    assert [note.code for note in study.warnings if "copies" in note.code] == ["copies-dropped"]
-    assert len(study.left_out) == 2
+    assert [note.code for note in study.record.warnings if "copies" in note.code] == [
+        "copies-dropped"
+    ]
+    assert len(study.skipped_files) == 2
     np.testing.assert_array_equal(network_volume(study).values, clean)
 
 
@@ -249,7 +252,7 @@ def test_policies(three, policy, slices):
     study = read_study(three, STANDARD, SeriesSelection(policy=SeriesPolicy(policy)))
     assert len(study.slices) == slices
     assert policy in study.record.chosen_because
-    assert len(study.record.others) == 2
+    assert len(study.record.other_series) == 2
 
 
 @pytest.mark.parametrize("series", ["10", "2", "7"])
@@ -293,7 +296,7 @@ def test_short_test_series_beside_a_real_one_is_no_candidate(tmp_path):
     write_series(tmp_path / "b", ct_series(body_volume((5, 20, 20)), series="2"))
     study = read_study(tmp_path, STANDARD)
     assert study.record.chosen.label == "1"
-    assert "series 2." in dict(study.warnings)["short-series-left-out"]
+    assert "series 2." in warnings(study)["short-series-left-out"]
 
 
 def test_refused_series_beside_a_suitable_one_is_named(tmp_path):
@@ -302,7 +305,7 @@ def test_refused_series_beside_a_suitable_one_is_named(tmp_path):
     del broken[4]
     write_series(tmp_path / "b", broken)
     study = read_study(tmp_path, STANDARD)
-    assert "Series 2 was refused: missing-slices." in [note.text for note in study.warnings]
+    assert "Series 2 was refused: missing-slices." in [note.text for note in study.record.warnings]
     with raises_code("missing-slices"):
         read_study(tmp_path, STANDARD, SeriesSelection(series="2"))
     write_series(tmp_path / "a", ct_series(body_volume((18, 20, 20)), series="1")[:-1])

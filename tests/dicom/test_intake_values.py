@@ -9,6 +9,7 @@ from rcc_onnx.pipeline.preprocess import network_volume
 from rcc_onnx.types import Profile
 from tests.support.dicom_factory import Storage, body_volume, ct_series, write_series
 from tests.support.errors import raises_code
+from tests.support.intake import warnings
 
 STANDARD = Profile.STANDARD
 HU = body_volume()
@@ -185,7 +186,7 @@ def test_rescale_missing_without_a_lut_is_refused(tmp_path):
 def test_modality_lut(tmp_path, plain):
     series = with_lut(ct_series(HU, storage=Storage(signed=False, intercept=-1024.0)))
     study = read_study(write_series(tmp_path, series), STANDARD)
-    assert "modality-lut" in dict(study.warnings)
+    assert "modality-lut" in warnings(study)
     np.testing.assert_array_equal(network_volume(study).values, plain)
 
 

@@ -6,32 +6,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rcc_onnx.dicom import read_study
-from rcc_onnx.imaging.placement import Placement, Reorientation, SourceImage, pixels_between
-from rcc_onnx.imaging.resampling import axis_map, resized_length
+from rcc_onnx.imaging.placement import pixels_between
+from rcc_onnx.imaging.resampling import axis_map
 from rcc_onnx.measurement.patient_space import placement_of
 from rcc_onnx.types import Profile
 from tests.support.dicom_factory import LAYOUTS, body_volume, ct_series, write_series
-
-
-def placement(
-    slices: int = 50, shape_yx: tuple[int, int] = (300, 260), mm: float = 0.9, stride: int = 1
-) -> Placement:
-    needed = len(range(0, slices, stride))
-    depth = max(needed, 40)
-    rows, columns = (axis_map(size, resized_length(size, mm)) for size in shape_yx)
-    affine = np.eye(4)
-    affine[:3, :3] = [[0, 0, mm], [0, mm, 0], [-2.5, 0, 0]]
-    return Placement(
-        images=tuple(SourceImage(f"{i}.dcm", "1.2", f"1.2.{i}", None) for i in range(slices)),
-        turn=Reorientation(),
-        shape_yx=shape_yx,
-        affine_zyx_lps=affine,
-        rows=rows,
-        columns=columns,
-        stride=stride,
-        padding_before=(depth - needed) // 2,
-        depth=depth,
-    )
+from tests.support.placements import make_placement, on_grid
 
 
 @settings(max_examples=30, deadline=None)
@@ -43,18 +23,18 @@ def placement(
     st.integers(0, 2**32),
 )
 def test_carried_and_sampled_again_a_volume_is_the_same(slices, size, mm, stride, seed) -> None:
-    placed = placement(slices, (size, size + 7), mm, stride)
+    placed = make_placement(slices, (size, size + 7), mm, stride)
     volume = np.random.default_rng(seed).random((placed.depth, 160, 160), np.float32)
     carried = np.stack([placed.resample_slice(volume, index) for index in range(slices)])
-    shown = placed.sample(np.ones(placed.shape_zyx, bool))
-    np.testing.assert_array_equal(placed.sample(carried), np.where(shown, volume, 0))
+    shown = on_grid(placed, np.ones(placed.shape_zyx, bool))
+    np.testing.assert_array_equal(on_grid(placed, carried), np.where(shown, volume, 0))
     assert shown[placed.real_places].any()
     assert not shown[: placed.real_places.start].any()
     assert not shown[placed.real_places.stop :].any()
 
 
 def test_between_two_voxels_values_are_between() -> None:
-    placed = placement(5, (320, 320), 1.0, stride=2)
+    placed = make_placement(5, (320, 320), 1.0, stride=2)
     volume = np.zeros((placed.depth, 160, 160), np.float32)
     start = placed.real_places.start
     volume[start], volume[start + 1], volume[start + 2] = 0.0, 1.0, 3.0
@@ -63,10 +43,10 @@ def test_between_two_voxels_values_are_between() -> None:
 
 
 def test_slices_behind_the_last_analysed_one_have_its_place() -> None:
-    placed = placement(9, stride=4)
+    placed = make_placement(9, stride=4)
     z = placed.between[0]
     np.testing.assert_array_equal(z.low[8:] - placed.padding_before, [2])
-    placed = placement(12, stride=4)
+    placed = make_placement(12, stride=4)
     z = placed.between[0]
     np.testing.assert_array_equal(z.low[8:] - placed.padding_before, [2, 2, 2, 2])
     np.testing.assert_array_equal(z.weight[8:], 0)
@@ -93,7 +73,7 @@ def test_where_pixels_are_larger_than_the_grids_each_has_one_place() -> None:
 
 
 def test_volumes_of_voxels() -> None:
-    placed = placement(48, (512, 512), 0.8, stride=2)
+    placed = make_placement(48, (512, 512), 0.8, stride=2)
     assert placed.voxel_mm3 == pytest.approx(0.8 * 0.8 * 2.5)
     assert placed.spacing_zyx_mm == pytest.approx((2.5, 0.8, 0.8))
     # 2 mm, but for the rounding of 204.8 pixels to 204.
@@ -112,9 +92,11 @@ def test_turned_pixels_and_the_files_pixels_are_the_same(tmp_path, layout) -> No
     (file_row, _), (file_column, _) = placed.file_pixels((row, row), (column, column))
     stored = layout.store(hu[index])
     assert stored[file_row, file_column] == hu[index, row, column]
-    np.testing.assert_array_equal(placed.turn.undo(hu[index]), stored)
-    np.testing.assert_array_equal(placed.turn.apply(placed.turn.undo(hu[index])), hu[index])
-    # The position by the turned stack's affine is the one by the file's own attributes.
+    np.testing.assert_array_equal(placed.reorientation.undo(hu[index]), stored)
+    np.testing.assert_array_equal(
+        placed.reorientation.apply(placed.reorientation.undo(hu[index])), hu[index]
+    )
+    # The position by the canonical volume's affine is the one by the file's own attributes.
     header = files[index]
     cosines = np.array(header.ImageOrientationPatient, float)
     by_file = (

@@ -8,7 +8,7 @@ from scipy.ndimage import distance_transform_edt
 
 from rcc_onnx.imaging.mask_resampling import REACH, depth_inside, distance_to, source_mask
 from rcc_onnx.types import Structure
-from tests.imaging.test_placement import placement
+from tests.support.placements import make_placement, on_grid
 from tests.support.truths import dice
 
 
@@ -41,19 +41,19 @@ def test_depth_is_0_or_more_exactly_where_the_cutoff_is_reached(seed, cutoff) ->
 @given(st.integers(0, 2**32), st.integers(1, 4), st.floats(0.4, 1.9), st.floats(0.1, 0.9))
 @settings(max_examples=15, deadline=None)
 def test_at_the_pixels_that_the_network_saw_the_mask_is_its_own(seed, stride, mm, cutoff) -> None:
-    placed = placement(21, (210, 190), mm, stride)
+    placed = make_placement(21, (210, 190), mm, stride)
     rng = np.random.default_rng(seed)
     probability = rng.random((placed.depth, 160, 160), np.float32)
     cutoff = float(np.float32(cutoff))
     mask = source_mask("right", Structure.RIGHT_KIDNEY, placed, probability, cutoff)
-    shown = placed.sample(np.ones(placed.shape_zyx, bool))
+    shown = on_grid(placed, np.ones(placed.shape_zyx, bool))
     np.testing.assert_array_equal(
-        placed.sample(whole(mask)), np.where(shown, probability >= cutoff, False)
+        on_grid(placed, whole(mask)), np.where(shown, probability >= cutoff, False)
     )
 
 
 def test_blank_slices_have_no_mask() -> None:
-    placed = placement(20)
+    placed = make_placement(20)
     probability = np.zeros((40, 160, 160), np.float32)
     probability[: placed.padding_before, 70:90, 70:90] = 1
     assert source_mask("right", Structure.RIGHT_KIDNEY, placed, probability, 0.5) is None
@@ -64,7 +64,7 @@ def test_blank_slices_have_no_mask() -> None:
 
 def test_an_outline_that_moves_is_half_way_between() -> None:
     """A disc that moves by 12 mm from one analysed slice to the next."""
-    placed = placement(3, (320, 320), 1.0, stride=2)
+    placed = make_placement(3, (320, 320), 1.0, stride=2)
     rows, columns = np.indices((160, 160))
     probability = np.zeros((placed.depth, 160, 160), np.float32)
     start = placed.real_places.start
@@ -80,7 +80,7 @@ def test_an_outline_that_moves_is_half_way_between() -> None:
 
 
 def test_slices_are_the_same_one_by_one_and_in_a_row() -> None:
-    placed = placement(30, stride=2)
+    placed = make_placement(30, stride=2)
     probability = np.random.default_rng(1).random((placed.depth, 160, 160), np.float32) * 0.6
     probability[:5] = 0
     mask = source_mask("left", Structure.LEFT_KIDNEY, placed, probability, 0.5)

@@ -108,7 +108,7 @@ def test_diameter_centre_and_box_by_brute_force(tmp_path, truth, layout) -> None
     assert np.linalg.norm(one - other) == pytest.approx(longest)
     image = placement.images[lesion.diameter.slice]
     assert lesion.diameter.sop_instance_uid == image.sop_instance_uid
-    stored = placement.turn.undo(labels[lesion.diameter.slice])
+    stored = placement.reorientation.undo(labels[lesion.diameter.slice])
     assert all(stored[end] == Structure.SUSPECTED_LESION for end in lesion.diameter.ends_file)
     np.testing.assert_allclose(
         lesion.centre_lps_mm, placement.to_lps(voxels.mean(axis=0)), atol=1e-9
@@ -116,7 +116,8 @@ def test_diameter_centre_and_box_by_brute_force(tmp_path, truth, layout) -> None
     box = lesion.box
     assert box.slices == (voxels[:, 0].min(), voxels[:, 0].max())
     in_file = np.argwhere(
-        np.stack([placement.turn.undo(one) for one in labels]) == Structure.SUSPECTED_LESION
+        np.stack([placement.reorientation.undo(one) for one in labels])
+        == Structure.SUSPECTED_LESION
     )
     assert box.rows == (in_file[:, 1].min(), in_file[:, 1].max())
     assert box.columns == (in_file[:, 2].min(), in_file[:, 2].max())

@@ -114,13 +114,16 @@ def test_marks_lie_on_the_lesion(tmp_path: Path, layout) -> None:
 
 def test_turned_pixels_undo_what_the_placement_did() -> None:
     rows, columns, shape = (3, 11), (20, 31), (50, 70)
-    for turn in (Reorientation(t, r, c) for t in (0, 1) for r in (0, 1) for c in (0, 1)):
-        image = np.zeros(shape if not turn.transpose else shape[::-1])
+    for reorientation in (Reorientation(t, r, c) for t in (0, 1) for r in (0, 1) for c in (0, 1)):
+        image = np.zeros(shape if not reorientation.transpose else shape[::-1])
         file_rows = rows
         image[file_rows[0] : file_rows[1] + 1, columns[0] : columns[1] + 1] = 1
-        turned = turn.apply(image)
+        turned = reorientation.apply(image)
         found = extent(turned == 1)
-        assert turned_pixels(turn, turned.shape, file_rows, columns) == (found[:2], found[2:])
+        assert turned_pixels(reorientation, turned.shape, file_rows, columns) == (
+            found[:2],
+            found[2:],
+        )
 
 
 def a_plane(**changes) -> Plane:

@@ -21,6 +21,7 @@ from rcc_onnx.types import Structure
 from tests.dicom.test_peers import CENTRE, LPS_TO_RAS, by_dcm2niix
 from tests.support.dicom_factory import LAYOUTS, write_series
 from tests.support.placed_cases import LESION, analysed, drawn, multi_frame, series_of, truth_of
+from tests.support.placements import on_grid
 from tests.support.truths import dice
 
 KIDNEY_LOSS = 0.02
@@ -173,9 +174,9 @@ def test_real_networks_lose_little(tmp_path):
     write_mask(result, tmp_path / "mask.nii.gz")
     # A phantom's files show rows to the back and columns to the left, so nothing is to be turned.
     saved = np.asarray(nibabel.load(tmp_path / "mask.nii.gz").dataobj).T
-    on_grid = patient.placement.sample(study.labels)
+    truth = on_grid(patient.placement, study.labels)
     for belongs in (lambda labels: labels > 0, lambda labels: labels == Structure.SUSPECTED_LESION):
-        before = dice(belongs(patient.labels), belongs(on_grid))
+        before = dice(belongs(patient.labels), belongs(truth))
         assert dice(belongs(saved), belongs(study.labels)) > before - PHANTOM_LOSS
 
 

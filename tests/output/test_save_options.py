@@ -24,6 +24,7 @@ from rcc_onnx.results import CaseResult, FailedCase
 from rcc_onnx.types import Profile
 from tests.support.dicom_factory import write_series
 from tests.support.placed_cases import analysed, drawn, series_of
+from tests.support.placements import on_grid
 from tests.support.results import failed_case
 from tests.support.runs import analyse_cases, write_case
 from tests.support.tiny_networks import write_bundle
@@ -114,16 +115,16 @@ def test_probabilities_are_the_networks_at_the_pixels_that_they_saw(
 ) -> None:
     write_case(result, tmp_path, Saving(probabilities=True))
     placement, images = result.patient_images.placement, result.network_images
-    shown = placement.sample(np.ones(placement.shape_zyx, bool))
+    shown = on_grid(placement, np.ones(placement.shape_zyx, bool))
     for name, volume in (
         ("kidney", images.kidney_probability),
         ("lesion", images.lesion_probability()),
     ):
         stored = nibabel.load(tmp_path / f"case_{name}_probability.nii.gz").dataobj
-        stack = np.stack([placement.turn.apply(one) for one in np.asarray(stored).T])
+        stack = np.stack([placement.reorientation.apply(one) for one in np.asarray(stored).T])
         assert volume.any()
         np.testing.assert_allclose(
-            placement.sample(stack), np.where(shown, volume, 0), atol=1 / 8192
+            on_grid(placement, stack), np.where(shown, volume, 0), atol=1 / 8192
         )
 
 

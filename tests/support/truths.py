@@ -17,6 +17,7 @@ from rcc_onnx.results import (
     SideFinding,
 )
 from rcc_onnx.types import SIDES, Outcome, Side, Structure
+from tests.support.placements import on_grid
 
 
 def true_analysis(study: Study, labels: NDArray[np.uint8]) -> Analysis:
@@ -24,14 +25,14 @@ def true_analysis(study: Study, labels: NDArray[np.uint8]) -> Analysis:
 
     Args:
         study: of the standard profile.
-        labels: `Structure` at the voxels of the turned stack.
+        labels: `Structure` at the voxels of the canonical volume.
     """
     reading = VolumeReading(study)
     for _ in reading.parts(len(reading.values)):
         pass
     volume = reading.volume()
     placement = placement_of(study, volume.padding_before, len(volume.values))
-    truth = placement.sample(labels)
+    truth = on_grid(placement, labels)
     kidney = (truth > 0).astype(np.float32)
     sides: dict[Side, SideFinding] = {}
     crops: dict[Side, CropImage] = {}

@@ -84,7 +84,7 @@ def _write(
         little = dtype.newbyteorder("<")
         for index in range(len(placement.images)):
             # In the order of the file's rows: columns vary fastest, as NIfTI's first axis does.
-            stored = placement.turn.undo(turned_slice(index))
+            stored = placement.reorientation.undo(turned_slice(index))
             packed.write(np.ascontiguousarray(stored, little).tobytes())
 
 

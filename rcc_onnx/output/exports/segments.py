@@ -86,12 +86,12 @@ def _as_in_files(
     renumbered[kept] = np.arange(1, len(kept) + 1)
     pixels = np.empty((len(numbered), *file_shape(patient.placement)), np.uint8)
     for into, numbers in zip(pixels, numbered, strict=True):
-        into[:] = patient.placement.turn.undo(renumbered[numbers])
+        into[:] = patient.placement.reorientation.undo(renumbered[numbers])
     return pixels
 
 
 def _numbered_slices(patient: PatientImages) -> Iterator[tuple[int, NDArray[np.uint8]]]:
-    """Slices with a voxel, and which mask, counted from 1, has each pixel of the turned slice."""
+    """Yield slices with a voxel, and for each canonical pixel its mask, counted from 1."""
     for index in range(len(patient.placement.images)):
         numbers = None
         for number, mask in enumerate(patient.masks, 1):

@@ -60,7 +60,7 @@ class Spot:
     """What cuts are laid through.
 
     Attributes:
-        zyx: voxel of the turned stack, whole or not.
+        zyx: voxel of the canonical volume, whole or not.
         axial: the slice of the stack that is shown.
         lesion: its measurements; None where there is none to mark.
     """
@@ -160,18 +160,23 @@ def _nearest_place(axis: AxisMap, source: float) -> int:
 
 
 def _turned_box(box: SourceBox, placement: Placement) -> Rectangle:
-    """The box of the file's image on the turned slice."""
-    rows, columns = turned_pixels(placement.turn, placement.shape_yx, box.rows, box.columns)
+    """The box of the file's image on the canonical slice."""
+    rows, columns = turned_pixels(
+        placement.reorientation, placement.shape_yx, box.rows, box.columns
+    )
     return rows[0], rows[1] + 1, columns[0], columns[1] + 1
 
 
 def turned_pixels(
-    turn: Reorientation, shape_yx: tuple[int, int], rows: tuple[int, int], columns: tuple[int, int]
+    reorientation: Reorientation,
+    shape_yx: tuple[int, int],
+    rows: tuple[int, int],
+    columns: tuple[int, int],
 ) -> tuple[tuple[int, int], tuple[int, int]]:
-    """Spans of rows and columns of a turned slice, from those of the file: undoes `file_pixels`."""
-    spans = (columns, rows) if turn.transpose else (rows, columns)
+    """Spans of canonical rows and columns, from those of the file: undoes `file_pixels`."""
+    spans = (columns, rows) if reorientation.transpose else (rows, columns)
     turned = []
-    flips = (turn.flip_rows, turn.flip_columns)
+    flips = (reorientation.flip_rows, reorientation.flip_columns)
     for (first, last), flip, size in zip(spans, flips, shape_yx, strict=True):
         turned.append((size - 1 - last, size - 1 - first) if flip else (first, last))
     return turned[0], turned[1]
@@ -184,6 +189,6 @@ def _diameter(lesion: LesionMeasures, placement: Placement) -> tuple[Point, Poin
 
 
 def zyx_of(lps_mm: NDArray[np.float64], placement: Placement) -> NDArray[np.float64]:
-    """The index of the turned stack, whole or not, of a place in the patient."""
+    """The index of the canonical volume, whole or not, of a place in the patient."""
     affine = placement.affine_zyx_lps
     return np.linalg.solve(affine[:3, :3], lps_mm - affine[:3, 3]).astype(np.float64)
