@@ -149,7 +149,7 @@ FACTS = (
     *("models", "cases", "processes", "analysed", "failed", "not_reached", "seconds", "slices"),
     *("threads", "stages", "errors", "flags", "warnings", "options", "environment"),
 )
-"""Fields of `data` that are let through, if their values can be (docs/logs.md)."""
+"""Fields of `data` that are let through, if their values can be (docs/operations.md)."""
 
 _CODE_LINE = re.compile(r"[\w/]+\.py:\d+ in <?\w+>?")
 _WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+_-]{0,79}")
@@ -190,7 +190,7 @@ def redact_line(line: Mapping[str, Json], numbers: Mapping[str, str]) -> Json:
     """Return a line of a log without names; None for one that rcc-onnx did not write.
 
     Args:
-        line: as docs/logs.md describes it. `message` is left out, `sentence` is taken.
+        line: as docs/operations.md describes it. `message` is left out, `sentence` is taken.
         numbers: what stands for each case's name.
     """
     if not all(pattern.fullmatch(str(line.get(name))) for name, pattern in HEAD.items()):

@@ -84,7 +84,7 @@ class PlainFormatter(logging.Formatter):
 
 
 class JsonFormatter(logging.Formatter):
-    """A line of JSON, as docs/logs.md describes it."""
+    """A line of JSON, as docs/operations.md describes it."""
 
     def format(self, record: logging.LogRecord) -> str:
         document: dict[str, Any] = {

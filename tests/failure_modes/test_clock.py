@@ -67,7 +67,7 @@ def test_a_clock_that_is_set_back(
     # The times in the document are cut to seconds.
     assert abs((ended - started).total_seconds() - run["seconds"]) <= 1
     code, said = infer((night_studies, out), night_bundle)
-    assert (code, said.count("done before and unchanged")) == (0, 2)
+    assert (code, said.count("skipped: unchanged since last run")) == (0, 2)
 
 
 def test_dates_in_the_future_and_in_the_past_change_nothing(
@@ -81,5 +81,5 @@ def test_dates_in_the_future_and_in_the_past_change_nothing(
             for path in (top, *top.rglob("*")):
                 os.utime(path, (moment, moment))
         code, said = infer((studies, out), night_bundle)
-        assert (code, said.count("done before and unchanged")) == (0, 2)
+        assert (code, said.count("skipped: unchanged since last run")) == (0, 2)
         check_same(out, expected)

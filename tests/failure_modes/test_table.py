@@ -1,4 +1,4 @@
-"""docs/bad-nights.md, row by row: the exit code and the error's code that it tells."""
+"""The tables of docs/operations.md, row by row: the exit code and the error code they state."""
 
 import json
 import os
@@ -39,42 +39,45 @@ Situation = Callable[[Path, Path], Given]
 
 SITUATIONS: dict[str, Situation] = {}
 ELSEWHERE = {
-    "Another run writes to OUT": (
+    "Another run is writing to OUT": (
         "tests/output/test_out_lock.py::test_two_runs_in_one_folder_refuse"
     ),
     "The disk is full, at any file": "tests/failure_modes/test_disk.py::test_what_was_done_stays",
-    "The disk takes no more files": "tests/failure_modes/test_disk.py::test_a_disk_that_takes_no",
+    "The disk accepts no more files": "tests/failure_modes/test_disk.py::test_a_disk_that_takes_no",
     "OUT is read-only": "tests/failure_modes/test_disk.py::test_a_read_only_folder",
     "OUT becomes read-only": "tests/failure_modes/test_disk.py::test_a_folder_that_becomes",
-    "OUT is removed, or its drive goes away": (
+    "OUT is removed, or its drive is lost": (
         "tests/failure_modes/test_disk.py::test_a_folder_that"
     ),
     "The clock is set back": "tests/failure_modes/test_clock.py::test_a_clock_that_is_set_back",
     "Files have dates in the future": "tests/failure_modes/test_clock.py::test_dates_in_the_future",
-    "Nobody hears what a run says any more: a closed pipe, a full disk under its log": (
+    "Output cannot be written: a closed pipe, a full disk under the log": (
         "tests/failure_modes/test_ctrl_c.py::test_nobody_listens"
     ),
     "Ctrl-C": "tests/failure_modes/test_ctrl_c.py::test_ctrl_c_at_any_moment",
     "A decoder crashes, or a case never ends": (
         "tests/batch/test_case_tasks.py::test_what_never_ends"
     ),
-    "The run is killed, with all processes or without": (
+    "The run is killed, with or without its workers": (
         "tests/end_to_end/test_kill_runs.py::test_killed_runs"
     ),
-    "One process of a run is killed": "tests/end_to_end/test_kill_runs.py::test_killed_runs",
+    "A worker process is killed": "tests/end_to_end/test_kill_runs.py::test_killed_runs",
 }
 """Rows that other tests are about: where, and how the name of the test begins."""
 
 
 def rows() -> dict[str, tuple[str, str]]:
-    """The exit code and the error's code by what is wrong, of all tables of the page."""
-    text = (ROOT / "docs" / "bad-nights.md").read_text(encoding="utf-8")
-    cells = [
-        [cell.strip() for cell in line.strip("|").split("|")]
-        for line in text.splitlines()
-        if line.startswith("|") and not line.startswith("|---")
-    ]
-    return {row[0]: (row[1], row[2].strip("`")) for row in cells if row[1] != "Exit code"}
+    """Return the exit code and the error code by situation, of the page's tables of such."""
+    found, inside = {}, False
+    for line in (ROOT / "docs" / "operations.md").read_text(encoding="utf-8").splitlines():
+        if not line.startswith("|"):
+            inside = False
+        elif "| Exit code | Code |" in line:
+            inside = True
+        elif inside and not line.startswith("|---"):
+            name, exit_code, code, _ = (cell.strip() for cell in line.strip("|").split("|"))
+            found[name] = (exit_code, code.strip("`"))
+    return found
 
 
 def row(name: str) -> Callable[[Situation], Situation]:
@@ -115,7 +118,7 @@ def put(study: Path, to: Path) -> Path:
     return to
 
 
-# --- Inputs that are none ------------------------------------------------------------------------
+# --- Inputs ---------------------------------------------------------------------------------------
 
 
 @row("INPUT does not exist")
@@ -123,18 +126,18 @@ def _(folder: Path, study: Path) -> Given:
     return folder / "none", folder / "out"
 
 
-@row("INPUT has a longer name than a file can have")
+@row("The name of INPUT is longer than file systems allow")
 def _(folder: Path, study: Path) -> Given:
     return folder / ("x" * 300), folder / "out"
 
 
-@row("INPUT is a link that leads to itself")
+@row("INPUT is a link to itself")
 def _(folder: Path, study: Path) -> Given:
     (folder / "self").symlink_to("self")
     return folder / "self", folder / "out"
 
 
-@row("INPUT is a file that is no zip archive")
+@row("INPUT is a file, but not a zip archive")
 def _(folder: Path, study: Path) -> Given:
     (folder / "letter.zip").write_text("no archive")
     return folder / "letter.zip", folder / "out"
@@ -152,7 +155,7 @@ def _(folder: Path, study: Path) -> Given:
     return folder / "in", folder / "out"
 
 
-@row("INPUT is a whole study as one huge file")
+@row("INPUT is a study in a single huge file")
 def _(folder: Path, study: Path) -> Given:
     (folder / "in" / "huge").mkdir(parents=True)
     with (folder / "in" / "huge" / "001.dcm").open("wb") as file:
@@ -182,7 +185,7 @@ def _(folder: Path, study: Path) -> Given:
     return _archive(study, folder, "../../x"), folder / "out"
 
 
-@row("A zip archive with a member of 300 characters")
+@row("A zip archive with a member name of 300 characters")
 def _(folder: Path, study: Path) -> Given:
     return _archive(study, folder, "x" * 300), folder / "out"
 
@@ -202,7 +205,7 @@ def _(folder: Path, study: Path) -> Given:
     return folder / "in", folder / "out"
 
 
-# --- Folders of results that are none ------------------------------------------------------------
+# --- Results folders ------------------------------------------------------------------------------
 
 
 @row("OUT is a file")
@@ -211,13 +214,13 @@ def _(folder: Path, study: Path) -> Given:
     return study, folder / "file"
 
 
-@row("OUT lies below a file")
+@row("OUT is below a file")
 def _(folder: Path, study: Path) -> Given:
     (folder / "file").write_text("")
     return study, folder / "file" / "out"
 
 
-@row("OUT has a longer name than a folder can have")
+@row("The name of OUT is longer than file systems allow")
 def _(folder: Path, study: Path) -> Given:
     return study, folder / ("x" * 300)
 
@@ -228,7 +231,7 @@ def _(folder: Path, study: Path) -> Given:
     return folder / "in", folder / "in" / "." / ".." / "in"
 
 
-@row("OUT lies in the study")
+@row("OUT is inside the study")
 def _(folder: Path, study: Path) -> Given:
     put(study, folder / "in")
     return folder / "in", folder / "in" / "out"
@@ -240,7 +243,7 @@ def _(folder: Path, study: Path) -> Given:
     return folder / "in", folder / "in"
 
 
-@row("INPUT lies in OUT")
+@row("INPUT is inside OUT")
 def _(folder: Path, study: Path) -> Given:
     put(study, folder / "out" / "in" / "a")
     return folder / "out" / "in", folder / "out"
@@ -267,14 +270,14 @@ def _(folder: Path, study: Path) -> Given:
     return folder / "in", folder / "out"
 
 
-@row("A pipe among the studies, named as an archive is")
+@row("A pipe among the studies, named like an archive")
 def _(folder: Path, study: Path) -> Given:
     put(study, folder / "in" / "a")
     os.mkfifo(folder / "in" / "b.zip")
     return folder / "in", folder / "out"
 
 
-@row("Links in a study to itself, to folders above, to `/`")
+@row("Links in a study to itself, to parent folders, to `/`")
 def _(folder: Path, study: Path) -> Given:
     place = put(study, folder / "in" / "a")
     for name, target in (("loop", "."), ("up", ".."), ("self", "self"), ("root", "/"), ("no", "x")):
@@ -297,7 +300,7 @@ def _(folder: Path, study: Path) -> Given:
     return folder / "in", folder / "out"
 
 
-# --- Names of cases ------------------------------------------------------------------------------
+# --- Case names -----------------------------------------------------------------------------------
 
 
 def _named(folder: Path, study: Path, *names: str) -> Given:
@@ -317,12 +320,12 @@ def _(folder: Path, study: Path) -> Given:
     return _named(folder, study, "\u8a9e" * 66 + "xx")
 
 
-@row("The same as another's but for upper and lower case")
+@row("Differs from another name only in upper and lower case")
 def _(folder: Path, study: Path) -> Given:
     return _named(folder, study, "Stra\xdfe", "STRASSE")
 
 
-@row("The same as another's in another Unicode form")
+@row("Differs from another name only in its Unicode form")
 def _(folder: Path, study: Path) -> Given:
     return _named(
         folder, study, *(unicodedata.normalize(form, "caf\xe9") for form in ("NFC", "NFD"))
@@ -350,12 +353,12 @@ def _with_pseudonym(folder: Path, study: Path, pseudonym: str) -> Given:
     return (*_named(folder, study, "a"), "--pseudonyms", file)
 
 
-@row("Kept for a device by Windows: `CON`, `nul.txt`")
+@row("Reserved for devices on Windows: `CON`, `nul.txt`")
 def _(folder: Path, study: Path) -> Given:
     return _named(folder, study, "CON", "nul.txt")
 
 
-@row("With `:`, or a point or space at the end")
+@row("With `:`, or a dot or space at the end")
 def _(folder: Path, study: Path) -> Given:
     return _named(folder, study, "a:b:c.", "space ")
 
@@ -385,7 +388,7 @@ def _(folder: Path, study: Path) -> Given:
 # --- The rows ------------------------------------------------------------------------------------
 
 
-def test_the_page_and_the_tests_tell_of_the_same() -> None:
+def test_the_page_and_the_tests_list_the_same_situations() -> None:
     assert sorted(rows()) == sorted({**SITUATIONS, **ELSEWHERE})
     for place in ELSEWHERE.values():
         file, _, test = place.partition("::")
@@ -394,7 +397,7 @@ def test_the_page_and_the_tests_tell_of_the_same() -> None:
 
 @posix_only
 @pytest.mark.parametrize("name", SITUATIONS)
-def test_what_the_page_says_comes_of_it(
+def test_each_situation_ends_as_the_page_states(
     name: str, study: Path, night_bundle: Path, tmp_path: Path
 ) -> None:
     given = SITUATIONS[name](tmp_path, study)
@@ -414,7 +417,7 @@ def test_what_the_page_says_comes_of_it(
         assert results["counts"]["analysed"] == results["counts"]["cases"] >= 1
         again, said = infer(given, night_bundle)
         assert again == 0
-        assert said.count("done before and unchanged") == results["counts"]["cases"]
+        assert said.count("skipped: unchanged since last run") == results["counts"]["cases"]
 
 
 def errors(said: str) -> list[str]:

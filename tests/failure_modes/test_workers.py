@@ -18,7 +18,7 @@ SETUPS = tuple((workers, threads) for workers in (1, 2, 4) for threads in (1, 2)
 """Workers, and threads of each."""
 SUM_TOLERANCE = 1e-5
 """Relative, of what is added up from float32: with other threads it is added in another order.
-docs/batches.md states it."""
+docs/operations.md states it."""
 OF_THE_SETUP = {"threads", "timings_s", "seconds", "started", "ended"}
 
 
