@@ -125,7 +125,7 @@ class OutputFolder:
         if stored is None or not stored.is_own or not isinstance(stored.result, CaseResult):
             return None
         found = stored.result
-        is_same = found.fingerprint == fingerprint and is_complete(found, self.path)
+        is_same = found.fingerprint == fingerprint and is_complete(found, case, self.path)
         return found if is_same else None
 
     def has_result(self, case: str) -> bool:

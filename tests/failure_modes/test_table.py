@@ -15,10 +15,9 @@ import pytest
 from typer.testing import CliRunner
 
 from rcc_onnx.batch.cases import Case
+from rcc_onnx.batch.runner import BatchConfig, run_batch
 from rcc_onnx.cli.app import app
-from rcc_onnx.engine import Engine
 from rcc_onnx.errors import InputFolderError
-from tests.support.runs import analyse_cases
 
 ROOT = Path(__file__).parent.parent.parent
 REASONABLE_S = 60
@@ -429,7 +428,7 @@ def errors(said: str) -> list[str]:
 def test_a_case_from_python_cannot_lead_elsewhere(
     name: str, study: Path, night_bundle: Path, tmp_path: Path
 ) -> None:
-    engine = Engine.load(str(night_bundle))
+    config = BatchConfig(tmp_path / "a" / "b" / "out", models=str(night_bundle))
     with pytest.raises(InputFolderError, match="named after"):
-        list(analyse_cases(engine, [Case(name, study)], tmp_path / "a" / "b" / "out"))
+        run_batch([Case(name, study)], config)
     assert not list(tmp_path.iterdir())
