@@ -17,7 +17,7 @@ from benchmarks.measuring_networks import build_networks
 from rcc_onnx.cli.demo import DEMO_SEED
 from rcc_onnx.diagnostics.bench import started_worker, worker_command
 from rcc_onnx.diagnostics.bench_worker import Setup
-from rcc_onnx.phantom.demo import make_phantom_folder
+from rcc_onnx.phantom.study import make_phantom_folder
 
 VERSION_S = 0.3
 WARM_TIMES, WARM_PLUS_S = 2.0, 1.0

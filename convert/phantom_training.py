@@ -21,9 +21,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convert.keras.frameworks import import_frameworks
-from rcc_onnx.phantom.kidney import Label, Prevalence
-from rcc_onnx.phantom.samples import NetworkSamples, network_samples
-from rcc_onnx.phantom.seeds import TRAINING
+from rcc_onnx.phantom.anatomy import Label, Prevalence
+from rcc_onnx.phantom.samples import TRAINING, NetworkSamples, network_samples
 
 log = logging.getLogger(__name__)
 

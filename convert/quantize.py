@@ -33,7 +33,7 @@ from rcc_onnx.bundles.manifest import (
 from rcc_onnx.bundles.reference_outputs import LARGEST_REFERENCE_OUTPUTS
 from rcc_onnx.bundles.variants import ExtraVariant, VariantEntry, VariantName
 from rcc_onnx.errors import NetworkOutputError, ProviderDisagreesError
-from rcc_onnx.phantom.seeds import TRAINING, TUNING
+from rcc_onnx.phantom.samples import TRAINING, TUNING
 from rcc_onnx.runtime.providers import ProviderRecord
 from rcc_onnx.runtime.self_test import self_test
 from rcc_onnx.runtime.session import OnnxNetworks, open_networks

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from rcc_onnx.bundles.manifest import KIDNEY_SHAPE, LESION_SHAPE, NetworkName
 from rcc_onnx.phantom import network_samples
-from rcc_onnx.phantom.seeds import EXAMPLES
+from rcc_onnx.phantom.samples import EXAMPLES
 
 PHANTOM_VOLUMES = 1
 """Whole network volumes for the kidney network: 40 slices and more each."""

@@ -54,7 +54,7 @@ def bench(  # noqa: PLR0913, PLR0917  an option each
         from rcc_onnx.cli.bench_plot import save_plot  # noqa: PLC0415
         from rcc_onnx.diagnostics.bench import default_setups, measure, recommend, write_bench_json  # noqa: PLC0415  # noqa: PLC0415
         from rcc_onnx.dicom import find_studies  # noqa: PLC0415
-        from rcc_onnx.phantom.demo import make_phantom_folder  # noqa: PLC0415
+        from rcc_onnx.phantom.study import make_phantom_folder  # noqa: PLC0415
         from rcc_onnx.types import RESEARCH_ONLY  # noqa: PLC0415
 
         terminal = console(soft_wrap=False)

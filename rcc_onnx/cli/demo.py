@@ -34,7 +34,7 @@ def demo(
     with exit_on_error():
         from rcc_onnx.batch.cases import Case  # noqa: PLC0415  heavy imports only where used
         from rcc_onnx.batch.runner import BatchConfig  # noqa: PLC0415
-        from rcc_onnx.phantom.demo import make_phantom_folder, truth_line  # noqa: PLC0415
+        from rcc_onnx.phantom.study import make_phantom_folder, truth_line  # noqa: PLC0415
 
         terminal = console()
         study = make_phantom_folder(seed, out)
@@ -61,7 +61,7 @@ def phantom(
     Example: rcc-onnx phantom studies --count 3
     """
     with exit_on_error():
-        from rcc_onnx.phantom.demo import make_phantom_folder  # noqa: PLC0415
+        from rcc_onnx.phantom.study import make_phantom_folder  # noqa: PLC0415
 
         for number in range(seed, seed + count):
             print(make_phantom_folder(number, out).folder)

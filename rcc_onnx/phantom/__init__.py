@@ -1,11 +1,10 @@
-"""Digital phantoms: abdominal CT studies of patients who never lived, with the truth known.
+"""Digital phantoms: abdominal CT studies of synthetic patients, with the truth known.
 
 They exist so that the software can be built, shown and tested without patients. They are far
 simpler than people, and no figure measured on them says anything about patients.
 """
 
-from rcc_onnx.phantom.anatomy import Anatomy, draw_anatomy
-from rcc_onnx.phantom.kidney import Label, Prevalence
+from rcc_onnx.phantom.anatomy import Anatomy, Label, Prevalence, draw_anatomy
 from rcc_onnx.phantom.samples import NetworkSamples, network_samples
 from rcc_onnx.phantom.scan import Scan, Storage, draw_scan
 from rcc_onnx.phantom.study import PhantomStudy, make_study, write_study

@@ -9,13 +9,19 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from rcc_onnx.phantom.anatomy import Anatomy, draw_anatomy
-from rcc_onnx.phantom.kidney import Label, Prevalence
-from rcc_onnx.phantom.render import body_depth_mm, noise, render
-from rcc_onnx.phantom.scan import Scan, draw_scan
+from rcc_onnx.phantom.anatomy import Anatomy, Label, Prevalence, draw_anatomy
+from rcc_onnx.phantom.scan import Scan, body_depth_mm, draw_scan, noise, render
 from rcc_onnx.phantom.shapes import Grid
 from rcc_onnx.types import CROP_SHAPE_ZYX, GRID_SIZE, HALF_WIDTH, MIN_SLICES
 
+TRAINING = range(1_000_000, 2_000_000)
+TUNING = range(2_000_000, 3_000_000)
+"""For looking at while choosing how to train."""
+EVALUATION = range(3_001_000, 4_000_000)
+"""For the figures in the model card, and for nothing else. The thousand seeds before it were looked
+at before the last phase of training was added: they judge nothing any more."""
+EXAMPLES = range(1_000)
+"""The demo, the tests and the documentation."""
 PIXEL_MM = 2.0
 STRIDED_MM = 5.0
 """The pipeline takes every n-th slice so that they lie at least this far apart."""
@@ -24,7 +30,7 @@ WINDOW_HU = (-160.0, 240.0)
 
 @dataclass(frozen=True)
 class NetworkSamples:
-    """What the networks see of one phantom, with the truth.
+    """The network input of one phantom, with the truth.
 
     Attributes:
         slices: uint8 (n, 160, 160); `slice_labels` the same shape (`Label`).
@@ -38,13 +44,13 @@ class NetworkSamples:
 
 
 def network_samples(seed: int, prevalence: Prevalence | None = None) -> NetworkSamples:
-    """The network volume of a seed's phantom and a crop round each kidney, moved at random."""
+    """Return a seed's network volume and a crop round each kidney, moved at random."""
     rng = np.random.default_rng((seed, 0x5A3B))
     anatomy = draw_anatomy(seed, prevalence)
-    grid = network_grid(draw_scan(seed, anatomy.body), rng)
-    sd = draw_scan(seed, anatomy.body).noise_hu
+    scan = draw_scan(seed, anatomy.body)
+    grid = network_grid(scan, rng)
     hu, labels = render(anatomy, grid)
-    volume = _to_network_values(anatomy, grid, hu + noise(rng, hu.shape, sd))
+    volume = _to_network_values(anatomy, grid, hu + noise(rng, hu.shape, scan.noise_hu))
     volume, labels = _pad(volume), _pad(labels)
     starts = [_crop_start(rng, labels, side) for side in (0, 1)]
     cuts = [_cut(start) for start in starts if start is not None]
@@ -58,7 +64,7 @@ def network_samples(seed: int, prevalence: Prevalence | None = None) -> NetworkS
 
 
 def network_grid(scan: Scan, rng: np.random.Generator) -> Grid:
-    """The points that the pipeline would sample of a scan: 2 mm pixels, every n-th slice."""
+    """Return the points that the pipeline would sample: 2 mm pixels, every n-th slice."""
     stride = int(np.ceil(STRIDED_MM / scan.spacing_mm - 1e-6))
     strided = replace(scan, spacing_mm=scan.spacing_mm * stride).grid()
     across = (np.arange(GRID_SIZE) - (GRID_SIZE - 1) / 2) * PIXEL_MM
@@ -79,9 +85,7 @@ def _to_network_values(anatomy: Anatomy, grid: Grid, hu: NDArray[np.float32]) ->
 
 
 def _pad(volume: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    missing = MIN_SLICES - volume.shape[0]
-    if missing <= 0:
-        return volume
+    missing = max(MIN_SLICES - volume.shape[0], 0)
     before = missing // 2
     return np.pad(volume, ((before, missing - before), (0, 0), (0, 0)))
 
@@ -89,7 +93,7 @@ def _pad(volume: NDArray[np.uint8]) -> NDArray[np.uint8]:
 def _crop_start(
     rng: np.random.Generator, labels: NDArray[np.uint8], side: int
 ) -> tuple[int, int, int] | None:
-    """First voxel of a crop round the kidney of a side, its centre moved as a network would."""
+    """Return the first voxel of a crop round a kidney, its centre moved as a network would."""
     own = int(Label.RIGHT_KIDNEY if side == 0 else Label.LEFT_KIDNEY)
     points = np.argwhere(labels[:, :, side * HALF_WIDTH : (side + 1) * HALF_WIDTH] == own)
     if len(points) == 0:

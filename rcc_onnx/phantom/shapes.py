@@ -1,12 +1,12 @@
 """Soft-edged solids, painted onto a grid of patient coordinates.
 
 Coordinates are millimetres in DICOM's patient frame (PS3.3 C.7.6.2.1.1): +x to the patient's left,
-+y to the back, +z to the head. A solid answers with its coverage of each voxel, 0 to 1, which gives
-partial volume at its edge; along z the coverage is averaged over the slice thickness.
++y to the back, +z to the head. A solid covers 0 to 1 of each voxel, which gives partial volume at
+its edge; along z the coverage is averaged over the slice thickness.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,7 +40,7 @@ class Grid:
         return self.z_mm.size, self.y_mm.size, self.x_mm.size
 
     def window(self, low: Point, high: Point) -> tuple[slice, slice, slice]:
-        """Index ranges (z, y, x) of the voxels between two corners, a slice thickness to spare."""
+        """Return index ranges (z, y, x) of the voxels between two corners and half a slice more."""
         spare = self.thickness_mm / 2
         inside_z = np.flatnonzero((self.z_mm >= low[2] - spare) & (self.z_mm <= high[2] + spare))
         zs = slice(int(inside_z[0]), int(inside_z[-1]) + 1) if inside_z.size else slice(0, 0)
@@ -49,18 +49,13 @@ class Grid:
         return zs, ys, xs
 
 
-class Solid(Protocol):
-    """A shape that knows its bounds and how deep a point lies in it."""
-
-    def bounds(self) -> tuple[Point, Point]: ...
-
-    def distance_mm(self, x: Floats, y: Floats, z: Floats) -> Floats:
-        """About how far outside (positive) or inside (negative) points are, in mm."""
-        ...
+def point(values: Iterable[float]) -> Point:
+    x, y, z = (float(value) for value in values)
+    return x, y, z
 
 
 def rotation(about_x: float, about_y: float, about_z: float) -> NDArray[np.float64]:
-    """Rotation matrix of three angles in degrees, applied about x, then y, then z."""
+    """Return the matrix of three rotations in degrees: about x, then y, then z."""
     ax, ay, az = np.deg2rad((about_x, about_y, about_z))
     rx = np.array([[1, 0, 0], [0, np.cos(ax), -np.sin(ax)], [0, np.sin(ax), np.cos(ax)]])
     ry = np.array([[np.cos(ay), 0, np.sin(ay)], [0, 1, 0], [-np.sin(ay), 0, np.cos(ay)]])
@@ -79,10 +74,10 @@ class Ellipsoid:
 
     def bounds(self) -> tuple[Point, Point]:
         reach = np.sqrt(((self.axes * np.array(self.semi_mm)) ** 2).sum(axis=1)) + EDGE_MM
-        low, high = np.array(self.centre) - reach, np.array(self.centre) + reach
-        return (low[0], low[1], low[2]), (high[0], high[1], high[2])
+        return point(self.centre - reach), point(self.centre + reach)
 
     def distance_mm(self, x: Floats, y: Floats, z: Floats) -> Floats:
+        """Return about how far outside (positive) or inside (negative) points are, in mm."""
         dx, dy, dz = (
             (axis - np.float32(c)) for axis, c in zip((x, y, z), self.centre, strict=True)
         )
@@ -98,13 +93,12 @@ class Ellipsoid:
         a, b, c = self.semi_mm
         return Ellipsoid(self.centre, (a + by_mm, b + by_mm, c + by_mm), self.axes)
 
-    def at(self, direction: Point, fraction: float) -> Point:
-        """The point at `fraction` of the way from the centre to the surface, along a direction
-        given in the ellipsoid's own axes."""
-        unit = np.array(direction) / np.linalg.norm(direction)
-        offset = self.axes @ (unit * np.array(self.semi_mm) * fraction)
-        c = self.centre
-        return float(c[0] + offset[0]), float(c[1] + offset[1]), float(c[2] + offset[2])
+    def at(self, direction: Iterable[float], fraction: float) -> Point:
+        """Return the point at `fraction` of the way from the centre to the surface, along a
+        direction given in the ellipsoid's own axes."""
+        along = np.array(point(direction))
+        unit = along / np.linalg.norm(along)
+        return point(self.centre + self.axes @ (unit * np.array(self.semi_mm) * fraction))
 
 
 @dataclass(frozen=True)
@@ -116,9 +110,8 @@ class Capsule:
     radius_mm: float
 
     def bounds(self) -> tuple[Point, Point]:
-        low = np.minimum(self.start, self.end) - self.radius_mm - EDGE_MM
-        high = np.maximum(self.start, self.end) + self.radius_mm + EDGE_MM
-        return (low[0], low[1], low[2]), (high[0], high[1], high[2])
+        low, high = np.minimum(self.start, self.end), np.maximum(self.start, self.end)
+        return point(low - self.radius_mm - EDGE_MM), point(high + self.radius_mm + EDGE_MM)
 
     def distance_mm(self, x: Floats, y: Floats, z: Floats) -> Floats:
         a, b = np.array(self.start, np.float32), np.array(self.end, np.float32)
@@ -129,15 +122,17 @@ class Capsule:
         return np.asarray(np.sqrt(squared) - np.float32(self.radius_mm), np.float32)
 
 
+Solid = Ellipsoid | Capsule
+
+
 @dataclass(frozen=True)
 class Part:
-    """A solid with what it is made of.
+    """A solid and its material.
 
     Attributes:
         hu: Hounsfield units inside.
-        label: what it writes into the truth mask where it covers at least half of a voxel;
-            KEEP_LABEL leaves the mask as it is.
-        carve: covers nothing where this solid does (the sinus in a kidney).
+        label: for the truth mask, where it covers at least half of a voxel.
+        carve: a solid that is cut out (the sinus of a kidney).
     """
 
     solid: Solid
@@ -147,7 +142,7 @@ class Part:
 
 
 def coverage(solid: Solid, grid: Grid, window: tuple[slice, slice, slice]) -> Floats:
-    """How much of each voxel in the window the solid fills: float32, 0 to 1."""
+    """Return the part of each voxel in the window that the solid fills: float32, 0 to 1."""
     zs, ys, xs = window
     x = grid.x_mm[xs][None, None, :]
     y = grid.y_mm[ys][None, :, None]

@@ -14,12 +14,11 @@ from numpy.typing import NDArray
 from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.uid import UID, CTImageStorage, ExplicitVRLittleEndian
 
-from rcc_onnx.phantom.anatomy import Anatomy, draw_anatomy
-from rcc_onnx.phantom.kidney import Prevalence
-from rcc_onnx.phantom.render import add_table, noise, render
-from rcc_onnx.phantom.scan import Scan, Storage, draw_scan, quick_scan
+from rcc_onnx.errors import OutputError
+from rcc_onnx.phantom.anatomy import Anatomy, Prevalence, draw_anatomy
+from rcc_onnx.phantom.scan import Scan, Storage, add_table, draw_scan, noise, quick_scan, render
 from rcc_onnx.phantom.shapes import Floats
-from rcc_onnx.types import PHANTOM_MANUFACTURER
+from rcc_onnx.types import PHANTOM_MANUFACTURER, SIDES
 
 IMPLEMENTATION_UID = UID("2.25.201934077142918246116339116702541820316")
 PADDING_STORED = -2000
@@ -28,7 +27,7 @@ PADDING_STORED = -2000
 
 @dataclass(frozen=True)
 class PhantomStudy:
-    """A written study and what is true of it.
+    """A written study and its ground truth.
 
     Attributes:
         labels: uint8 (slices, rows, columns), `Label`, in the order and orientation of the files
@@ -53,6 +52,37 @@ def make_study(
     return write_study(anatomy, quick_scan(scan) if quick else scan, folder)
 
 
+def make_phantom_folder(seed: int, out: Path) -> PhantomStudy:
+    """Write the phantom of a seed to `out/phantom-<seed>`.
+
+    Raises:
+        OutputError: it cannot be written, or the folder is not empty.
+    """
+    folder = out / f"phantom-{seed:04d}"
+    try:
+        return make_study(seed, folder)
+    except FileExistsError as error:
+        raise OutputError(f"{folder} exists and is not empty; choose another folder") from error
+    except OSError as error:
+        raise OutputError(
+            f"cannot write the phantom to {folder}: {error.strerror or error}; choose another "
+            "folder"
+        ) from error
+
+
+def truth_line(anatomy: Anatomy) -> str:
+    """Return the ground truth in words, to compare with the findings."""
+    sides = []
+    for side in SIDES:
+        kidney = anatomy.kidney(side)
+        if kidney is None:
+            sides.append(f"{side} kidney absent")
+            continue
+        growths = [f"a {growth.kind} of {growth.diameter_mm:.0f} mm" for growth in kidney.growths]
+        sides.append(f"{side} kidney with {' and '.join(growths) or 'nothing'}")
+    return f"Ground truth of phantom {anatomy.seed}: {'; '.join(sides)}."
+
+
 def write_study(anatomy: Anatomy, scan: Scan, folder: Path) -> PhantomStudy:
     """Scan a patient and write `001.dcm`, `002.dcm`, … head first.
 
@@ -65,7 +95,7 @@ def write_study(anatomy: Anatomy, scan: Scan, folder: Path) -> PhantomStudy:
     grid = scan.grid()
     names = {_file_name(index) for index in range(grid.z_mm.size)}
     if any(path.name not in names or not _is_phantom(path) for path in folder.iterdir()):
-        raise FileExistsError(f"{folder} is not empty: a phantom study wants a folder of its own")
+        raise FileExistsError(f"{folder} is not empty: a phantom study needs a folder of its own")
     hu, labels = render(anatomy, grid)
     add_table(anatomy.body, grid, hu)
     hu += noise(np.random.default_rng((anatomy.seed, 0x0153)), hu.shape, scan.noise_hu)
@@ -86,15 +116,24 @@ def _is_phantom(path: Path) -> bool:
 
 
 def uid(*parts: object) -> UID:
-    """A DICOM UID that depends on nothing but `parts` (PS3.5 B.2: 2.25 and 128 bits)."""
+    """Return a DICOM UID that depends on `parts` only (PS3.5 B.2: 2.25 and 128 bits)."""
     digest = hashlib.sha256("/".join(map(str, ("rcc-onnx phantom", *parts))).encode()).digest()
     return UID(f"2.25.{int.from_bytes(digest[:16], 'big')}")
 
 
+def _identify(scan: Scan) -> str:
+    """Return the text that UIDs are hashed from: two scans of one patient are two studies."""
+    return (
+        f"Scan(matrix={scan.matrix}, pixel_mm={scan.pixel_mm}, thickness_mm={scan.thickness_mm}, "
+        f"spacing_mm={scan.spacing_mm}, top_mm={scan.top_mm}, bottom_mm={scan.bottom_mm}, "
+        f"offset_xy_mm={scan.offset_xy_mm}, noise_hu={scan.noise_hu}, "
+        f"storage=<Storage.{scan.storage.name}: '{scan.storage.value}'>)"
+    )
+
+
 def _header(anatomy: Anatomy, scan: Scan, index: int, z_mm: float) -> FileDataset:
     seed = anatomy.seed
-    # Two scans of one patient are two studies: every part of the scan counts.
-    study = uid("study", seed, scan)
+    study = uid("study", seed, _identify(scan))
     meta = FileMetaDataset()
     meta.MediaStorageSOPClassUID = CTImageStorage
     meta.MediaStorageSOPInstanceUID = uid(study, "instance", index)

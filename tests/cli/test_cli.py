@@ -208,7 +208,7 @@ def test_demo_makes_a_phantom_and_analyses_it(
     for _ in range(2):  # the second run finds its own files there
         result = run("demo", "--seed", "2")
         assert result.exit_code == 0
-        assert "What phantom 2 really holds" in result.output
+        assert "Ground truth of phantom 2" in result.output
     assert (tmp_path / "rcc-onnx-demo" / "phantom-0002" / "001.dcm").is_file()
     results = Path("rcc-onnx-demo") / "results"
     assert (results / "phantom-0002.json").is_file()
