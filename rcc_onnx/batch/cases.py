@@ -2,13 +2,14 @@
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from rcc_onnx.batch.pseudonyms import check_out, pseudonyms_of, read_pseudonyms
 from rcc_onnx.dicom import StudyPlace, find_studies
 from rcc_onnx.errors import AmbiguousInputError, OutputError
 from rcc_onnx.output.names import check_case_name
+from rcc_onnx.results import ErrorRecord
 from rcc_onnx.types import InputIs
 
 
@@ -18,15 +19,16 @@ class Case:
 
     Attributes:
         hide_names: the name is a pseudonym: names of folders and files must not be shown.
+        snapshot: digest of the study (`arrivals.Snapshot`) that the result must be of; None: the
+            study does not change.
+        error: what failed the case already, so that it is not analysed; its files are only hashed.
     """
 
     name: str
     folder: Path
     hide_names: bool = False
-
-    def named(self, name: str) -> "Case":
-        """Return the same study with another name for its results."""
-        return replace(self, name=name)
+    snapshot: str | None = None
+    error: ErrorRecord | None = None
 
 
 def find_cases(

@@ -11,8 +11,9 @@ from rcc_onnx._version import __version__
 from rcc_onnx.engine import Engine
 from rcc_onnx.errors import BundleError
 from rcc_onnx.options import InferenceOptions
+from rcc_onnx.output.document import Case as CaseDocument
 from rcc_onnx.output.folder import OutputFolder
-from rcc_onnx.results import CaseResult, Fingerprint
+from rcc_onnx.results import FailedCase, Fingerprint
 from rcc_onnx.system.documents import to_json
 from rcc_onnx.system.files import LOCK_NAME
 
@@ -23,15 +24,21 @@ MAX_BYTES = 32 << 30
 
 
 def find_done(
-    engine: Engine, folder: OutputFolder, case: str, fingerprint: Fingerprint
-) -> CaseResult | None:
+    engine: Engine,
+    folder: OutputFolder,
+    case: str,
+    fingerprint: Fingerprint,
+    *,
+    keep_failed: bool = False,
+) -> CaseDocument | None:
     """Return an earlier run's result for the case, if analysing it again would give the same.
 
     It does if the files, the settings and the models are the same. Dates are not compared.
+    `keep_failed`: a failure counts too, whatever the models were.
     """
-    found = folder.find_unchanged(case, fingerprint)
-    if found is None:
-        return None
+    found = folder.find_unchanged(case, fingerprint, or_failed=keep_failed)
+    if found is None or isinstance(found, FailedCase):
+        return found
     try:
         manifest = engine.bundle_for(found.study.kind).manifest
     except BundleError:

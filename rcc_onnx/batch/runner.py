@@ -12,6 +12,7 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Protocol
 
+from rcc_onnx.batch.arrivals import take_snapshot
 from rcc_onnx.batch.cases import Case
 from rcc_onnx.batch.events import log_case_end, log_case_start, log_run
 from rcc_onnx.batch.resume import find_done, inputs_sha256, settings_sha256
@@ -32,6 +33,8 @@ from rcc_onnx.errors import (
     OutputError,
     ProviderError,
     RccOnnxError,
+    StudyChangedError,
+    StudyUnreadableError,
     UnexpectedError,
 )
 from rcc_onnx.options import InferenceOptions
@@ -68,6 +71,7 @@ class BatchConfig:
         options: of the analysis.
         models: name or folder of a bundle; None: chosen by the kind of study.
         overwrite: analyse again what is finished and unchanged.
+        keep_failed: do not analyse again what failed and is unchanged.
         workers: processes that analyse cases side by side; 0: none but this one, where a crash ends
             the run.
         limits: of one case, where there are processes.
@@ -78,6 +82,7 @@ class BatchConfig:
     options: InferenceOptions = field(default_factory=InferenceOptions)
     models: str | None = None
     overwrite: bool = False
+    keep_failed: bool = False
     workers: int = 0
     limits: Limits = field(default_factory=Limits)
     prepare: Callable[[], None] | None = None
@@ -204,18 +209,21 @@ def analyse_case(
 
     Raises:
         ProviderError, OutputError: no other case could be analysed either.
+        StudyChangedError, StudyUnreadableError: the study is not as its snapshot, or not all of it
+            can be read yet. Nothing was written.
     """
-    folder = OutputFolder(config.out)
+    folder = OutputFolder(config.out, is_open=case.snapshot is not None)
     with case_context(case.name):
         log_case_start(case.name)
         started = time.perf_counter()
         fingerprint = _fingerprint(case, config)
         if fingerprint is not None and not config.overwrite:
-            done = find_done(engine, folder, case.name, fingerprint)
+            done = find_done(engine, folder, case.name, fingerprint, keep_failed=config.keep_failed)
             if done is not None:
                 log_case_end(done, time.perf_counter() - started, kept=True)
                 return CaseOutcome(done, kept=True)
         result = replace(_analyse(engine, case, on_progress), fingerprint=fingerprint)
+        _check_snapshot(case)
         written = _write(folder, result)
         log_case_end(written, time.perf_counter() - started)
     return CaseOutcome(written)
@@ -239,14 +247,27 @@ def _fingerprint(case: Case, config: BatchConfig) -> Fingerprint | None:
     try:
         return Fingerprint(inputs_sha256(case.folder), config.settings_sha256)
     except OSError as error:
+        if case.snapshot is not None:
+            raise StudyUnreadableError(f"files cannot be read ({error.strerror})") from error
         # Reading the study meets the same file, and knows better what it means.
         _log.info("case %s: no fingerprint: %s", case.name, error.strerror)
         return None
 
 
+def _check_snapshot(case: Case) -> None:
+    """Raise StudyChangedError if the study is not as it was: the result may be of neither state."""
+    if case.snapshot is None:
+        return
+    found = take_snapshot(case.folder)
+    if found is None or found.digest != case.snapshot:
+        raise StudyChangedError("it changed while it was analysed")
+
+
 def _analyse(
     engine: Engine, case: Case, on_progress: ProgressCallback
 ) -> AnalysedCase | FailedCase:
+    if case.error is not None:
+        return FailedCase(case=case.name, options=engine.options, error=case.error)
     try:
         return engine.analyse(case.folder, case.name, on_progress, hide_names=case.hide_names)
     except ProviderError:

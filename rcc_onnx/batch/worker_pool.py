@@ -298,8 +298,8 @@ def _limit_memory(limit: int | None) -> None:
 
 # Several processes that do tasks, each the next one that comes.
 
-NEWS_S = 0.1
-"""How often stages are told."""
+PROGRESS_S = 0.1
+"""Between two looks at which stages tasks have reached."""
 
 
 class TaskPool(Generic[Task, Result]):
@@ -309,7 +309,7 @@ class TaskPool(Generic[Task, Result]):
     def __init__(self, workers: Sequence[TaskProcess[Task, Result]]) -> None:
         self._workers = tuple(workers)
         self._free: SimpleQueue[TaskProcess[Task, Result]] = SimpleQueue()
-        self._news: SimpleQueue[tuple[Task, str, float]] = SimpleQueue()
+        self._progress: SimpleQueue[tuple[Task, str, float]] = SimpleQueue()
         self._running: set[Future[tuple[Task, Result | RccOnnxError]]] = set()
         self._is_left = False
         self._threads = ThreadPoolExecutor(len(workers))
@@ -331,7 +331,7 @@ class TaskPool(Generic[Task, Result]):
         for worker in self._workers:
             worker.close()
         while self._running:
-            _, self._running = wait(self._running, NEWS_S)
+            _, self._running = wait(self._running, PROGRESS_S)
             for worker in self._workers:
                 worker.close()
         self._threads.shutdown()
@@ -350,13 +350,13 @@ class TaskPool(Generic[Task, Result]):
         done, self._running = wait(self._running, timeout, return_when=FIRST_COMPLETED)
         return [future.result() for future in done]
 
-    def news(self) -> Iterator[tuple[Task, str, float]]:
-        """What tasks said of their stages since they were asked last."""
-        while not self._news.empty():
-            yield self._news.get()
+    def progress_events(self) -> Iterator[tuple[Task, str, float]]:
+        """Yield the stages that tasks reached since the last call."""
+        while not self._progress.empty():
+            yield self._progress.get()
 
-    def rest(self) -> None:
-        """End processes that have nothing to do, with the memory that they hold. The next task
+    def stop_idle_workers(self) -> None:
+        """End the processes if none has a task, with the memory that they hold. The next task
         starts one again."""
         if not self._running:
             for worker in self._workers:
@@ -367,7 +367,9 @@ class TaskPool(Generic[Task, Result]):
         try:
             if self._is_left:
                 return task, CaseProcessError("not begun, as the run ends")
-            return task, worker.do(task, lambda stage, done: self._news.put((task, stage, done)))
+            return task, worker.do(
+                task, lambda stage, done: self._progress.put((task, stage, done))
+            )
         except RccOnnxError as error:
             return task, error
         finally:
@@ -388,7 +390,7 @@ def done_by_processes(
         while waiting or pool.free < len(workers):
             while waiting and pool.free:
                 pool.submit(waiting.pop())
-            ended = pool.ended(NEWS_S)
-            for news in pool.news():
-                on_progress(*news)
+            ended = pool.ended(PROGRESS_S)
+            for event in pool.progress_events():
+                on_progress(*event)
             yield from ended

@@ -11,7 +11,7 @@ from rcc_onnx.errors import OutputError
 from rcc_onnx.output.case import is_complete, write_case_files
 from rcc_onnx.output.document import Case, read_case
 from rcc_onnx.output.names import same_everywhere
-from rcc_onnx.results import AnalysedCase, CaseResult, Fingerprint
+from rcc_onnx.results import AnalysedCase, CaseResult, FailedCase, Fingerprint
 from rcc_onnx.system.documents import DocumentError, document_text
 from rcc_onnx.system.files import LOCK_NAME, NO_LOCKS, stale_files, try_lock, write_whole
 
@@ -45,12 +45,12 @@ class OutputFolder:
     """A folder of results: the only place that reads and writes `OUT/<case>.json`.
 
     Made with its path, it reads and writes cases of a run that some process has open. `open` is for
-    that process.
+    that process. `is_open`: some process certainly has; else that is seen from the folder.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, is_open: bool = False) -> None:
         self.path = path
-        self._was_locked = self._is_locked()
+        self._was_locked = is_open or self._is_locked()
 
     @classmethod
     @contextmanager
@@ -81,7 +81,7 @@ class OutputFolder:
                 )
             folder = cls(path)
             folder.remove_stale_files()
-            folder._try_to_write()
+            folder.try_to_write()
             try:
                 yield folder
             finally:
@@ -102,6 +102,15 @@ class OutputFolder:
         for path in stale_files(self.path, pid):
             path.unlink(missing_ok=True)
 
+    def try_to_write(self, size: int = 0) -> None:
+        """Raise OutputError if a file of so many bytes cannot be written."""
+        probe = self.path / ".rcc-onnx"
+        try:
+            write_whole(probe, lambda to: to.write_bytes(bytes(size)))
+            probe.unlink()
+        except OSError as error:
+            raise cannot_write(self.path, error) from error
+
     def write_case(self, result: AnalysedCase | Case) -> Case:
         """Write the files of a case and return its result, without arrays.
 
@@ -116,17 +125,26 @@ class OutputFolder:
         except OSError as error:
             raise cannot_write(self.path, error) from error
 
-    def find_unchanged(self, case: str, fingerprint: Fingerprint) -> CaseResult | None:
+    def find_unchanged(
+        self, case: str, fingerprint: Fingerprint, *, or_failed: bool = False
+    ) -> Case | None:
         """Return an earlier run's result for a case, if its inputs and settings are the same.
 
-        A case that failed is none: the cause may have been removed. Dates are not compared.
+        Dates are not compared.
+
+        Args:
+            case: its name.
+            fingerprint: what the result must have been made of.
+            or_failed: a failure counts too; else it does not, as the cause may have been removed.
         """
         stored = self._read(f"{case}.json")
-        if stored is None or not stored.is_own or not isinstance(stored.result, CaseResult):
+        if stored is None or not stored.is_own or stored.result.fingerprint != fingerprint:
             return None
         found = stored.result
-        is_same = found.fingerprint == fingerprint and is_complete(found, case, self.path)
-        return found if is_same else None
+        is_done = (
+            or_failed if isinstance(found, FailedCase) else is_complete(found, case, self.path)
+        )
+        return found if is_done else None
 
     def has_result(self, case: str) -> bool:
         """Return whether an earlier run analysed the case, whatever its inputs were."""
@@ -157,14 +175,6 @@ class OutputFolder:
 
     def _is_locked(self) -> bool:
         return (self.path / LOCK_NAME).exists()
-
-    def _try_to_write(self) -> None:
-        probe = self.path / ".rcc-onnx"
-        try:
-            write_whole(probe, lambda to: to.write_bytes(b""))
-            probe.unlink()
-        except OSError as error:
-            raise cannot_write(self.path, error) from error
 
 
 def cannot_write(out: Path, error: OSError) -> OutputError:
