@@ -363,10 +363,11 @@ def _network(raw: Any) -> NetworkEntry:
 
 
 def _thresholds(raw: Any) -> Thresholds:
-    raw = object_with(raw, set(NETWORK_NAMES))
-    for name in NETWORK_NAMES:
+    names = {"kidney", "lesion", "borderline"}
+    raw = object_with({"borderline": Thresholds.borderline, **any_object(raw)}, names)
+    for name in names:
         check_number(raw[name], name)
-    return Thresholds(kidney=float(raw["kidney"]), lesion=float(raw["lesion"]))
+    return Thresholds(**{name: float(raw[name]) for name in names})
 
 
 def _provenance(raw: Any) -> Provenance:

@@ -208,13 +208,15 @@ def with_options(command: Callable[..., None]) -> Callable[..., None]:
         if is_dataclass(parameter.annotation) and isinstance(parameter.annotation, type)
     )
     options = {option.name: option for option in _parameters(kind)}
-    analysis = [item.name for item in fields(InferenceOptions)]
+    has_analysis = "analysis" in {item.name for item in fields(kind)}
+    analysis = [item.name for item in fields(InferenceOptions)] if has_analysis else []
 
     @functools.wraps(command)
     def run(**given: Any) -> None:
         own = {key: given.pop(key) for key in options}
-        with exit_on_error():
-            own["analysis"] = InferenceOptions.parse(**{key: own.pop(key) for key in analysis})
+        if analysis:
+            with exit_on_error():
+                own["analysis"] = InferenceOptions.parse(**{key: own.pop(key) for key in analysis})
         command(**{name: kind(**own)}, **given)
 
     others = [

@@ -66,7 +66,6 @@ def test_own_names_are_told_nowhere(studies: Path, tmp_path: Path, profile: str)
     out = tmp_path / "out"
     assert {"P 1.json", "P 2.json", "P3.json", "results.json"} <= {p.name for p in out.iterdir()}
     run = json.loads((out / "results.json").read_text(encoding="utf-8"))
-    assert run["options"]["pseudonyms"] is True
     codes = {one["case"]: one["error_code"] for one in run["cases"]}
     assert codes["P 1"] is None
     if profile == "standard":
@@ -75,7 +74,9 @@ def test_own_names_are_told_nowhere(studies: Path, tmp_path: Path, profile: str)
         assert "file-000003 and file-000004: 1 slice is missing" in failed["error"]["message"]
         study = json.loads((out / "P 1.json").read_text(encoding="utf-8"))
         assert study["intake"]["first"] == "file-000002"
-        assert study["study"]["left_out"] == [{"file": "file-000001", "reason": "not a DICOM file"}]
+        assert study["study"]["pseudonym"] is True
+        skipped = [{"file": "file-000001", "reason": "not a DICOM file"}]
+        assert study["study"]["skipped_files"] == skipped
     own = ("DOEKLEIN", "ROEMMICH", "johnathan", "janettex")
     assert leaks("out", done.stdout, own) + leaks("err", done.stderr, own) == []
     assert leaks_in(out, own) == []

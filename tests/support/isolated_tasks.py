@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from rcc_onnx.batch.worker_pool import Handler, Tell
+from rcc_onnx.batch.worker_pool import Handler, ProgressCallback
 from rcc_onnx.errors import BundleError, IntakeError, SeveralSeriesError
 
 _log = logging.getLogger("rcc_onnx.tasks")
@@ -42,7 +42,7 @@ def _log_from_threads(number: str) -> None:
         _log.exception("it broke")
 
 
-def _talk_and_log(number: int, tell: Tell) -> None:
+def _talk_and_log(number: int, tell: ProgressCallback) -> None:
     """Messages so long that the system takes them in parts."""
 
     def log() -> None:
@@ -65,7 +65,7 @@ def refuse() -> Handler[str, str]:
     raise BundleError("no such bundle")
 
 
-def handle(task: str, tell: Tell) -> str:
+def handle(task: str, tell: ProgressCallback) -> str:
     word, _, rest = task.partition(" ")
     if word == "crash":
         ctypes.string_at(0)

@@ -1,11 +1,13 @@
+"""Fingerprints of inputs and settings."""
+
 import os
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from rcc_onnx.batch.resume import inputs_sha256, settings_sha256
+from rcc_onnx.options import InferenceOptions
 from rcc_onnx.system.files import LOCK_NAME
 
 
@@ -52,11 +54,26 @@ def test_links_that_lead_nowhere_do_no_harm(tmp_path: Path) -> None:
     assert inputs_sha256(folder) != inputs_sha256(study(tmp_path / "plain", a=b"1"))
 
 
-@given(st.dictionaries(st.text(max_size=5), st.one_of(st.none(), st.booleans(), st.text())))
-def test_settings_have_no_order(settings) -> None:
-    turned = dict(reversed(settings.items()))
-    assert settings_sha256(settings) == settings_sha256(turned)
-    assert settings_sha256(settings) != settings_sha256({**settings, "another one": 1})
+CHANGES = {
+    "profile": "notebook",
+    "provider": "cpu",
+    "precision": "int8",
+    "kidney_threshold": 1.0,
+    "lesion_threshold": 1.0,
+    "borderline": 0.5,
+    "mask_cutoff": 0.4,
+    "series": "1",
+    "series_policy": "thinnest",
+    "save": ["seg"],
+}
+
+
+def test_every_option_but_threads_is_part_of_the_settings() -> None:
+    plain = settings_sha256(InferenceOptions())
+    changed = {settings_sha256(InferenceOptions.parse(**{name: CHANGES[name]})) for name in CHANGES}
+    assert len(changed | {plain}) == len(CHANGES) + 1
+    assert settings_sha256(InferenceOptions(threads=3)) == plain
+    assert {item.name for item in fields(InferenceOptions)} == {*CHANGES, "threads"}
 
 
 def test_a_whole_disk_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
