@@ -1,4 +1,4 @@
-"""Writes the bundle folder: all of it, or nothing."""
+"""Reads and writes the files of a bundle folder; a folder is written whole, or not at all."""
 
 import os
 import shutil
@@ -8,8 +8,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from convert.errors import ConvertError, OutputError, OutputExistsError
-from rcc_onnx.bundles.bundle import load_bundle
-from rcc_onnx.bundles.manifest import MANIFEST_FILE, REFERENCE_OUTPUTS_FILE
+from rcc_onnx.bundles.bundle import Bundle, load_bundle
+from rcc_onnx.bundles.bundle_files import largest_file, network_entries, read_bundle_file
+from rcc_onnx.bundles.data_folder import is_file
+from rcc_onnx.bundles.manifest import DOCUMENTS, MANIFEST_FILE, REFERENCE_OUTPUTS_FILE
 from rcc_onnx.bundles.variants import VARIANT_NAMES
 
 KIDNEY_FILE = "kidney.onnx"
@@ -25,39 +27,51 @@ BUNDLE_FILES = frozenset(
 )
 
 
+def bundle_files(bundle: Bundle) -> dict[str, bytes]:
+    """Return the content of every file of a bundle, its manifest apart, by name.
+
+    Raises a BundleError.
+    """
+    files = [entry.file for entry in network_entries(bundle.manifest)]
+    others = (REFERENCE_OUTPUTS_FILE, *DOCUMENTS)
+    files += [file for file in others if is_file(bundle.folder / file)]
+    return {file: read_bundle_file(bundle.folder, file, largest_file(file)) for file in files}
+
+
 def check_target(out: Path, overwrite: bool, written: Iterable[str] = ()) -> None:
     """Check, before any work is done, that a bundle may be written at `out`.
 
-    An existing folder is only ever replaced if asked for and if it holds nothing but a bundle, so a
-    mistyped path cannot cost anything else; `written` names what is put back under its own name.
+    An existing folder is replaced only on request, and only if it holds nothing but a bundle, so
+    that a mistyped path cannot destroy anything else; `written` names files that are kept.
 
     Raises OutputExistsError, or OutputError where no folder can be made.
     """
     if not os.path.lexists(out):
         parent = next(folder for folder in (out.absolute().parents) if os.path.lexists(folder))
         if not parent.is_dir() or not os.access(parent, os.W_OK | os.X_OK):
-            raise OutputError(f"{out} cannot be written: {parent} is no folder one may write to")
+            raise OutputError(
+                f"{out} cannot be written: {parent} is not a folder that you may write to"
+            )
         return
     if not overwrite:
         raise OutputExistsError(f"{out} exists; give another --out, or --overwrite to replace it")
     if out.is_symlink() or not out.is_dir():
-        raise OutputExistsError(f"{out} is no folder of its own, so it is not replaced")
-    ours = BUNDLE_FILES.union(written)
-    foreign = sorted(path.name for path in out.iterdir() if path.name not in ours)
+        raise OutputExistsError(f"{out} is not a folder, or is a link, so it is not replaced")
+    known = BUNDLE_FILES.union(written)
+    foreign = sorted(path.name for path in out.iterdir() if path.name not in known)
     if foreign:
         raise OutputExistsError(
-            f"{out} holds {foreign[0]!r}, which no bundle has, so it is not replaced; "
+            f"{out} holds {foreign[0]!r}, which is not a file of a bundle, so it is not replaced; "
             "give another --out"
         )
 
 
 def write_folder(out: Path, files: Mapping[str, bytes], overwrite: bool) -> None:
-    """Write `files` (name to content) as the folder `out`, which appears complete or not at all.
+    """Write `files` (content by name) as the folder `out`, which appears complete or not at all.
 
     Before it appears it is read back as the engine reads a bundle.
 
-    Raises OutputError, OutputExistsError or a BundleError; then, and on Ctrl-C, `out` is what it
-    was before.
+    Raises OutputError, OutputExistsError or a BundleError; then, and on Ctrl-C, `out` is unchanged.
     """
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
@@ -77,7 +91,7 @@ def write_folder(out: Path, files: Mapping[str, bytes], overwrite: bool) -> None
 
 @contextmanager
 def _scratch_folder(out: Path) -> Iterator[Path]:
-    """A folder on the same file system, so that renaming is one step. It is always removed."""
+    """Yield a folder on the same file system, so that renaming is one step; it is removed."""
     scratch = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
     try:
         yield scratch

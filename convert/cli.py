@@ -1,7 +1,8 @@
 """The command line: `python -m convert KIDNEY.h5 RCC.h5 --name NAME --out DIR`."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -10,20 +11,20 @@ import typer
 
 from convert.conversion import Conversion, Request, convert_files
 from convert.errors import ConvertOptionError
-from convert.keras.add_reference_outputs import add_reference_outputs
+from convert.keras.reference_outputs import add_reference_outputs
 from convert.keras.verification import TOLERANCE
-from convert.quantize import LEAST_STUDIES, quantize_bundle
+from convert.quantize import MIN_STUDIES, quantize_bundle
 from rcc_onnx.bundles.manifest import NETWORK_NAMES, ByNetwork, NetworkEntry
 from rcc_onnx.errors import RccOnnxError
 from rcc_onnx.types import Thresholds
 
 PROGRAM = "python -m convert"
 DEFAULT_COMMAND = "keras"
-"""What runs if the first argument names no command: `python -m convert A.h5 B.h5`."""
+"""The command that runs if the first argument names none: `python -m convert A.h5 B.h5`."""
 
 REFUSED = 2
 INTERRUPTED = 130
-"""What a shell reports for a program that was stopped with Ctrl-C."""
+"""The exit code that shells give a program stopped with Ctrl-C."""
 
 DEFAULT_PURPOSE = (
     "Finds kidneys and suspected renal lesions in contrast-enhanced CT. Research use only."
@@ -33,14 +34,14 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None, no_args_is_help=T
 
 
 class UseOn(StrEnum):
-    """What a bundle may be used on without being named by hand."""
+    """What a bundle may be used on without being named on the command line."""
 
     PATIENT = "patient"
     DIGITAL_PHANTOM = "digital-phantom"
 
 
-class FewerBits(StrEnum):
-    """What `quantize` makes."""
+class LowPrecision(StrEnum):
+    """The precisions that `quantize` makes."""
 
     INT8 = "int8"
     FLOAT16 = "float16"
@@ -87,12 +88,12 @@ def keras(  # noqa: PLR0913, PLR0917  one parameter for each option, as typer wa
         bool, typer.Option("--overwrite", help="Replace OUT if it is a bundle.")
     ] = False,
 ) -> None:
-    """Convert two Keras 2 files to a model bundle, and prove that it computes the same.
+    """Convert two Keras 2 files to a model bundle, and check that it computes the same.
 
-    Nothing is written unless Keras and ONNX Runtime agree on every input that is tried, in all
-    probabilities (within 0.0001) and in all decisions. Code in the files is never run.
+    Nothing is written unless Keras and ONNX Runtime agree on all test inputs, in all probabilities
+    (within 0.0001) and in all decisions. Code in the files is never run.
 
-    Exit code 0: the bundle is there. 2: refused, and nothing was written; the reason is printed.
+    Exit code 0: the bundle was written. 2: refused, and nothing was written; the reason is printed.
     """
     try:
         thresholds = Thresholds(kidney_threshold, lesion_threshold)
@@ -109,12 +110,8 @@ def keras(  # noqa: PLR0913, PLR0917  one parameter for each option, as typer wa
         thresholds=thresholds,
         overwrite=overwrite,
     )
-    try:
-        conversion = convert_files(request, progress=_tell)
-    # typer would report Ctrl-C too, but not what became of the bundle.
-    except KeyboardInterrupt:
-        typer.echo("stopped; nothing was written", err=True)
-        raise typer.Exit(INTERRUPTED) from None
+    with _interruptible():
+        conversion = convert_files(request, progress=_report)
     for line in summary(conversion, out):
         typer.echo(line)
 
@@ -122,7 +119,7 @@ def keras(  # noqa: PLR0913, PLR0917  one parameter for each option, as typer wa
 @app.command("quantize")
 def quantize(
     bundle: Annotated[
-        Path, typer.Argument(metavar="BUNDLE", help="Folder of the bundle; it gets the variants.")
+        Path, typer.Argument(metavar="BUNDLE", help="Folder of the bundle to add them to.")
     ],
     calibrate: Annotated[
         Path | None,
@@ -131,24 +128,21 @@ def quantize(
         ),
     ] = None,
     studies: Annotated[
-        int, typer.Option(min=LEAST_STUDIES, help="Phantoms on which decisions are compared.")
-    ] = LEAST_STUDIES,
+        int, typer.Option(min=MIN_STUDIES, help="Phantoms on which decisions are compared.")
+    ] = MIN_STUDIES,
     precision: Annotated[
-        FewerBits, typer.Option(help="int8: for CPUs. float16: for GPUs.")
-    ] = FewerBits.INT8,
+        LowPrecision, typer.Option(help="int8: for CPUs. float16: for GPUs.")
+    ] = LowPrecision.INT8,
 ) -> None:
     """Add both networks in fewer bits: 8-bit integers for CPUs, or float16 for GPUs.
 
-    Nothing is written unless they decide as in float32 on every study that is tried. They are used
-    with rcc-onnx infer --precision.
+    Nothing is written unless they decide as in float32 on every study of the comparison. They are
+    used with rcc-onnx infer --precision.
 
-    Exit code 0: written. 2: refused, and the bundle is as it was; the reason is printed.
+    Exit code 0: written. 2: refused, and the bundle is unchanged; the reason is printed.
     """
-    try:
-        quantized = quantize_bundle(bundle, calibrate, _tell, studies, precision.value)
-    except KeyboardInterrupt:
-        typer.echo("stopped; nothing was written", err=True)
-        raise typer.Exit(INTERRUPTED) from None
+    with _interruptible():
+        quantized = quantize_bundle(bundle, calibrate, _report, studies, precision.value)
     for network in NETWORK_NAMES:
         entry, tally = quantized.manifest.networks[network], quantized.tallies[network]
         found = entry.variants[precision.value].comparison
@@ -162,9 +156,9 @@ def quantize(
 
 
 @app.command("reference-outputs")
-def answers(
+def reference_outputs(
     bundle: Annotated[
-        Path, typer.Argument(metavar="BUNDLE", help="Folder of the bundle; it gets the answers.")
+        Path, typer.Argument(metavar="BUNDLE", help="Folder of the bundle to add them to.")
     ],
     kidney: Annotated[
         Path, typer.Argument(metavar="KIDNEY.h5", help="The file its 2D network was made from.")
@@ -173,43 +167,49 @@ def answers(
         Path, typer.Argument(metavar="RCC.h5", help="The file its 3D network was made from.")
     ],
 ) -> None:
-    """Store in a bundle what its Keras networks answer to a few phantoms.
+    """Add to a bundle the outputs of its Keras networks for a few phantoms.
 
-    Machines are compared with these answers before they analyse anything. A conversion writes them
-    by itself; this is for bundles that were converted before there were any.
+    A machine is compared with these reference outputs before it analyses anything. Every conversion
+    writes them; this is for bundles without them.
 
-    Exit code 0: written. 2: refused, and the bundle is as it was; the reason is printed.
+    Exit code 0: written. 2: refused, and the bundle is unchanged; the reason is printed.
     """
-    try:
-        found = add_reference_outputs(bundle, ByNetwork(kidney, lesion), _tell)
-    except KeyboardInterrupt:
-        typer.echo("stopped; nothing was written", err=True)
-        raise typer.Exit(INTERRUPTED) from None
+    with _interruptible():
+        record = add_reference_outputs(bundle, ByNetwork(kidney, lesion), _report)
     typer.echo(
-        f"Answers written to {bundle}; on the CPU of this machine the largest difference is "
-        f"{found.largest_difference:.1e} (accepted: {found.tolerance:.0e})"
+        f"Reference outputs written to {bundle}; on the CPU of this machine the largest difference "
+        f"is {record.largest_difference:.1e} (accepted: {record.tolerance:.0e})"
     )
     typer.echo("Next: rcc-onnx doctor")
 
 
-def _tell(text: str) -> None:
-    typer.echo(f"{text} ...", err=True)
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Report Ctrl-C as typer does not: that nothing was written."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        typer.echo("stopped; nothing was written", err=True)
+        raise typer.Exit(INTERRUPTED) from None
+
+
+def _report(step: str) -> None:
+    typer.echo(f"{step} ...", err=True)
 
 
 def summary(conversion: Conversion, out: Path) -> list[str]:
-    """What a person wants to know of a conversion that worked."""
+    """Return the lines that a conversion prints at its end."""
     provenance = conversion.manifest.provenance
     assert provenance is not None  # a conversion always has one
     lines = []
     for network in NETWORK_NAMES:
         source = provenance.sources[network]
         comparison = conversion.comparisons[network]
-        certificate = comparison.certificate
         origin = "the published file" if source.published else "not the published file"
         lines += [
             f"{network}: {source.file} ({origin}; git blob {source.git_blob})",
-            f"  {certificate.inputs} inputs compared: largest difference in probability "
-            f"{certificate.largest_difference:.1e} (accepted: {TOLERANCE:.0e}), "
+            f"  {comparison.inputs} inputs compared: largest difference in probability "
+            f"{comparison.largest_difference:.1e} (accepted: {TOLERANCE:.0e}), "
             f"in a sum {comparison.largest_sum_difference:.1e} of it; "
             f"{comparison.decisions} of {comparison.decisions} decisions the same",
             *variant_lines(conversion.manifest.networks[network]),
@@ -222,16 +222,16 @@ def summary(conversion: Conversion, out: Path) -> list[str]:
 
 
 def variant_lines(entry: NetworkEntry) -> list[str]:
-    """How the other forms of a network compare with the plain one, and which are not there."""
+    """Return how the variants of a network compare with the plain one, and which are missing."""
     lines = []
     for name, variant in entry.variants.items():
         found = variant.comparison
         lines.append(
-            f"  {name} form ({variant.note}): {found.inputs} inputs compared with the plain form: "
-            f"largest difference {found.largest_difference:.1e}, in a sum "
+            f"  variant {name} ({variant.note}): {found.inputs} inputs compared with the plain "
+            f"network: largest difference {found.largest_difference:.1e}, in a sum "
             f"{found.largest_sum_difference:.1e}, decisions the same"
         )
-    lines += [f"  no {name} form: {reason}" for name, reason in entry.left_out.items()]
+    lines += [f"  no variant {name}: {reason}" for name, reason in entry.left_out.items()]
     return lines
 
 
@@ -246,7 +246,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _with_default_command(arguments: list[str]) -> list[str]:
-    """Put the default command first unless a command, or help on all of them, is asked for."""
+    """Put the default command first if the first argument is not a command."""
     commands = {command.name for command in app.registered_commands}
     if not arguments or arguments[0] in commands:
         return arguments

@@ -1,4 +1,4 @@
-"""A whole conversion, from two Keras files to a bundle folder. Read from the top."""
+"""A whole conversion, from two Keras files to a bundle folder: `convert_files` shows the way."""
 
 import hashlib
 import platform
@@ -8,33 +8,29 @@ from pathlib import Path
 
 import onnx
 
-from convert.bundle import (
-    CARD_FILE,
-    KIDNEY_FILE,
-    LESION_FILE,
-    check_target,
-    write_folder,
-)
+from convert.bundle import CARD_FILE, KIDNEY_FILE, LESION_FILE, check_target, write_folder
 from convert.errors import ChannelsFirstError, ConvertOptionError, ExportError, KerasLoadError
-from convert.keras.architecture import (
-    EXPECTED_SHAPES,
-    Architecture,
-    check_declared_sizes,
-    check_roles,
-    read_architecture,
-)
+from convert.keras.architecture import EXPECTED_SHAPES
 from convert.keras.export import INPUT_NAME, OPSET, OUTPUT_NAME, export_network
 from convert.keras.frameworks import Frameworks, import_frameworks, package_versions
-from convert.keras.hdf5 import KerasFile, read_keras_file
 from convert.keras.network import build_network
-from convert.keras.onnx_network import open_converted
-from convert.keras.probe import check_readable
-from convert.keras.reference_outputs import Stored, ask, joined, reference_outputs_entry
-from convert.keras.samples import sample_groups
-from convert.keras.source import identify
-from convert.keras.verification import TOLERANCE, Comparison, compare
+from convert.keras.reference_outputs import (
+    NetworkOutputs,
+    choose_reference_outputs,
+    reference_outputs_entry,
+    reference_outputs_file,
+)
+from convert.keras.source import InspectedSource, inspect_files
+from convert.keras.verification import (
+    TOLERANCE,
+    CachedNetwork,
+    Comparison,
+    compare,
+    open_converted,
+    sample_groups,
+)
 from convert.model_card import RESEARCH_USE_ONLY, model_card
-from convert.optimize.cpu_variant import Remembered, make_cpu_form
+from convert.optimize.cpu_variant import make_cpu_variant
 from rcc_onnx._version import __version__
 from rcc_onnx.bundles.manifest import (
     BATCH,
@@ -51,7 +47,6 @@ from rcc_onnx.bundles.manifest import (
     StudyKind,
     TensorEntry,
 )
-from rcc_onnx.bundles.reference_outputs import write_reference_outputs
 from rcc_onnx.errors import BundleManifestError
 from rcc_onnx.types import Thresholds
 
@@ -64,11 +59,12 @@ _CHANNELS_FIRST = (
 )
 
 Progress = Callable[[str], None]
+"""Called with a sentence when a step begins."""
 
 
 @dataclass(frozen=True)
 class Request:
-    """What to convert, and what the bundle is to say about itself.
+    """What to convert, and what the manifest of the bundle states.
 
     Attributes:
         licence: SPDX identifier or text; None takes the published licence for the published files
@@ -92,56 +88,36 @@ class Conversion:
 
     manifest: Manifest
     comparisons: ByNetwork[Comparison]
-    architectures: ByNetwork[Architecture]
-
-
-@dataclass(frozen=True)
-class Inspected:
-    """A source file that can be converted, as far as that is known without TensorFlow."""
-
-    source: SourceFile
-    keras: KerasFile
-    architecture: Architecture
 
 
 def convert_files(request: Request, progress: Progress) -> Conversion:
-    """Inspect, convert, compare, write. `progress` is told what begins.
+    """Inspect, build, export, compare, rewrite and write.
 
-    Raises a leaf of ConvertError; then there is no new folder, and an old one is as it was.
+    Raises a leaf of ConvertError; then there is no new folder, and an old one is unchanged.
     """
     _check_options(request)
     check_target(request.out, request.overwrite)
     progress("Reading the files")
-    inspected = inspect_files(request.sources)
+    sources = inspect_files(request.sources)
     progress("Loading TensorFlow")
     frameworks = import_frameworks()
-    kidney = _convert_one("kidney", inspected.kidney, request.thresholds, frameworks, progress)
-    lesion = _convert_one("lesion", inspected.lesion, request.thresholds, frameworks, progress)
-    comparisons = ByNetwork(kidney.comparison, lesion.comparison)
-    provenance = Provenance(
-        sources=ByNetwork(inspected.kidney.source, inspected.lesion.source),
-        converter=_converter(),
-        certificate=Certificate(
-            TOLERANCE, comparisons.kidney.certificate, comparisons.lesion.certificate
-        ),
-    )
+    kidney = _convert_network("kidney", sources.kidney, request.thresholds, frameworks, progress)
+    lesion = _convert_network("lesion", sources.lesion, request.thresholds, frameworks, progress)
     progress("Writing the bundle")
-    manifest = _manifest(request, ByNetwork(kidney.entry, lesion.entry), provenance)
-    answers = write_reference_outputs(joined(kidney.stored, lesion.stored))
-    manifest = replace(manifest, reference_outputs=reference_outputs_entry(answers))
+    reference_outputs = reference_outputs_file(kidney.outputs, lesion.outputs)
+    manifest = _manifest(
+        request, ByNetwork(kidney.entry, lesion.entry), _provenance(sources, kidney, lesion)
+    )
+    manifest = replace(manifest, reference_outputs=reference_outputs_entry(reference_outputs))
     files = {
-        REFERENCE_OUTPUTS_FILE: answers,
+        REFERENCE_OUTPUTS_FILE: reference_outputs,
         MANIFEST_FILE: manifest.to_json().encode(),
         CARD_FILE: model_card(manifest).encode(),
         **kidney.files,
         **lesion.files,
     }
     write_folder(request.out, files, request.overwrite)
-    return Conversion(
-        manifest,
-        comparisons,
-        ByNetwork(inspected.kidney.architecture, inspected.lesion.architecture),
-    )
+    return Conversion(manifest, ByNetwork(kidney.comparison, lesion.comparison))
 
 
 @dataclass(frozen=True)
@@ -150,52 +126,35 @@ class _Converted:
 
     Attributes:
         files: the content of each of its files, by name.
-        stored: what the bundle keeps of its source's answers.
+        comparison: of the plain ONNX network with Keras.
+        outputs: inputs and outputs that the bundle keeps.
     """
 
     entry: NetworkEntry
     files: dict[str, bytes]
     comparison: Comparison
-    stored: Stored
+    outputs: NetworkOutputs
 
 
-def inspect_files(paths: ByNetwork[Path]) -> ByNetwork[Inspected]:
-    """All that can be known of both sources without TensorFlow. Raises a leaf of ConvertError."""
-    parts = {}
-    for network in NETWORK_NAMES:
-        source = identify(paths[network], network)
-        check_readable(paths[network])
-        keras = read_keras_file(paths[network])
-        architecture = read_architecture(keras.config, keras.keras_version, source.file)
-        check_declared_sizes(architecture, keras.weights, source.file)
-        parts[network] = Inspected(source, keras, architecture)
-    inspected = ByNetwork(parts["kidney"], parts["lesion"])
-    check_roles(
-        ByNetwork(inspected.kidney.architecture, inspected.lesion.architecture),
-        ByNetwork(inspected.kidney.source.file, inspected.lesion.source.file),
-    )
-    return inspected
-
-
-def _convert_one(
+def _convert_network(
     network: NetworkName,
-    inspected: Inspected,
+    inspected: InspectedSource,
     thresholds: Thresholds,
     frameworks: Frameworks,
     progress: Progress,
 ) -> _Converted:
-    """The ONNX files of one network, and how the plain one compared with Keras."""
+    """Make the ONNX files of one network and compare them with Keras."""
     progress(f"Converting the {network} network")
     shape = EXPECTED_SHAPES[network]
     try:
         keras = build_network(inspected.keras, inspected.architecture, shape, frameworks)
-        reference = Remembered(keras)
+        reference = CachedNetwork(keras)
         model = export_network(keras, frameworks)
         progress(f"Comparing the {network} network with Keras")
-        plain = _to_bytes(model)
-        converted = Remembered(open_converted(network, plain, _network_entry(network, plain)))
-        comparison = compare(reference, converted, network, thresholds, sample_groups(network))
-        stored = ask(network, reference, converted)
+        content = _to_bytes(model)
+        plain = CachedNetwork(open_converted(network, content, _network_entry(network, content)))
+        comparison = compare(reference, plain, network, thresholds, sample_groups(network))
+        outputs = choose_reference_outputs(network, reference, plain)
     except (KerasLoadError, ExportError) as problem:
         if not inspected.architecture.channels_first:
             raise
@@ -205,20 +164,20 @@ def _convert_one(
     entry = _network_entry(network, content)
     files = {entry.file: content}
     progress(f"Rewriting the {network} network for CPUs")
-    others = {"Keras": reference, "the plain form": converted}
-    form = make_cpu_form(network, model, entry, others, thresholds)
-    if form.variant is not None:
-        entry = replace(entry, variants={"cpu": form.variant})
-        files[form.variant.file] = form.content
+    others = {"Keras": reference, "the plain network": plain}
+    made = make_cpu_variant(network, model, entry, others, thresholds)
+    if made.entry is not None:
+        entry = replace(entry, variants={"cpu": made.entry})
+        files[made.entry.file] = made.content
     else:
-        entry = replace(entry, left_out={"cpu": form.note})
-    return _Converted(entry, files, comparison, stored)
+        entry = replace(entry, left_out={"cpu": made.reason})
+    return _Converted(entry, files, comparison, outputs)
 
 
 def _add_metadata(
     model: onnx.ModelProto, network: NetworkName, source: SourceFile, comparison: Comparison
 ) -> None:
-    """The key facts, so that an ONNX file that was parted from its bundle still tells them."""
+    """Add the key facts, for an ONNX file that is found without its bundle."""
     versions = ", ".join(" ".join(pair) for pair in _converter())
     facts = {
         "network": network,
@@ -247,13 +206,25 @@ def _converter() -> tuple[tuple[str, str], ...]:
 
 
 def _check_options(request: Request) -> None:
-    """Let the manifest judge the options before any work is done."""
-    nothing = ByNetwork(_network_entry("kidney", b""), _network_entry("lesion", b""))
+    """Check the options as the manifest will, before any work is done."""
+    empty = ByNetwork(_network_entry("kidney", b""), _network_entry("lesion", b""))
     try:
-        _manifest(replace(request, licence=request.licence or "x"), nothing, None)
+        _manifest(replace(request, licence=request.licence or "x"), empty, None)
     except BundleManifestError as problem:
         option = f"--{problem.key.replace('_', '-')}" if problem.key else "an option"
         raise ConvertOptionError(f"{option} {problem.problem}") from problem
+
+
+def _provenance(
+    sources: ByNetwork[InspectedSource], kidney: _Converted, lesion: _Converted
+) -> Provenance:
+    return Provenance(
+        sources=ByNetwork(sources.kidney.source, sources.lesion.source),
+        converter=_converter(),
+        certificate=Certificate(
+            TOLERANCE, kidney.comparison.certificate, lesion.comparison.certificate
+        ),
+    )
 
 
 def _manifest(

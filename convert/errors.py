@@ -1,4 +1,4 @@
-"""Every way in which a conversion is refused. Each leaf has a stable code."""
+"""Every reason for which a conversion is refused. Each leaf has a stable code."""
 
 from rcc_onnx.errors import RccOnnxError
 
@@ -9,7 +9,7 @@ class ConvertError(RccOnnxError):
     code = "convert"
 
 
-# --- What was asked for --------------------------------------------------------------------------
+# --- Options and output --------------------------------------------------------------------------
 
 
 class ConvertOptionError(ConvertError, ValueError):
@@ -46,7 +46,7 @@ class SourceMissingError(ConvertError, FileNotFoundError):
 
 
 class NotHdf5Error(ConvertError, ValueError):
-    """The file is something else than HDF5."""
+    """The file is not an HDF5 file."""
 
     code = "convert-not-hdf5"
 
@@ -58,7 +58,7 @@ class DamagedFileError(ConvertError, ValueError):
 
 
 class NotSelfContainedError(ConvertError, ValueError):
-    """The file points at data in other files or places."""
+    """The file refers to data outside itself."""
 
     code = "convert-links"
 
@@ -76,7 +76,7 @@ class WeightsOnlyError(ConvertError, ValueError):
 
 
 class KerasVersionError(ConvertError, ValueError):
-    """The file was written by a Keras whose files are not understood here."""
+    """The file was written by a Keras whose files cannot be read."""
 
     code = "convert-keras-version"
 
@@ -166,7 +166,7 @@ class KerasLoadError(ConvertError, RuntimeError):
 
 
 class ExportError(ConvertError, RuntimeError):
-    """No valid ONNX file could be made of the network."""
+    """The network cannot be written as a valid ONNX file."""
 
     code = "convert-export"
 
@@ -177,22 +177,22 @@ class ParityError(ConvertError, RuntimeError):
     code = "convert-parity"
 
 
-class AnswersSourceError(ConvertError, ValueError):
+class SourceMismatchError(ConvertError, ValueError):
     """The files given are not those that the bundle was converted from."""
 
-    code = "convert-answers-source"
+    code = "convert-source-mismatch"
 
 
-# --- Integers ------------------------------------------------------------------------------------
+# --- Quantization --------------------------------------------------------------------------------
 
 
 class QuantizeError(ConvertError, ValueError):
-    """A network has no form in 8-bit integers or float16, or there is nothing to calibrate on."""
+    """A network cannot be written in 8-bit integers or float16, or calibration data are missing."""
 
     code = "convert-quantize"
 
 
 class QuantizedDecisionsError(ConvertError, RuntimeError):
-    """In fewer bits a network decides otherwise than in float32; nothing is written."""
+    """A quantized network decides otherwise than in float32; nothing is written."""
 
     code = "convert-quantize-decisions"

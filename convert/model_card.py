@@ -1,4 +1,4 @@
-"""MODEL_CARD.md: what the networks are, where they come from, and what they are not for."""
+"""Writes MODEL_CARD.md: the networks, their sources, how they were compared, and their limits."""
 
 from rcc_onnx.bundles.manifest import NETWORK_NAMES, Manifest, Provenance
 
@@ -7,7 +7,7 @@ RESEARCH_USE_ONLY = (
     "be used for diagnosis, treatment or any other decision about a patient."
 )
 
-_WHAT = {
+_DESCRIPTIONS = {
     "kidney": "2D network; gives each pixel of a slice (160x160, 2 mm) the probability of kidney",
     "lesion": "3D network; gives each voxel of a 40x64x64 crop round a kidney the probability of a "
     "suspected lesion",
@@ -38,7 +38,7 @@ about this bundle. None of its own were given to the converter.
 
 
 def model_card(manifest: Manifest) -> str:
-    """The card of a converted bundle, as Markdown. `manifest.provenance` must be there."""
+    """Return the card of a converted bundle, as Markdown; the manifest must have a provenance."""
     provenance = manifest.provenance
     if provenance is None:
         raise ValueError("a converted bundle has a provenance")
@@ -49,7 +49,7 @@ def model_card(manifest: Manifest) -> str:
         f"**{RESEARCH_USE_ONLY}**\n",
         f"Used on: {', '.join(manifest.use_on)}. Licence: {manifest.licence}.\n",
         "## Networks\n",
-        *(f"- `{manifest.networks[name].file}`: {_WHAT[name]}." for name in NETWORK_NAMES),
+        *(f"- `{manifest.networks[name].file}`: {_DESCRIPTIONS[name]}." for name in NETWORK_NAMES),
         *_variants(manifest),
         f"\nThere is a kidney where the probabilities of a side add up to more than "
         f"{manifest.thresholds.kidney:g}, and a suspected lesion where those of a crop add up to "
@@ -67,7 +67,7 @@ def _variants(manifest: Manifest) -> list[str]:
         for name, variant in manifest.networks[network].variants.items():
             found = variant.comparison
             lines.append(
-                f"- `{variant.file}`: the {name} form of `{manifest.networks[network].file}`, "
+                f"- `{variant.file}`: the variant {name} of `{manifest.networks[network].file}`, "
                 f"{variant.note}. Compared with it on {found.inputs} inputs: "
                 f"{'the same' if found.decisions_equal else 'NOT the same'} decisions, largest "
                 f"difference in probability {found.largest_difference:.2g}, masks overlap by "

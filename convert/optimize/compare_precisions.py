@@ -1,19 +1,81 @@
-"""How networks in fewer bits compare with those in float32, study by study."""
+"""Compares networks in fewer bits with those in float32, on phantoms or on studies of the user."""
 
-from collections.abc import Iterable
+import logging
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from convert.optimize.study_samples import StudySample, in_parts
+from convert.errors import QuantizeError
+from convert.keras.verification import Probabilities, dice
+from rcc_onnx.batch.cases import find_cases
 from rcc_onnx.bundles.manifest import ByNetwork
 from rcc_onnx.bundles.variants import VariantComparison
-from rcc_onnx.pipeline.localization import LESION_MIN_PROBABILITY, bound_lesion, locate_kidney
-from rcc_onnx.runtime.networks import Networks, split_sides
-from rcc_onnx.types import SIDES, Thresholds, is_above
+from rcc_onnx.dicom import SeriesSelection, read_study
+from rcc_onnx.errors import IntakeError
+from rcc_onnx.phantom import network_samples
+from rcc_onnx.pipeline.localization import bound_lesion, crop_around, locate_kidney
+from rcc_onnx.pipeline.preprocess import network_volume
+from rcc_onnx.runtime.networks import Networks, network_input, split_sides
+from rcc_onnx.types import CROP_SHAPE_ZYX, SIDES, Profile, Thresholds, is_above
 
-Probabilities = NDArray[np.float32]
+_log = logging.getLogger(__name__)
+
+_SLICES_A_CALL = 16
+
+
+@dataclass(frozen=True)
+class StudySample:
+    """The inputs of both networks for one study.
+
+    Attributes:
+        slices: float32 (n, 160, 160), 0 to 1.
+        crops: float32 (m, 40, 64, 64), 0 to 1: one for each kidney, so there may be none.
+    """
+
+    slices: NDArray[np.float32]
+    crops: NDArray[np.float32]
+
+
+def phantom_studies(seeds: Iterable[int]) -> Iterator[StudySample]:
+    for seed in seeds:
+        samples = network_samples(seed)
+        yield StudySample(network_input(samples.slices), network_input(samples.crops))
+
+
+def user_studies(folder: Path, networks: Networks, thresholds: Thresholds) -> Iterator[StudySample]:
+    """Yield the studies in a folder, with crops where the given networks find kidneys.
+
+    A study that cannot be analysed is skipped with a warning.
+
+    Raises:
+        QuantizeError: none can be analysed.
+        InputFolderError, AmbiguousInputError: the folder holds no studies.
+    """
+    found = 0
+    for case in find_cases(folder):
+        try:
+            volume = network_volume(read_study(case.folder, Profile.STANDARD, SeriesSelection()))
+        except IntakeError as error:
+            _log.warning("%s skipped: %s", case.name, error)
+            continue
+        found += 1
+        slices = network_input(volume.values)
+        kidneys = split_sides(_kidney_probability(networks, slices))
+        halves = split_sides(slices)
+        crops = []
+        for side in SIDES:
+            kidney_sum = float(kidneys[side].sum(dtype=np.float64))
+            enough = is_above(kidney_sum, thresholds.kidney)
+            centre = locate_kidney(kidneys[side]) if enough else None
+            if centre is not None:
+                crops.append(crop_around(halves[side], centre))
+        empty = np.zeros((0, *CROP_SHAPE_ZYX), np.float32)
+        yield StudySample(slices, np.stack(crops) if crops else empty)
+    if not found:
+        raise QuantizeError(f"{folder} holds no study that can be analysed")
 
 
 @dataclass
@@ -39,16 +101,24 @@ class Tally:
     closest: float = 0.0
 
     def add(
-        self, expected: Probabilities, given: Probabilities, places: tuple[object, object]
+        self, expected: Probabilities, given: Probabilities, locations: tuple[object, object]
     ) -> None:
-        """Count one map. `places`: where each network locates what it finds, None for nowhere."""
-        sums = [float(one.sum(dtype=np.float64)) for one in (expected, given)]
-        above = [is_above(probability_sum, self.threshold) for probability_sum in sums]
+        """Count one map.
+
+        Args:
+            expected: of the float32 network.
+            given: of the network in fewer bits.
+            locations: where each of the two locates what it finds, or None.
+        """
+        sums = [float(probability.sum(dtype=np.float64)) for probability in (expected, given)]
+        above = [is_above(total, self.threshold) for total in sums]
         self.decided += 1
-        found = [one and place is not None for one, place in zip(above, places, strict=True)]
+        found = [
+            large and location is not None for large, location in zip(above, locations, strict=True)
+        ]
         self.differing += above[0] != above[1] or found[0] != found[1]
         self.located += all(found)
-        self.moved += all(found) and places[0] != places[1]
+        self.moved += all(found) and locations[0] != locations[1]
         self.largest = max(self.largest, float(np.abs(expected - given).max()))
         share = abs(sums[0] - sums[1]) / max(sums[0], self.threshold, 1.0)
         self.largest_sum = max(self.largest_sum, share)
@@ -57,7 +127,9 @@ class Tally:
         if any(above):
             self.least_dice = min(self.least_dice, dice(expected, given))
 
-    def agreement(self) -> VariantComparison:
+    @property
+    def variant_comparison(self) -> VariantComparison:
+        """The figures as a variant's entry in the manifest."""
         return VariantComparison(
             inputs=self.inputs,
             decisions=self.decided,
@@ -69,25 +141,30 @@ class Tally:
 
 
 def compare_precisions(
-    plain: Networks, small: Networks, thresholds: Thresholds, studies: Iterable[StudySample]
+    plain: Networks, quantized: Networks, thresholds: Thresholds, studies: Iterable[StudySample]
 ) -> ByNetwork[Tally]:
     """Run both pairs of networks on the same slices and crops."""
     kidney, lesion = Tally(thresholds.kidney), Tally(thresholds.lesion)
     for study in studies:
         kidney.inputs += len(study.slices)
-        maps = [split_sides(in_parts(networks, study.slices)) for networks in (plain, small)]
+        expected, given = (
+            split_sides(_kidney_probability(networks, study.slices))
+            for networks in (plain, quantized)
+        )
         for side in SIDES:
-            one, other = (each[side] for each in maps)
-            kidney.add(one, other, (locate_kidney(one), locate_kidney(other)))
+            pair = expected[side], given[side]
+            kidney.add(*pair, (locate_kidney(pair[0]), locate_kidney(pair[1])))
         lesion.inputs += len(study.crops)
         for crop in study.crops:
-            one, other = (networks.lesion_probability(crop) for networks in (plain, small))
-            lesion.add(one, other, (bound_lesion(one), bound_lesion(other)))
+            pair = plain.lesion_probability(crop), quantized.lesion_probability(crop)
+            lesion.add(*pair, (bound_lesion(pair[0]), bound_lesion(pair[1])))
     return ByNetwork(kidney, lesion)
 
 
-def dice(expected: Probabilities, given: Probabilities) -> float:
-    """Overlap of the masks at 0.5, 0 to 1; 1 if both are empty."""
-    one, other = expected >= LESION_MIN_PROBABILITY, given >= LESION_MIN_PROBABILITY
-    total = int(one.sum()) + int(other.sum())
-    return 1.0 if not total else 2 * int((one & other).sum()) / total
+def _kidney_probability(networks: Networks, slices: NDArray[np.float32]) -> Probabilities:
+    """Run the kidney network on some slices at a time, which bounds memory."""
+    parts = [
+        networks.kidney_probability(slices[start : start + _SLICES_A_CALL])
+        for start in range(0, len(slices), _SLICES_A_CALL)
+    ]
+    return np.concatenate(parts)

@@ -10,12 +10,11 @@ import numpy as np
 import onnx
 import pytest
 
-from convert import conversion as job
+from convert import conversion
 from convert.conversion import convert_files
 from convert.errors import ConvertError, ExportError, ParityError
 from convert.keras.frameworks import import_frameworks, third_party
-from convert.keras.onnx_network import ConvertedNetwork
-from convert.keras.verification import TOLERANCE
+from convert.keras.verification import TOLERANCE, ConvertedNetwork
 from convert.optimize.conv3d_to_conv2d import rewrite_3d_convolutions
 from convert.optimize.onnx_graph import Rewritten
 from rcc_onnx.bundles.bundle import load_bundle
@@ -263,7 +262,7 @@ def test_channels_first_where_tensorflow_cannot_follow(
     def fail(*arguments: Any) -> None:
         raise ExportError("no such operation")
 
-    monkeypatch.setattr(job, "export_network", fail)
+    monkeypatch.setattr(conversion, "export_network", fail)
     problem = refused(tmp_path, ByNetwork(path, TINY_FILES.lesion))
     assert problem.code == "convert-channels-first"
     assert "no such operation. The network works on channels first" in str(problem)
@@ -357,8 +356,8 @@ class Wrong(ConvertedNetwork):
 def test_networks_that_differ_are_not_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    plain = job.open_converted
-    monkeypatch.setattr(job, "open_converted", lambda *args: Wrong(plain(*args).network))
+    plain = conversion.open_converted
+    monkeypatch.setattr(conversion, "open_converted", lambda *args: Wrong(plain(*args).network))
     problem = refused(tmp_path, TINY_FILES)
     assert isinstance(problem, ParityError)
     assert problem.code == "convert-parity"

@@ -12,8 +12,7 @@ from pydicom.data import get_testdata_file
 from convert import quantize
 from convert.cli import main
 from convert.errors import QuantizedDecisionsError, QuantizeError
-from convert.optimize.compare_precisions import Tally
-from convert.optimize.study_samples import StudySample
+from convert.optimize.compare_precisions import StudySample, Tally
 from convert.quantize import Quantized, quantize_bundle
 from rcc_onnx.bundles.bundle import load_bundle
 from rcc_onnx.errors import InputFolderError

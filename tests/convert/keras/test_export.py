@@ -3,8 +3,8 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from convert.keras.onnx_network import ConvertedNetwork, open_converted
-from convert.keras.sigmoid import with_exact_sigmoid
+from convert.keras.export import with_exact_sigmoid
+from convert.keras.verification import ConvertedNetwork, open_converted
 from rcc_onnx.bundles.manifest import NetworkEntry, TensorEntry
 
 

@@ -17,7 +17,7 @@ from convert.keras.export import OPSET, export_network
 from convert.keras.frameworks import Frameworks, import_frameworks, third_party
 from convert.keras.hdf5 import read_keras_file
 from convert.keras.network import KerasNetwork, build_network
-from convert.keras.onnx_network import open_converted
+from convert.keras.verification import open_converted
 from convert.optimize.conv3d_to_conv2d import rewrite_3d_convolutions
 from rcc_onnx.bundles.manifest import NetworkEntry, NetworkName, TensorEntry
 from rcc_onnx.bundles.onnx_validation import check_network, read_onnx

@@ -8,11 +8,14 @@ import numpy as np
 import pytest
 
 from convert.cli import main
-from convert.errors import AnswersSourceError, ParityError
-from convert.keras import add_reference_outputs as module
-from convert.keras.add_reference_outputs import add_reference_outputs
-from convert.keras.reference_outputs import GREY_STEP, ask
-from convert.keras.samples import SampleGroup
+from convert.errors import ParityError, SourceMismatchError
+from convert.keras import reference_outputs as module
+from convert.keras.reference_outputs import (
+    GREY_STEP,
+    add_reference_outputs,
+    choose_reference_outputs,
+)
+from convert.keras.verification import SampleGroup
 from convert.quantize import quantize_bundle
 from rcc_onnx.bundles.bundle import load_bundle
 from rcc_onnx.bundles.manifest import REFERENCE_OUTPUTS_FILE, ByNetwork
@@ -67,12 +70,12 @@ def test_inputs_are_kept_on_which_answers_are_high_and_low(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("convert.keras.reference_outputs.sample_groups", groups)
-    kept = ask("kidney", Scores(), Scores())
-    assert kept.inputs.shape == kept.answers.shape == (2, 160, 160)
+    kept = choose_reference_outputs("kidney", Scores(), Scores())
+    assert kept.inputs.shape == kept.outputs.shape == (2, 160, 160)
     # In the order of the phantoms: the second and the fourth.
-    assert [round(float(one.mean()), 1) for one in kept.answers] == [0.5, 0.6]
+    assert [round(float(one.mean()), 1) for one in kept.outputs] == [0.5, 0.6]
     assert set(np.unique(kept.inputs % GREY_STEP)) == {0}
-    assert (kept.inputs.dtype, kept.answers.dtype) == (np.uint8, np.float32)
+    assert (kept.inputs.dtype, kept.outputs.dtype) == (np.uint8, np.float32)
 
 
 def test_answers_are_stored_only_where_the_onnx_network_agrees(
@@ -80,7 +83,7 @@ def test_answers_are_stored_only_where_the_onnx_network_agrees(
 ) -> None:
     monkeypatch.setattr("convert.keras.reference_outputs.sample_groups", groups)
     with pytest.raises(ParityError, match="differ on the inputs that the bundle"):
-        ask("kidney", Scores(), Scores(off=0.001))
+        choose_reference_outputs("kidney", Scores(), Scores(off=0.001))
 
 
 # --- With TensorFlow -----------------------------------------------------------------------------
@@ -150,7 +153,7 @@ def test_other_sources_are_refused(old: Path) -> None:
     path = old / "manifest.json"
     path.write_text(path.read_text().replace('"sha256": "8c5c', '"sha256": "0000'))
     before = contents(old)
-    with pytest.raises(AnswersSourceError, match=r"the kidney network of .* with SHA-256 0000"):
+    with pytest.raises(SourceMismatchError, match=r"the kidney network of .* with SHA-256 0000"):
         add_reference_outputs(old, TINY_FILES, lambda text: None)
     assert contents(old) == before
 
@@ -161,7 +164,7 @@ def test_a_bundle_made_by_hand_is_refused(
 ) -> None:
     folder = bundle_with_answers(tmp_path / "tiny")
     main_ends(2, "reference-outputs", str(folder), str(TINY_FILES.kidney), str(TINY_FILES.lesion))
-    assert "error [convert-answers-source]" in capsys.readouterr().err
+    assert "error [convert-source-mismatch]" in capsys.readouterr().err
     main_ends(2, "reference-outputs", str(folder), str(tmp_path / "no.h5"), str(TINY_FILES.lesion))
     assert "error [convert-missing]" in capsys.readouterr().err
 

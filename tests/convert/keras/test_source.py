@@ -1,14 +1,22 @@
-"""Hashes of a source file, and files that are something else than HDF5."""
+"""Hashes of a source file, files that are something else than HDF5, and damaged ones."""
 
 import hashlib
 import subprocess
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from convert.errors import NotHdf5Error, SourceMissingError, TooLargeError
+from convert.errors import (
+    ConvertError,
+    DamagedFileError,
+    NotHdf5Error,
+    SourceMissingError,
+    TooLargeError,
+)
 from convert.keras import source
-from convert.keras.source import HDF5_SIGNATURE, identify
+from convert.keras.hdf5 import read_keras_file
+from convert.keras.source import HDF5_SIGNATURE, check_readable, identify
 from rcc_onnx.bundles.manifest import ByNetwork
 from tests.support.fixtures_convert import TINY_FILES
 
@@ -55,8 +63,8 @@ def test_published_means_the_published_file_of_the_same_network(
         (b'{"class_name": "Model"}', "JSON"),
         (b"PK\x03\x04rest", ".keras"),
         (b"\x1f\x8b\x08", "gzip"),
-        (b"some other text", "no HDF5"),
-        (b"\x00" * 4096, "no HDF5"),
+        (b"some other text", "not an HDF5"),
+        (b"\x00" * 4096, "not an HDF5"),
     ],
 )
 def test_other_files_are_named_for_what_they_are(tmp_path: Path, content: bytes, said: str) -> None:
@@ -79,3 +87,49 @@ def test_a_file_beyond_the_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(source, "MAX_FILE_BYTES", 1000)
     with pytest.raises(TooLargeError):
         identify(TINY_FILES.kidney, "kidney")
+
+
+# --- Damaged files must not take the converter down with them ------------------------------------
+
+
+def test_a_good_file_passes() -> None:
+    check_readable(TINY_FILES.kidney)
+
+
+def test_a_file_that_is_refused_for_a_reason_passes_too(tmp_path: Path) -> None:
+    path = tmp_path / "other.h5"
+    path.write_bytes(b"no HDF5")
+    check_readable(path)
+
+
+def test_a_crash_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(source, "_PROBE", "import os; os.abort()")
+    with pytest.raises(DamagedFileError, match="crashed") as raised:
+        check_readable(TINY_FILES.kidney)
+    assert raised.value.code == "convert-damaged"
+
+
+def test_a_search_without_end_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(source, "_PROBE", "import time; time.sleep(60)")
+    monkeypatch.setattr(source, "PROBE_TIMEOUT_S", 0.2)
+    with pytest.raises(DamagedFileError, match="did not end"):
+        check_readable(TINY_FILES.kidney)
+
+
+def test_random_damage_ends_in_an_error_of_ours_or_a_readable_file(tmp_path: Path) -> None:
+    # Some of these crash the HDF5 library when read in this process.
+    content = TINY_FILES.kidney.read_bytes()
+    path = tmp_path / "kidney.h5"
+    rng = np.random.default_rng(5)
+    refused = 0
+    for _ in range(8):
+        damaged = bytearray(content)
+        for place in rng.integers(8, len(content), 200):
+            damaged[place] = rng.integers(256)
+        path.write_bytes(damaged)
+        try:
+            check_readable(path)
+            read_keras_file(path)
+        except ConvertError:
+            refused += 1
+    assert refused > 4

@@ -7,8 +7,14 @@ import numpy as np
 import pytest
 
 from convert.errors import ConvertError, OutputActivationError, ParityError
-from convert.keras.samples import SampleGroup, sample_groups
-from convert.keras.verification import TIE, TOLERANCE, Comparison, compare
+from convert.keras.verification import (
+    TIE,
+    TOLERANCE,
+    Comparison,
+    SampleGroup,
+    compare,
+    sample_groups,
+)
 from rcc_onnx.bundles.manifest import KIDNEY_SHAPE, LESION_SHAPE, NetworkName
 from rcc_onnx.types import Thresholds
 

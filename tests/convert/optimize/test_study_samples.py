@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from convert.optimize.study_samples import phantom_studies, user_studies
+from convert.optimize.compare_precisions import phantom_studies, user_studies
 from rcc_onnx.phantom.study import make_phantom_folder
 from rcc_onnx.runtime.networks import FakeNetworks
 from rcc_onnx.types import Thresholds
