@@ -317,10 +317,7 @@ def _deciders(
 
 
 def _above(probability: Probabilities, threshold: float) -> bool:
-<<<<<<< HEAD
     return is_above(float(probability.sum(dtype=np.float64)), threshold)
-=======
-    return bool(probability.sum(dtype=np.float64) > threshold)
 
 
 def dice(expected: Probabilities, given: Probabilities) -> float:
@@ -328,4 +325,3 @@ def dice(expected: Probabilities, given: Probabilities) -> float:
     first, second = expected >= LESION_MIN_PROBABILITY, given >= LESION_MIN_PROBABILITY
     total = int(first.sum()) + int(second.sum())
     return 1.0 if not total else 2 * int((first & second).sum()) / total
->>>>>>> b9dfd34 (Conversion: small modules join their concept, one comparison type, one way to rewrite a bundle's files)
