@@ -36,6 +36,6 @@ dist:
 bench:
 	$(PYTHON) -m benchmarks.phantom_accuracy --studies 200 --json phantom_accuracy.json
 
-# Speed, memory and start beside other engines, with the extra `convert`: about 15 minutes.
+# Speed, memory and start beside other engines, with the extra `bench`: about 15 minutes.
 bench-speed:
 	$(PYTHON) -m benchmarks

@@ -1,7 +1,7 @@
 """Train the two networks of the `phantom` bundle: `python -m convert.phantom_training --help`.
 
 Two U-Nets of the published family (2D for kidneys, 3D for lesions), trained on digital phantoms
-only, saved as whole-model Keras HDF5, as the published files are. Then, like any other pair:
+only, and saved as whole-model Keras HDF5, as the published files are. Then, like any other pair:
 
     python -m convert WORK/kidney.h5 WORK/lesion.h5 --name phantom --out models/phantom
 
@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 Bytes = NDArray[np.uint8]
 
 TRAINING_PREVALENCE = Prevalence(lesion=0.5, cyst=0.45, absent=0.08)
-"""More of everything than the evaluation has: a network learns from what is there."""
+"""More lesions and cysts than in the evaluation: a network learns from what is there."""
 SLICES_A_PHANTOM = 20
 
 
@@ -38,8 +38,8 @@ class Phase:
     """Some epochs with one loss; the learning rate falls to zero along a cosine.
 
     Attributes:
-        dice_of_each: take the Dice loss of every sample by itself, so that a small lesion counts as
-            much as a large one; otherwise of the batch as a whole.
+        dice_of_each: compute the Dice loss of each sample, so that a small lesion counts as much as
+            a large one; otherwise that of the batch as a whole.
     """
 
     epochs: int
@@ -49,7 +49,7 @@ class Phase:
 
 @dataclass(frozen=True)
 class Plan:
-    """How a network is built and how it is trained."""
+    """Size and training of a network."""
 
     base_filters: int
     levels: int
@@ -76,7 +76,7 @@ class TrainingSet:
     truths: Bytes
 
     def batches(self, plan: Plan) -> Iterator[tuple[NDArray[np.float32], NDArray[np.float32]]]:
-        """Endless shuffled batches, mirrored left to right half of the time, brightness varied."""
+        """Yield shuffled batches without end, half of them mirrored, of varied brightness."""
         rng = np.random.default_rng(plan.random_seed)
         while True:
             order = rng.permutation(len(self.inputs))
@@ -91,7 +91,7 @@ class TrainingSet:
 
 
 def make_training_sets(phantoms: int, workers: int) -> tuple[TrainingSet, TrainingSet]:
-    """Slices with kidney truth, and crops with lesion truth, of the first training seeds."""
+    """Draw slices with kidney masks, and crops with lesion masks, of the first training seeds."""
     seeds = TRAINING[:phantoms]
     with ProcessPoolExecutor(workers) as pool:
         parts = list(pool.map(_training_part, seeds, chunksize=8))
@@ -114,7 +114,7 @@ def _training_part(seed: int) -> tuple[Bytes, Bytes, Bytes, Bytes]:
 
 
 def build_unet(shape: tuple[int, ...], plan: Plan, keras: Any) -> Any:
-    """A U-Net of two or three dimensions: batch normalisation, transposed convolutions, sigmoid."""
+    """Build a U-Net for images or volumes: batch normalisation, transposed convolutions."""
     layers = keras.layers
     flat = len(shape) == 3
     conv = layers.Conv2D if flat else layers.Conv3D
@@ -171,7 +171,7 @@ def train_phase(network: Any, data: TrainingSet, plan: Plan, phase: Phase, path:
 
     rate = keras.optimizers.schedules.CosineDecay(phase.learning_rate, steps * phase.epochs)
     network.compile(keras.optimizers.Adam(rate), loss=minus_dice_plus_entropy)
-    # Saved five times an epoch, so that a run that is cut short leaves something to look at.
+    # Saved five times an epoch, so that an interrupted run leaves a network.
     network.fit(
         data.batches(plan),
         steps_per_epoch=max(steps // 5, 1),

@@ -1,4 +1,4 @@
-"""Checks the description of a network, and makes from it one that tf_keras can safely build.
+"""Checks the description of a network, and makes a copy of it that tf_keras can safely build.
 
 Only layers of `convert.keras.layers` pass. Of their options only plain values are kept, so nothing
 that the file names is looked up or run when the network is built.
@@ -31,7 +31,7 @@ from rcc_onnx.bundles.manifest import KIDNEY_SHAPE, LESION_SHAPE, ByNetwork, Net
 EXPECTED_SHAPES: ByNetwork[tuple[int, ...]] = ByNetwork(KIDNEY_SHAPE, LESION_SHAPE)
 _ARGUMENT = ByNetwork("first", "second")
 _NETWORK_NAME = "network"
-"""Only TensorFlow's scope names come of it, so it need not be the file's."""
+"""TensorFlow uses it only in scope names, so it need not be the file's."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Architecture:
 
     Attributes:
         class_name: "Functional" or "Sequential".
-        config: what that class's `from_config` takes; only known layers and plain values.
+        config: for that class's `from_config`; only known layers and plain values.
         input_shape: of one input, without the batch; None where the file leaves a size open.
     """
 
@@ -59,20 +59,20 @@ class Architecture:
         return any(option.get("data_format") == "channels_first" for option in options)
 
     def for_input(self, shape: tuple[int, ...]) -> dict[str, Any]:
-        """`config` with any batch size and open sizes of its input replaced by `shape`.
+        """Return `config` for any batch size and inputs of `shape`, whatever sizes it left open.
 
-        `shape` has its channel at the end, and is turned round for a network that takes it first.
+        `shape` has its channel at the end; it is moved for a network that takes it first.
         """
-        own = shape if _fits(self.input_shape, shape) else with_channel_first(shape)
+        sizes = shape if _fits(self.input_shape, shape) else with_channel_first(shape)
         layers = [dict(layer, config=dict(layer["config"])) for layer in self.config["layers"]]
         for layer in layers:
             if layer["config"].pop("batch_input_shape", None):
-                layer["config"]["batch_input_shape"] = [None, *own]
+                layer["config"]["batch_input_shape"] = [None, *sizes]
         return dict(self.config, layers=layers)
 
 
 def with_channel_first(shape: tuple[int, ...]) -> tuple[int, ...]:
-    """(rows, columns, channel) as (channel, rows, columns)."""
+    """Return (rows, columns, channel) as (channel, rows, columns)."""
     return (shape[-1], *shape[:-1])
 
 
@@ -81,7 +81,7 @@ def read_architecture(
 ) -> Architecture:
     """Check `model_config` of the file `name`.
 
-    Raises a leaf of ArchitectureError, which names the layer at fault, or TooLargeError.
+    Raises a leaf of ArchitectureError, which names the layer, or TooLargeError.
     """
     class_name = config.get("class_name")
     inner = config.get("config")
@@ -105,7 +105,7 @@ def read_architecture(
 def check_declared_sizes(
     architecture: Architecture, weights: Mapping[str, Sequence[NDArray[np.float32]]], name: str
 ) -> None:
-    """Check that each layer is about as large as its weights, before anything of it is built.
+    """Check that the weights of each layer are as large as it states, before it is built.
 
     Raises MissingWeightsError.
     """
@@ -126,9 +126,9 @@ def check_declared_sizes(
 
 
 def check_roles(architectures: ByNetwork[Architecture], names: ByNetwork[str]) -> None:
-    """Check that each network takes what the pipeline gives it.
+    """Check that each network takes the inputs that the pipeline has for it.
 
-    Raises SwappedFilesError where one fits the other's place, else NetworkShapeError.
+    Raises SwappedFilesError where one takes the other's inputs, else NetworkShapeError.
     """
     shapes = ByNetwork(architectures.kidney.input_shape, architectures.lesion.input_shape)
     kidney_is_lesion = _takes(shapes.kidney, LESION_SHAPE)
@@ -220,7 +220,7 @@ def _functional(inner: Mapping[str, Any], layers: list[dict[str, Any]], name: st
 
 
 def _check_graph(by_name: Mapping[str, dict[str, Any]], name: str) -> None:
-    """Every call of a layer can be computed from the input; tf_keras would search without end."""
+    """Check that every call of a layer can be computed; tf_keras would search without end."""
     waiting = {
         (layer_name, call): [(source[0], source[1]) for source in sources]
         for layer_name, layer in by_name.items()
@@ -243,7 +243,7 @@ def _check_graph(by_name: Mapping[str, dict[str, Any]], name: str) -> None:
 
 
 def _calls(layer: Mapping[str, Any]) -> list[list[Any]]:
-    """What feeds each call of a layer. The input is there once, fed by nothing."""
+    """Return the sources of each call of a layer; the input is called once, without sources."""
     calls: list[list[Any]] = layer.get("inbound_nodes") or []
     return [[]] if layer["class_name"] == "InputLayer" else calls
 
@@ -251,7 +251,7 @@ def _calls(layer: Mapping[str, Any]) -> list[list[Any]]:
 def _last_of_graph(
     by_name: Mapping[str, dict[str, Any]], output: Sequence[Any]
 ) -> dict[str, Any] | None:
-    """The layer that computes the output's values, seen through layers that pass values on."""
+    """Return the layer that computes the output's values, before layers that pass them on."""
     layer_name, call = output[0], output[1]
     while layer := by_name.get(layer_name):
         calls = layer.get("inbound_nodes")
@@ -288,7 +288,7 @@ def _endpoint(inner: Mapping[str, Any], end: str, name: str) -> list[Any]:
 
 
 def _shape(raw: Any, name: str) -> tuple[int | None, ...]:
-    """The shape of one input out of `batch_input_shape`."""
+    """Return the shape of one input from `batch_input_shape`."""
     if not isinstance(raw, list) or not raw:
         raise NetworkShapeError(f"{name} does not state the shape of its input")
     sizes = raw[1:]

@@ -1,7 +1,7 @@
-"""Imports TensorFlow and its companions, in the one way that reads files of Keras 2.
+"""Imports TensorFlow and its companions so that files of Keras 2 can be read.
 
-TensorFlow reads its switches from the environment while it is imported, so they are set here and
-the import happens in a function: looking at a file needs none of it.
+TensorFlow reads its switches from the environment while it is imported, so they are set here. The
+import is in a function, since inspecting a file does not need it.
 """
 
 import logging
@@ -27,7 +27,7 @@ _PACKAGES = ("tensorflow", "tf_keras", "tf2onnx", "onnx")
 
 @dataclass(frozen=True)
 class Frameworks:
-    """The modules. They have no type information that mypy could use."""
+    """The modules, which have no type information."""
 
     tf: Any
     tf_keras: Any
@@ -58,26 +58,26 @@ def import_frameworks() -> Frameworks:
 
 
 def _keep_off_gpus(tf: Any) -> None:
-    """The reference is computed on the CPU, where everybody can compute it again."""
+    """Compute the reference on the CPU, where it can be reproduced everywhere."""
     try:
         tf.config.set_visible_devices([], "GPU")
     except RuntimeError:
-        # Whoever used TensorFlow in this process before has chosen already.
+        # The devices cannot be changed after the first use of TensorFlow in a process.
         _log.warning("TensorFlow was in use before; Keras may run on a GPU")
 
 
 def package_versions() -> tuple[tuple[str, str], ...]:
-    """(package, version) of everything that takes part in a conversion."""
+    """Return (package, version) of all packages that take part in a conversion."""
     versions = ((package, metadata.version(package)) for package in _PACKAGES)
     return (*versions, ("onnxruntime", runtime_version()))
 
 
 @contextmanager
 def third_party() -> Iterator[None]:
-    """Silence what TensorFlow, tf_keras and tf2onnx warn of and log about their own insides.
+    """Silence warnings and logs of TensorFlow, tf_keras and tf2onnx.
 
     They warn of their own use of deprecated functions, which neither we nor the user can change;
-    anything that matters here comes as an exception or is found by the comparison afterwards.
+    what matters here is raised, or found by the comparison afterwards.
     """
     loggers = [logging.getLogger(name) for name in _LOGGERS]
     levels = [logger.level for logger in loggers]

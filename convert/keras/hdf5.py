@@ -1,5 +1,6 @@
-"""Reads a Keras 2 HDF5 file with h5py alone: nothing in the file is run, and nothing outside it
-is opened.
+"""Reads a Keras 2 HDF5 file with h5py alone.
+
+Nothing in the file is run, and nothing outside it is opened.
 
 Layout, as Keras 2 writes it (also its newer relatives): root attributes `keras_version`,
 `backend`, `model_config` (JSON) and, if compiled, `training_config`; group `model_weights` with one
@@ -34,20 +35,20 @@ from rcc_onnx.system.stderr_capture import one_line
 MAX_WEIGHT_BYTES = 1 << 30
 """An ONNX file without external data is one protobuf message, which cannot exceed 2 GiB."""
 MAX_CONFIG_CHARACTERS = 16 << 20
-"""The description of a network of a thousand layers takes about one million."""
+"""The description of a network of a thousand layers has about one million."""
 MAX_OBJECTS = 50_000
 MAX_DEPTH = 32
-"""Groups within groups: Keras uses four. A file whose groups contain themselves stops here."""
+"""Groups within groups: Keras uses four. A file whose groups contain themselves exceeds this."""
 
 
 @dataclass(frozen=True)
 class KerasFile:
-    """What one file holds.
+    """The content of one file.
 
     Attributes:
-        keras_version: (major, minor), of the Keras that wrote the file.
+        keras_version: (major, minor) of the Keras that wrote the file.
         config: the architecture as Keras describes it, unchecked.
-        weights: float32 arrays of each layer that has any, in the order Keras keeps them.
+        weights: float32 arrays of each layer that has any, in Keras's order.
     """
 
     name: str
@@ -69,13 +70,13 @@ def read_keras_file(path: Path) -> KerasFile:
             config = _model_config(file, name)
             _check_backend(file, name)
             return KerasFile(name, version, config, _weights(file, name))
-    # What h5py raises for damaged files; our own errors inherit none of these two but ValueError.
+    # h5py raises these for damaged files; of our own errors none inherits from them.
     except (OSError, RuntimeError, KeyError, UnicodeDecodeError, MemoryError) as problem:
         if isinstance(problem, UnicodeDecodeError):
             raise DamagedFileError(f"{name} is damaged: a text in it is not UTF-8") from problem
         raise DamagedFileError(
             f"{name} is cut short or damaged; copy or download it again "
-            f"(HDF5 says: {one_line(str(problem))})"
+            f"(HDF5: {one_line(str(problem))})"
         ) from problem
 
 
@@ -93,7 +94,7 @@ def _check_self_contained(file: h5py.File, name: str) -> None:
 
 
 def _entries(file: h5py.File, name: str) -> Iterator[tuple[str, h5py.Group, str]]:
-    """Path, group and key of everything in the file, hard links followed to a limited depth."""
+    """Yield path, group and key of everything in the file; hard links up to a limited depth."""
     waiting = [("", file, 0)]
     seen = 0
     while waiting:
@@ -113,8 +114,8 @@ def _keras_version(file: h5py.File, name: str) -> tuple[int, int]:
     major, _, rest = stated.partition(".")
     minor = rest.partition(".")[0]
     if major != "2" or not minor.isdecimal():
-        said = f"was written by Keras {stated!r}" if stated else "does not say which Keras wrote it"
-        raise KerasVersionError(f"{name} {said}; whole-model HDF5 files of Keras 2 are read")
+        version = f"was written by Keras {stated!r}" if stated else "states no version of Keras"
+        raise KerasVersionError(f"{name} {version}; whole-model HDF5 files of Keras 2 are read")
     return 2, int(minor)
 
 
@@ -141,9 +142,9 @@ def _model_config(file: h5py.File, name: str) -> dict[str, Any]:
     try:
         config = json.loads(text)
     except (ValueError, RecursionError) as problem:
-        raise ArchitectureError(f"{name}: model_config is no valid JSON ({problem})") from problem
+        raise ArchitectureError(f"{name}: model_config is not valid JSON ({problem})") from problem
     if not isinstance(config, dict):
-        raise ArchitectureError(f"{name}: model_config is no JSON object")
+        raise ArchitectureError(f"{name}: model_config is not a JSON object")
     return config
 
 
@@ -185,7 +186,7 @@ def _array(dataset: h5py.Dataset, what: str, most_bytes: int) -> NDArray[np.floa
 
 
 def _names(group: h5py.Group, attribute: str, name: str) -> list[str]:
-    """A list of names, also when Keras split it into `attribute0`, `attribute1`, ..."""
+    """Return a list of names, which Keras may have split into `attribute0`, `attribute1`, ..."""
     attributes = group.attrs
     if attribute in attributes:
         values = list(np.atleast_1d(attributes[attribute]))
@@ -203,5 +204,5 @@ def _numbered(attribute: str) -> Iterator[str]:
 
 
 def _text(value: Any) -> str:
-    """Keras 2.2 on h5py 2 wrote bytes, later ones text."""
+    """Return text: Keras 2.2 on h5py 2 wrote bytes, later ones text."""
     return value.decode("utf-8") if isinstance(value, bytes) else str(value)

@@ -1,7 +1,7 @@
-"""The layers of Keras 2 that are converted: all hold weights and arithmetic, none holds code.
+"""Reads the layers of Keras 2 that are converted: all hold weights and arithmetic, none holds code.
 
-A name that is not here is refused, which is what keeps a file from choosing what is run: tf_keras
-would look a class up by name, and would run the Python code in a Lambda layer.
+Any other name is refused, so that a file cannot choose what is run: tf_keras would look a class up
+by name, and would run the Python code in a Lambda layer.
 """
 
 from collections.abc import Mapping
@@ -112,7 +112,7 @@ ACTIVATIONS = frozenset(
 )
 
 TRAINING_ONLY = ("_initializer", "_regularizer", "_constraint")
-"""Endings of options that matter in training only; dropped, whatever they name."""
+"""Endings of options that matter in training only and are dropped."""
 
 BILINEAR_SINCE = (2, 4)
 """Older Keras places the pixels of bilinear enlargement elsewhere than tf_keras does."""
@@ -171,7 +171,7 @@ def _check_class(class_name: str, where: str) -> None:
 
 
 def _plain(value: Any, key: str, where: str) -> Any:
-    """The value itself if it is a scalar or a list of such; anything else could name an object."""
+    """Return a scalar or a list of them as it is; anything else could name an object."""
     if isinstance(value, list):
         return [_plain(item, key, where) for item in value]
     # Keras 2.2 writes the limits of a ReLU layer as arrays: {"type": "ndarray", "value": 6.0}.
@@ -209,7 +209,7 @@ def _check_options(options: Mapping[str, Any], version: tuple[int, int], where: 
 
 
 def _inbound(raw: Any, where: str) -> list[list[list[Any]]]:
-    """Where a layer's inputs come from: per call a list of [layer, call, tensor, {}]."""
+    """Return the sources of a layer's inputs: per call a list of [layer, call, tensor, {}]."""
     problem = ArchitectureError(f"{where}: its connections are not written as Keras 2 does")
     if not isinstance(raw, list):
         raise problem

@@ -18,10 +18,10 @@ from convert.keras.hdf5 import KerasFile
 from rcc_onnx.system.stderr_capture import one_line
 
 MAX_LAYER_VALUES = 1 << 28
-"""Values that one layer may give for one input (1 GiB); U-Nets of the pipeline stay under 2**25."""
+"""Outputs of one layer for one input (1 GiB); U-Nets of the pipeline stay under 2**25."""
 
 BATCH_SIZE = 8
-"""Inputs a call while comparing, which bounds memory; the engine uses other batch sizes."""
+"""Inputs per call in comparisons, which bounds memory; the engine uses other batch sizes."""
 
 
 @dataclass(frozen=True)
@@ -39,16 +39,18 @@ class KerasNetwork:
     tf: Any
 
     def run(self, image: Any) -> Any:
-        """The model on a tensor (batch, *shape); gives the same shape."""
-        own = tuple(self.model.input_shape[1:])
-        # With a single channel, moving it takes nothing but another shape.
-        turned = image if own == self.shape else self.tf.reshape(image, (-1, *own))
-        answer = self.model(turned, training=False)
-        given = tuple(self.model.output_shape[1:])
-        return answer if given == self.shape else self.tf.reshape(answer, (-1, *self.shape))
+        """Run the model on a tensor (batch, *shape); return one of the same shape."""
+        input_shape = tuple(self.model.input_shape[1:])
+        # A single channel is moved by a reshape.
+        if input_shape != self.shape:
+            image = self.tf.reshape(image, (-1, *input_shape))
+        output = self.model(image, training=False)
+        if tuple(self.model.output_shape[1:]) == self.shape:
+            return output
+        return self.tf.reshape(output, (-1, *self.shape))
 
     def predict(self, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Probabilities for inputs (n, *shape); the same shape, float32.
+        """Return probabilities for inputs (n, *shape), of the same shape, float32.
 
         Raises KerasLoadError if TensorFlow cannot run the network.
         """
@@ -58,7 +60,7 @@ class KerasNetwork:
                 # Layer by layer. As one graph (Model.predict), TensorFlow first fuses operations,
                 # and for a 3D convolution after zero padding 2.21 fuses them wrongly.
                 outputs = np.concatenate([self.run(part) for part in parts])
-            # Whatever TensorFlow raises: out of memory, or an operation that has no CPU form.
+            # TensorFlow raises many kinds: out of memory, an operation that CPUs do not have.
             except Exception as problem:
                 raise KerasLoadError(
                     f"TensorFlow cannot run the network: {one_line(str(problem))}"
@@ -96,7 +98,7 @@ def _build(
     }
     try:
         return classes[architecture.class_name].from_config(architecture.for_input(shape))
-    # tf_keras raises whatever comes up for options that do not fit each other.
+    # tf_keras raises many kinds for options that do not fit each other.
     except Exception as problem:
         raise KerasLoadError(
             f"{name}: tf_keras cannot build the network for inputs of {shape}: "
@@ -117,7 +119,7 @@ def _check_sizes(model: Any, name: str) -> None:
 
 
 def _set_weights(model: Any, source: KerasFile) -> None:
-    """By layer name, and within a layer in Keras's order: nothing is matched by guessing."""
+    """Set weights by layer name, and within a layer in Keras's order; all must match."""
     needing = {layer.name: layer for layer in model.layers if layer.weights}
     if missing := sorted(needing.keys() - source.weights.keys()):
         raise MissingWeightsError(f"{source.name} has no weights for layer {missing[0]!r:.80}")

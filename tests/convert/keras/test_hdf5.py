@@ -139,7 +139,7 @@ REFUSED: dict[str, tuple[Callable[[h5py.File], None], str, str]] = {
     "Keras 1": (_set("keras_version", "1.2.2"), "convert-keras-version", "1.2.2"),
     "Keras 3": (_set("keras_version", "3.5.0"), "convert-keras-version", "3.5.0"),
     "odd version": (_set("keras_version", "2"), "convert-keras-version", "'2'"),
-    "no version": (_no_version, "convert-keras-version", "does not say"),
+    "no version": (_no_version, "convert-keras-version", "states no version"),
     "Theano": (_set("backend", "theano"), "convert-backend", "theano"),
     "CNTK": (_set("backend", "cntk"), "convert-backend", "cntk"),
     "config is no JSON": (_set("model_config", "{'a': 1}"), "convert-architecture", "JSON"),
