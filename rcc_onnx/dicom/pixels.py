@@ -26,8 +26,8 @@ from rcc_onnx.dicom.dataset import EMPTY, DeflatedTooLargeError, open_dataset
 from rcc_onnx.dicom.header_privacy import without_quotes
 from rcc_onnx.dicom.headers import SliceHeader
 from rcc_onnx.errors import IntakeError, PixelsError
-from rcc_onnx.imaging.body_mask import fill_holes
-from rcc_onnx.imaging.hounsfield import HuImage, Mask
+from rcc_onnx.imaging.body_mask import Mask, fill_holes
+from rcc_onnx.imaging.hounsfield import HuImage
 
 PixelObserver = Callable[[SliceHeader, NDArray[Any]], object]
 """Called with the stored values of an image, as the file has them, when they are decoded."""

@@ -1,8 +1,12 @@
-"""Connected regions of a mask: holes filled, and the largest piece.
+"""The body in one slice: the patient without table and air (docs/pipeline.md section 1).
 
-Pieces of the mask hang together through 8 neighbours, its background through 4. A slice has a
-quarter of a million pixels but some hundred runs: stretches of one kind in raster order, foreground
-and background by turns. So runs are joined to regions, not pixels.
+Opening and closing work on 64 pixels at a time: the mask is packed into one string of bits, row
+after row, so that a step to the next column is a shift by one bit and a step to the next row a
+shift by whole words. Between two rows lies at least one spare bit that starts as background.
+
+Regions are joined from runs, not pixels: a slice has a quarter of a million pixels but some hundred
+runs, stretches of one kind in raster order, foreground and background by turns. Regions of the mask
+are connected through 8 neighbours, its background through 4.
 """
 
 from dataclasses import dataclass
@@ -11,14 +15,37 @@ import numpy as np
 from numpy.typing import NDArray
 
 Mask = NDArray[np.bool_]
-
 Indices = NDArray[np.intp]
+Words = NDArray[np.uint64]
+
+FOREGROUND_ABOVE = -300
+"""Values above this are foreground: HU, or stored values in the notebook profile."""
+_WORD = 64
+_SPARE = 1
+"""Columns between a row and the next: bits that spill into them must not reach the next row."""
+_ONE, _LAST = np.uint64(1), np.uint64(_WORD - 1)
+
+
+def body_mask(foreground: Mask) -> Mask | None:
+    """Return the body among the foreground pixels of one slice.
+
+    Opening and closing with the 3x3 cross, holes filled, then the largest region (8 neighbours), of
+    equals the first in raster order.
+
+    Args:
+        foreground: shape (rows, columns). Not changed.
+
+    Returns:
+        A new array of the same shape, or None if nothing is left after the opening. The outermost
+        rows and columns are never body: outside the image counts as background.
+    """
+    return largest_filled(open_and_close(foreground))
 
 
 def largest_filled(mask: Mask) -> Mask | None:
-    """The largest piece of the mask once its holes are filled, or None if the mask is empty.
+    """Return the largest region of the mask once its holes are filled; None if the mask is empty.
 
-    Of pieces with equally many pixels, the one that is met first in raster order.
+    Of regions with equally many pixels, the first in raster order.
 
     Args:
         mask: shape (rows, columns), with background all round its border. Not changed.
@@ -26,35 +53,21 @@ def largest_filled(mask: Mask) -> Mask | None:
     runs = _Runs.of(mask)
     if runs is None:
         return None
-    filled = runs.filled()
-    pixels = np.bincount(filled.piece, weights=filled.ends - filled.starts)[filled.piece]
+    starts, ends, region = runs.filled()
+    pixels = np.bincount(region, weights=ends - starts)[region]
     # argmax takes the first of equals, and stretches are in raster order.
-    largest = filled.piece == filled.piece[np.argmax(pixels)]
-    return _painted(filled.starts[largest], filled.ends[largest], mask.shape)
+    largest = region == region[np.argmax(pixels)]
+    return _painted(starts[largest], ends[largest], mask.shape)
 
 
 def fill_holes(mask: Mask) -> Mask:
-    """The mask and all background that has no way, through 4 neighbours, to the image's border."""
+    """Return the mask with all background that is not connected with the image's border."""
     framed = np.pad(mask, 1)
     runs = _Runs.of(framed)
     if runs is None:
         return np.zeros_like(mask)
-    filled = runs.filled()
-    return _painted(filled.starts, filled.ends, framed.shape)[1:-1, 1:-1]
-
-
-@dataclass(frozen=True)
-class _Filled:
-    """Stretches of the mask with its holes filled, in raster order, as flat indices.
-
-    Attributes:
-        starts, ends: first index, and first index after.
-        piece: a number that stretches of one piece share.
-    """
-
-    starts: Indices
-    ends: Indices
-    piece: Indices
+    starts, ends, _ = runs.filled()
+    return _painted(starts, ends, framed.shape)[1:-1, 1:-1]
 
 
 @dataclass(frozen=True)
@@ -62,7 +75,7 @@ class _Runs:
     """The runs of a flat mask, numbered from 0 in raster order: even ones are background.
 
     As the border is background, the mask starts and ends with it, and a run of foreground never
-    goes on in the next row. One of background does, but only from border to border, where both
+    continues in the next row. One of background does, but only from border to border, where both
     parts are outside anyway.
 
     Attributes:
@@ -76,23 +89,23 @@ class _Runs:
 
     @classmethod
     def of(cls, mask: Mask) -> "_Runs | None":
-        """None if there is no foreground."""
+        """Return the runs of a mask; None without foreground."""
         flat = mask.ravel()
         edges = np.flatnonzero(flat[1:] != flat[:-1]) + 1
         return cls(edges, mask.shape[1], mask.size) if edges.size else None
 
-    def filled(self) -> _Filled:
-        """The mask with its holes filled.
+    def filled(self) -> tuple[Indices, Indices, Indices]:
+        """Fill the holes; return stretches in raster order: first index, first index after, region.
 
-        Outside is the background that hangs together with run 0. Whatever lies between two runs of
-        it that follow each other is foreground or enclosed by it. The first run in between touches
-        the outside, so it is no part of something inside a hole, but of the piece that encloses:
-        pieces after filling are the pieces before that touch the outside.
+        Outside is the background that is connected with run 0. Between two runs of it that follow
+        each other, everything is foreground or enclosed by it. The first run in between touches the
+        outside, so it belongs to the region that encloses: regions after filling are the regions
+        before that touch the outside.
         """
         region = _joined(self.edges.size + 1, *self._neighbours())
         outside = np.flatnonzero(region == region[0])
         before, after = outside[:-1], outside[1:]
-        return _Filled(self.edges[before], self.edges[after - 1], region[before + 1])
+        return self.edges[before], self.edges[after - 1], region[before + 1]
 
     def _neighbours(self) -> tuple[Indices, Indices]:
         """Pairs of runs of one kind, of which the second touches the first from the row below."""
@@ -112,56 +125,42 @@ class _Runs:
         return upper, np.repeat(first, count) + 2 * step
 
 
-def _joined(count: int, one: Indices, other: Indices) -> Indices:
-    """The smallest member of the region of each of `count` things, given pairs that touch.
+def _joined(count: int, first: Indices, second: Indices) -> Indices:
+    """Return the smallest member of the region of each of `count` runs, given pairs that touch.
 
-    Every round hangs the larger root of a pair under the smaller one, lets all point to their
-    roots, and keeps the pairs whose roots still differ.
+    Every round makes the smaller root of a pair the parent of the larger one, lets all point to
+    their roots, and keeps the pairs whose roots still differ.
     """
     root = np.arange(count)
-    while one.size:
-        root[np.maximum(one, other)] = np.minimum(one, other)
+    while first.size:
+        root[np.maximum(first, second)] = np.minimum(first, second)
         above = root[root]
         while not np.array_equal(above, root):
             root, above = above, above[above]
-        one, other = root[one], root[other]
-        apart = one != other
-        one, other = one[apart], other[apart]
+        first, second = root[first], root[second]
+        differ = first != second
+        first, second = first[differ], second[differ]
     return root
 
 
 def _painted(starts: Indices, ends: Indices, shape: tuple[int, ...]) -> Mask:
-    """A mask of the stretches, which lie apart and in order."""
+    """Return a mask of the stretches, which are in order and do not touch."""
     edges = np.stack((starts, ends), axis=1).ravel()
     lengths = np.diff(edges, prepend=0, append=shape[0] * shape[1])
     is_inside = np.arange(lengths.size) % 2 == 1
     return np.repeat(is_inside, lengths).reshape(shape)
 
 
-# Erosion and dilation of a mask with the 3x3 cross, 64 pixels at a time.
-#
-# The mask is packed into one string of bits, row after row, so that a step to the next column is a
-# shift by one bit and a step to the next row a shift by whole words. Between two rows lies at least
-# one spare bit that starts as background.
-
-Words = NDArray[np.uint64]
-
-_WORD = 64
-_SPARE = 1
-"""Columns between a row and the next: what spills into them is not to reach the next row."""
-_ONE, _LAST = np.uint64(1), np.uint64(_WORD - 1)
-
-
-def opened_and_closed(mask: Mask) -> Mask:
-    """Erosion, dilation, dilation, erosion; outside the image counts as background.
+def open_and_close(mask: Mask) -> Mask:
+    """Erode, dilate, dilate and erode; outside the image counts as background.
 
     Equal to SciPy's `binary_closing(binary_opening(mask))` with its default cross:
 
     - The first erosion takes the outermost pixels, because their outer neighbours are background.
     - So the first dilation stays in the image, and the second spills over its border by one pixel:
       left and right into spare bits, above and below out of the string.
-    - The last erosion must take those for background. It does so above and below; the outermost
-      columns, whose outer neighbours may be spare bits that are set, are cleared by hand.
+    - The last erosion must treat those as background. It does so above and below; the outermost
+      columns, whose outer neighbours may be spare bits that are set, are cleared at the end.
 
     Args:
         mask: shape (rows, columns). Not changed.
@@ -211,38 +210,14 @@ def _dilated(words: Words, words_a_row: int) -> Words:
 
 
 def _next_column(words: Words) -> Words:
-    """Every bit one place further: a pixel takes the value of its left neighbour."""
+    """Move every bit to the next: a pixel takes the value of its left neighbour."""
     moved = words << _ONE
     moved[1:] |= words[:-1] >> _LAST
     return moved
 
 
 def _previous_column(words: Words) -> Words:
-    """Every bit one place back: a pixel takes the value of its right neighbour."""
+    """Move every bit to the one before: a pixel takes the value of its right neighbour."""
     moved = words >> _ONE
     moved[:-1] |= words[1:] << _LAST
     return moved
-
-
-# The body in one slice: what is patient, without table and air (docs/pipeline.md section 1).
-
-FOREGROUND_ABOVE = -300
-"""Values above this are foreground: HU, or stored values in the notebook profile."""
-
-__all__ = ["FOREGROUND_ABOVE", "Mask", "body_mask"]
-
-
-def body_mask(foreground: Mask) -> Mask | None:
-    """The body among the foreground pixels of one slice.
-
-    Opening and closing with the 3x3 cross, holes filled, then the largest piece (8-neighbours), of
-    equals the one met first in raster order.
-
-    Args:
-        foreground: shape (rows, columns). Not changed.
-
-    Returns:
-        A new array of the same shape, or None if nothing is left after the opening. The outermost
-        rows and columns are never body: outside the image counts as background.
-    """
-    return largest_filled(opened_and_closed(foreground))

@@ -1,8 +1,12 @@
-"""Whether values are Hounsfield units: air, fat and soft tissue must be where HU put them.
+"""Hounsfield units: of one image without a whole array of them, and the check that values are HU.
 
-A missing or doubled intercept, a wrong sign or an 8-bit export passes every check of geometry and
-then gives pictures that a network answers with confidence. Shares are taken over all slices that go
-to the networks, on every fourth pixel of both axes.
+A slice is asked few things: which pixels are above a limit, and the values of a few thousand of
+them. Both are computed from the stored integers, and equal those of the whole array in float64.
+
+The check: a missing or doubled intercept, a wrong sign or an 8-bit export passes every check of
+geometry and then gives pictures that a network answers with confidence. So air, fat and soft tissue
+must be where HU put them. Shares are taken over all slices that go to the networks, on every fourth
+pixel of both axes.
 """
 
 from bisect import bisect_left, bisect_right
@@ -14,17 +18,30 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rcc_onnx.errors import IntakeError
-from rcc_onnx.imaging.body_mask import FOREGROUND_ABOVE
-
-Mask = NDArray[np.bool_]
-
-# One image in Hounsfield units, without a whole array of them.
-#
-# A slice is asked few things: which pixels lie above a limit, and what a few thousand of them are.
-# Both are answered from the stored integers, and equal what the whole array in float64 would say.
+from rcc_onnx.imaging.body_mask import FOREGROUND_ABOVE, Mask
 
 AIR_HU = -1000.0
-"""What padding becomes: nothing was measured there, and nothing of the patient is there."""
+"""The value of padding: nothing was measured there, and nothing of the patient is there."""
+SAMPLE = 4
+"""The check looks at one pixel of so many rows and columns."""
+AIR_RANGE_HU = (-1100.0, -800.0)
+"""Air is -1000; scanners are off by some tens, and clothes and noise raise it."""
+MIN_AIR = 0.0005
+"""Share of all pixels: gas in the bowel, where the field of view shows nothing but the body."""
+FAT_HU = (-160.0, -30.0)
+MIN_FAT = 0.01
+"""Share of the body's tissue. Lean patients have several times that."""
+SOFT_HU = (-30.0, 300.0)
+"""Muscle and organs, with contrast and noise."""
+MIN_SOFT = 0.15
+"""Share of the body's tissue: the fattest abdomen has twice that."""
+DENSE_HU = 600.0
+MAX_DENSE = 0.2
+"""Share of the body's tissue above it: cortical bone is a few hundredths of a trunk."""
+AIR_BY_PADDING_BELOW = -1100.0
+"""Padding that no attribute names: nothing real is below air."""
+MAX_BELOW_AIR = 0.3
+"""Share of a slice without a body: unnamed padding round a circular field of view is 21 %."""
 _SEARCHED_BYTES = 4
 """Integers of up to 32 bits are exact in float64, so limits can be searched among them."""
 
@@ -50,17 +67,17 @@ class HuImage:
         return self._hu(self.stored, self.padded)
 
     def at(self, rows: NDArray[np.intp], columns: NDArray[np.intp]) -> NDArray[np.float64]:
-        """`hu` of these rows and columns, shape (rows, columns)."""
+        """Return `hu` of these rows and columns, shape (rows, columns)."""
         padded = None if self.padded is None else gathered(self.padded, rows, columns)
         return self._hu(gathered(self.stored, rows, columns), padded)
 
     def every(self, step: int) -> NDArray[np.float64]:
-        """`hu` of every so many rows and columns, from the first on."""
+        """Return `hu` of every `step`-th row and column, from the first on."""
         padded = None if self.padded is None else self.padded[::step, ::step]
         return self._hu(self.stored[::step, ::step], padded)
 
     def above(self, limit: float) -> Mask:
-        """`hu > limit`, for a limit that is not below that of padding."""
+        """Return `hu > limit`."""
         kind, itemsize = self.stored.dtype.kind, self.stored.dtype.itemsize
         if kind not in "iu" or itemsize > _SEARCHED_BYTES or limit < AIR_HU:
             return self.hu > limit
@@ -73,7 +90,7 @@ class HuImage:
         return above
 
     def lowest(self) -> float:
-        """The smallest of `hu`; -1000 where there is padding, though there may be less."""
+        """Return the smallest of `hu`; -1000 with padding, though other values may be less."""
         if self.padded is not None:
             return AIR_HU
         end = self.stored.min() if self.slope > 0 else self.stored.max()
@@ -91,45 +108,23 @@ class HuImage:
 def gathered(
     image: NDArray[Any], rows: NDArray[np.intp], columns: NDArray[np.intp]
 ) -> NDArray[Any]:
-    """`image[np.ix_(rows, columns)]`, in a third of the time: whole rows first."""
+    """Return `image[np.ix_(rows, columns)]`, in a third of the time: whole rows first."""
     return image[rows].take(columns, axis=1)
 
 
 @lru_cache(maxsize=64)
 def _first_beyond(limit: float, slope: float, intercept: float, low: int, high: int) -> int:
-    """The first integer from `low` on whose HU are above the limit (slope above 0), or are not
-    any more (slope below 0); one after `high` if there is none."""
+    """Return the first integer from `low` on whose HU are above the limit (slope above 0), or are
+    not any more (slope below 0); one after `high` if there is none."""
     integers = range(low, high + 1)
     if slope > 0:
         return low + bisect_right(integers, limit, key=lambda value: value * slope + intercept)
     return low + bisect_left(integers, -limit, key=lambda value: -(value * slope + intercept))
 
 
-SAMPLE = 4
-"""Every how many rows and columns a pixel is looked at."""
-AIR_RANGE_HU = (-1100.0, -800.0)
-"""Air is -1000; scanners are off by some tens, and clothes and noise raise it."""
-MIN_AIR = 0.0005
-"""Share of all pixels: gas in the bowel, where the field of view shows nothing but the body."""
-FAT_HU = (-160.0, -30.0)
-MIN_FAT = 0.01
-"""Share of the body's tissue. Lean patients have several times that."""
-SOFT_HU = (-30.0, 300.0)
-"""Muscle and organs, with contrast and noise."""
-MIN_SOFT = 0.15
-"""Share of the body's tissue: the fattest abdomen has twice that."""
-DENSE_HU = 600.0
-MAX_DENSE = 0.2
-"""Share of the body's tissue above it: cortical bone is a few hundredths of a trunk."""
-AIR_BY_PADDING_BELOW = -1100.0
-"""Padding that no attribute names: nothing real is below air."""
-MAX_BELOW_AIR = 0.3
-"""Share of a slice without a body: unnamed padding round a circular field of view is 21 %."""
-
-
 @dataclass
 class HuEvidence:
-    """Counts, slice by slice."""
+    """Counts over the slices of a study, by which its values are HU or not."""
 
     _pixels: int = 0
     _air: int = 0
@@ -141,7 +136,7 @@ class HuEvidence:
     _outside: list[float] = field(default_factory=list)
 
     def add(self, image: HuImage, body: Mask | None) -> None:
-        """Take one slice's word. `body` is None where there is none."""
+        """Count one slice. `body` is None where there is none."""
         few = (slice(None, None, SAMPLE), slice(None, None, SAMPLE))
         values = image.every(SAMPLE)
         real = values >= AIR_BY_PADDING_BELOW
@@ -186,15 +181,15 @@ class HuEvidence:
                 self._dense > MAX_DENSE * tissue
             ),
         }
-        said = [sentence for sentence, is_so in wrong.items() if is_so]
-        if self._odd_slices and not said:
+        problems = [problem for problem, applies in wrong.items() if applies]
+        if self._odd_slices and not problems:
             # A few slices with another intercept, which the others hide in sums over all.
             have = "1 slice has" if self._odd_slices == 1 else f"{self._odd_slices} slices have"
-            said = [f"{have} other values than the rest"]
-        if said:
+            problems = [f"{have} other values than the rest"]
+        if problems:
             raise IntakeError(
-                f"{name}: the values are no Hounsfield units of a body: {'; '.join(said)}; export "
-                "the series again from its source, with its rescale attributes",
+                f"{name}: the values are not Hounsfield units of a body: {'; '.join(problems)}; "
+                "export the series again from its source, with its rescale attributes",
                 code="values-not-hu",
             )
 

@@ -1,8 +1,8 @@
 """Masks at the voxels of the source series, from probabilities on the network volume.
 
-Between two analysed slices an outline moves evenly from the one's to the other's: shape-based
-interpolation, after Raya and Udupa, IEEE Trans Med Imaging 1990;9:32-42. What is interpolated is
-the distance to the outline, with the probability as its fraction of a pixel; so that at every pixel
+Between two analysed slices the outline moves evenly from the first to the second: shape-based
+interpolation, after Raya and Udupa, IEEE Trans Med Imaging 1990;9:32-42. The distance to the
+outline is interpolated, with the probability as its fraction of a pixel; so that at every pixel
 that the network saw, the mask is the network's own.
 """
 
@@ -13,14 +13,13 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from rcc_onnx.imaging.body_mask import Mask
 from rcc_onnx.imaging.placement import Placement
 from rcc_onnx.types import GRID_SIZE, Side, Structure
 
-Mask = NDArray[np.bool_]
-
 REACH = 8
-"""Pixels of the grid, 16 mm, up to which distances are told apart: outlines of kidneys move less
-from one analysed slice to the next."""
+"""Pixels of the grid (16 mm) up to which distances are computed: outlines of kidneys move less from
+one analysed slice to the next."""
 
 
 class MaskPart(NamedTuple):
@@ -32,7 +31,7 @@ class MaskPart(NamedTuple):
 
     @property
     def where(self) -> tuple[slice, slice]:
-        """Its place in the slice."""
+        """Its rows and columns in the slice."""
         rows, columns = self.mask.shape
         return (
             slice(self.first_row, self.first_row + rows),
@@ -56,14 +55,14 @@ class SourceMask:
     depth_inside: NDArray[np.float32]
 
     def slices(self) -> Iterator[tuple[int, MaskPart]]:
-        """Every slice of the canonical volume that holds a voxel of the mask, with that part."""
+        """Yield every canonical slice that holds a voxel of the mask, with that part."""
         for index in np.flatnonzero(self._within(0)).tolist():
             part = self.slice(index)
             if part is not None:
                 yield index, part
 
     def slice(self, index: int) -> MaskPart | None:
-        """The mask's part of a slice of the canonical volume; None without a voxel there."""
+        """Return the mask's part of a canonical slice; None without a voxel there."""
         z, y, x = self.placement.between
         rows, columns = np.flatnonzero(self._within(1)), np.flatnonzero(self._within(2))
         if not (self._within(0)[index] and rows.size and columns.size):
@@ -92,9 +91,9 @@ def source_mask(
     probability: NDArray[np.float32],
     cutoff: float,
 ) -> SourceMask | None:
-    """The mask of what reaches a cut-off, of probabilities (depth, 160, 160); None without a voxel.
+    """Return the mask of probabilities (depth, 160, 160) from a cut-off on; None if it is empty.
 
-    Blank slices of the network volume are no place in the patient and have no mask.
+    Blank slices of the network volume are not in the patient and have no mask.
     """
     hits = np.zeros(probability.shape, np.bool_)
     hits[placement.real_places] = probability[placement.real_places] >= cutoff
@@ -114,7 +113,7 @@ def source_mask(
 
 
 def depth_inside(probability: NDArray[np.float32], cutoff: float) -> NDArray[np.float32]:
-    """How deep each pixel of slices (n, rows, columns) lies inside its slice's mask, in pixels.
+    """Return the depth in pixels of slices (n, rows, columns) inside their own masks.
 
     0 or more exactly where the probability reaches the cut-off. Next to the outline it is the
     probability less the cut-off; each pixel farther off adds one, up to `REACH`.
@@ -127,8 +126,10 @@ def depth_inside(probability: NDArray[np.float32], cutoff: float) -> NDArray[np.
 
 
 def distance_to(mask: Mask) -> NDArray[np.float32]:
-    """Euclidean distance in pixels to the nearest pixel of the mask in the same slice, at most
-    `REACH`; 0 on the mask. Shape (n, rows, columns)."""
+    """Return the Euclidean distance in pixels to the mask of the same slice, at most `REACH`.
+
+    0 on the mask. Shape (n, rows, columns).
+    """
     along_rows = _distance_along_rows(mask).astype(np.float32) ** 2
     nearest = np.full(mask.shape, REACH**2, np.float32)
     rows = mask.shape[1]
@@ -140,7 +141,7 @@ def distance_to(mask: Mask) -> NDArray[np.float32]:
 
 
 def _distance_along_rows(mask: Mask) -> NDArray[np.intp]:
-    """Pixels to the nearest of the mask on the same row, at most `REACH`."""
+    """Return the distance in pixels to the mask on the same row, at most `REACH`."""
     columns = np.arange(mask.shape[2])
     last_seen = np.maximum.accumulate(np.where(mask, columns, -REACH), axis=2)
     to_come = np.where(mask, columns, mask.shape[2] + REACH)[:, :, ::-1]

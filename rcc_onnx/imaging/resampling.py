@@ -1,8 +1,8 @@
-"""From a slice's own pixels to the 160x160 grid of 2 mm (docs/pipeline.md section 1).
+"""Resampling of a slice to the 160x160 grid of 2 mm (docs/pipeline.md section 1).
 
 Per axis, an image of `size` pixels is resized to `resized` pixels with the nearest neighbour, and
 of that the middle 160 are kept, or it is put in the middle of zeros. So each of the 160 places
-either names one source pixel or stays zero.
+either shows one source pixel or stays zero.
 """
 
 from dataclasses import dataclass
@@ -37,13 +37,13 @@ class AxisMap:
 
 
 def resized_length(size: int, spacing_mm: float) -> int:
-    """Pixels that `size` pixels of `spacing_mm` become at 2 mm, rounded down."""
+    """Return the number of 2 mm pixels for `size` pixels of `spacing_mm`, rounded down."""
     return int(size * spacing_mm / PIXEL_MM)
 
 
 @lru_cache(maxsize=64)
 def axis_map(size: int, resized: int) -> AxisMap:
-    """The map of one axis. `resized` may be larger or smaller than the grid, at least 1."""
+    """Return the map of one axis. `resized` may be larger or smaller than the grid, at least 1."""
     nearest = _nearest_indices(size, resized)
     if resized > GRID_SIZE:
         offset = (resized - GRID_SIZE) // 2
@@ -53,10 +53,10 @@ def axis_map(size: int, resized: int) -> AxisMap:
 
 
 def _nearest_indices(size: int, resized: int) -> NDArray[np.intp]:
-    """The source index for each resized pixel, as Pillow's NEAREST picks it.
+    """Return the source index for each resized pixel, by Pillow's NEAREST itself.
 
-    Asked of Pillow itself: it adds up a step in floating point, and floor((i + 0.5) x size /
-    resized) differs from that for some lengths.
+    Pillow adds up a step in floating point; floor((i + 0.5) x size / resized) differs from that for
+    some lengths.
     """
     ramp = Image.fromarray(np.arange(size, dtype=np.int32)[np.newaxis, :])
     picked = ramp.resize((resized, 1), Image.Resampling.NEAREST)

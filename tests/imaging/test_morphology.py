@@ -6,16 +6,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
-from rcc_onnx.imaging.body_mask import opened_and_closed
-from tests.support.plain_body import plain_opened_and_closed
+from rcc_onnx.imaging.body_mask import open_and_close
+from tests.support.plain_body import plain_open_and_close
 
 MASKS = arrays(bool, array_shapes(min_dims=2, max_dims=2, min_side=1, max_side=24))
 
 
 def assert_plain(mask):
     before = mask.copy()
-    found = opened_and_closed(mask)
-    expected = plain_opened_and_closed(mask)
+    found = open_and_close(mask)
+    expected = plain_open_and_close(mask)
     assert (found.dtype, found.shape) == (expected.dtype, expected.shape)
     np.testing.assert_array_equal(found, expected)
     np.testing.assert_array_equal(mask, before)
@@ -43,7 +43,7 @@ def test_what_spills_over_one_border_does_not_come_in_at_the_other():
     mask = np.zeros((9, 64), bool)
     for row, column in ((2, 1), (6, 1), (4, 4), (3, 62)):
         mask[row - 1 : row + 2, column] = mask[row, column - 1 : column + 2] = True
-    assert not plain_opened_and_closed(mask)[4, 1]
+    assert not plain_open_and_close(mask)[4, 1]
     assert_plain(mask)
     assert_plain(mask[:, ::-1])
 

@@ -8,11 +8,11 @@ EIGHT_NEIGHBOURS = np.ones((3, 3), dtype=bool)
 
 def plain_body_mask(foreground):
     """`rcc_onnx.imaging.body_mask.body_mask` with SciPy's own morphology."""
-    filled = ndimage.binary_fill_holes(plain_opened_and_closed(foreground))
+    filled = ndimage.binary_fill_holes(plain_open_and_close(foreground))
     return plain_largest(filled)
 
 
-def plain_opened_and_closed(mask):
+def plain_open_and_close(mask):
     opened = ndimage.binary_dilation(ndimage.binary_erosion(mask))
     return ndimage.binary_closing(opened)
 
