@@ -320,28 +320,6 @@ def test_the_notebook_profile_chooses_no_series(tmp_path):
         read_study(folder, Profile.NOTEBOOK, SeriesSelection(series="1"))
 
 
-@pytest.mark.parametrize(
-    ("said", "has"),
-    [
-        ({"ContrastBolusAgent": "Iohexol 350"}, True),
-        ({"ContrastBolusAgent": "CONTRAST"}, True),
-        ({"ContrastBolusAgent": "NONE"}, False),
-        ({"ContrastBolusAgent": "no contrast"}, False),
-        ({"ContrastBolusAgent": ""}, False),
-        ({"ContrastBolusAgent": "Gastrografin", "ContrastBolusRoute": "ORAL"}, False),
-        ({"ContrastBolusAgent": "Both", "ContrastBolusRoute": "Oral & IV"}, True),
-        ({"ContrastBolusVolume": 90}, True),
-        ({}, False),
-    ],
-)
-def test_contrast(tmp_path, said, has):
-    series = ct_series(body_volume())
-    for dataset in series:
-        for keyword, value in said.items():
-            setattr(dataset, keyword, value)
-    assert read_study(write_series(tmp_path, series), STANDARD).has_contrast == has
-
-
 @pytest.mark.parametrize("other", ["patient B", None])
 def test_slices_of_two_patients_are_no_series(tmp_path, other):
     """Under one UID, the one's slices between the other's, they look like one fine stack."""

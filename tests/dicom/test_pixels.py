@@ -1,4 +1,4 @@
-"""Pixels read from where the header ended are those that pydicom gives, or are left to it."""
+"""Stored values and HU of one image: read natively or by pydicom, or refused."""
 
 import struct
 
@@ -6,15 +6,22 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, ImplicitVRLittleEndian
+from pydicom.uid import (
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    ImplicitVRLittleEndian,
+    RLELossless,
+)
 
 from rcc_onnx import errors
 from rcc_onnx.dicom import pixels, read_study
 from rcc_onnx.dicom.headers import read_file
 from rcc_onnx.dicom.pixels import read_hu, read_native, read_stored_values
 from rcc_onnx.dicom.sources import Source
+from rcc_onnx.pipeline.preprocess import network_volume
 from rcc_onnx.types import Profile
 from tests.support.dicom_factory import Storage, body_volume, ct_series, enhanced_ct, write_series
+from tests.support.errors import raises_code
 
 HU = body_volume((3, 30, 41))
 
@@ -234,3 +241,63 @@ def test_the_element_must_be_the_pixels(tmp_path):
     dataset.add_new(0x7FE00008, "OF", struct.pack(f"<{count}f", *range(count)))
     (header,) = headers_of(written(dataset, tmp_path))
     assert read_native(header) is None
+
+
+MPEG2 = "1.2.840.10008.1.2.4.100"
+
+
+@pytest.fixture
+def series():
+    return ct_series(body_volume())
+
+
+def first_slice(folder):
+    return read_study(folder, Profile.STANDARD).slices[0]
+
+
+def test_cut_short(tmp_path, series):
+    folder = write_series(tmp_path, series)
+    whole = (folder / "001.dcm").read_bytes()
+    (folder / "001.dcm").write_bytes(whole[:-5000])
+    with pytest.raises(errors.PixelsError, match=r"001\.dcm") as caught:
+        network_volume(read_study(folder, Profile.STANDARD))
+    assert caught.value.code == "pixels-undecodable"
+
+
+def test_no_pixels(tmp_path, series):
+    del series[0].PixelData
+    with pytest.raises(errors.PixelsError):
+        first_slice(write_series(tmp_path, series)).stored_values()
+
+
+def test_transfer_syntax_nobody_decodes(tmp_path, series):
+    series[0].compress(RLELossless, generate_instance_uid=False)
+    series[0].file_meta.TransferSyntaxUID = MPEG2
+    one = first_slice(write_series(tmp_path, series))
+    with raises_code("transfer-syntax", match="MPEG2"):
+        one.stored_values()
+
+
+def test_missing_plug_in(tmp_path, series, monkeypatch):
+    class NoDecoder:
+        is_available = False
+        missing_dependencies = ("openjpeg - requires pylibjpeg-openjpeg",)
+
+    one = first_slice(write_series(tmp_path, series))
+    monkeypatch.setattr(pixels, "get_decoder", lambda _: NoDecoder())
+    with raises_code("pixel-plugin-missing", match="pylibjpeg-openjpeg"):
+        one.stored_values()
+
+
+def test_only_needed_slices_are_decoded(tmp_path, series, monkeypatch):
+    decoded = []
+    read = pixels.read_hu
+    monkeypatch.setattr(
+        "rcc_onnx.dicom.study.read_hu",
+        lambda header, seen: decoded.append(header.file_name) or read(header, seen),
+    )
+    folder = write_series(tmp_path, series)
+    study = read_study(folder, Profile.STANDARD)
+    assert decoded == []
+    network_volume(study)
+    assert decoded == ["001.dcm", "003.dcm", "005.dcm"]
