@@ -102,18 +102,18 @@ def group_slices(headers: Sequence[SliceHeader]) -> list[Group]:
     return [group for members in series.values() for group in _split_series(members)]
 
 
-def split_duplicates(headers: Sequence[SliceHeader]) -> list[Group]:
+def split_duplicates(headers: Sequence[SliceHeader]) -> list[list[SliceHeader]]:
     """Split slices, some at the same position, by the first attribute (acquisition, image type,
-    contrast ...) that leaves only stacks without duplicates; one group if none does."""
+    contrast ...) that leaves only stacks without duplicates; one part if none does."""
     for parts in _split_by_attributes(headers):
         if not any(len(part) < MIN_SLICES_FOR_SPACING or _overlap(part) for part in parts):
-            return [Group(tuple(part)) for part in parts]
-    return [Group(tuple(headers))]
+            return parts
+    return [list(headers)]
 
 
-def split_interleaved(headers: Sequence[SliceHeader]) -> list[Group]:
+def split_interleaved(headers: Sequence[SliceHeader]) -> list[list[SliceHeader]]:
     """Split slices of an even stack, in order, by the first attribute whose values alternate along
-    it; one group if none does.
+    it; one part if none does.
 
     Two phases or kernels whose slices are half way between one another's look like one fine stack.
     Values that follow one another are one scan in several acquisitions.
@@ -122,8 +122,8 @@ def split_interleaved(headers: Sequence[SliceHeader]) -> list[Group]:
         owner = {id(header): index for index, part in enumerate(parts) for header in part}
         changes = sum(owner[id(a)] != owner[id(b)] for a, b in pairwise(headers))
         if changes >= len(parts):
-            return [Group(tuple(part)) for part in parts]
-    return [Group(tuple(headers))]
+            return parts
+    return [list(headers)]
 
 
 def drop_copies(

@@ -133,6 +133,9 @@ class Contents:
     def rows(self) -> tuple[SeriesRow, ...]:
         return tuple(candidate.row for candidate in self.candidates)
 
+    def refusal(self, problem: str, code: str | None = None) -> SeveralSeriesError:
+        return SeveralSeriesError(f"{self.root}: {problem}", self.rows, code)
+
 
 def read_contents(root: Path, shown_as: str | None = None) -> Contents:
     """Read all headers of a folder or archive, group the slices, and build a stack of each group.
@@ -202,10 +205,9 @@ def choose(contents: Contents, selection: SeriesSelection) -> tuple[Candidate, s
     if len(contenders) == 1:
         return contenders[0], "it is the only suitable series"
     if selection.policy is None:
-        raise SeveralSeriesError(
-            f"{contents.root}: {len(contenders)} suitable series: {_listed(contenders)}; choose "
+        raise contents.refusal(
+            f"{len(contenders)} suitable series: {_listed(contenders)}; choose "
             "with --series or --series-policy",
-            contents.rows,
         )
     return _by_policy(contents, contenders, selection.policy)
 
@@ -218,13 +220,13 @@ def _candidates(group: Group) -> list[Candidate]:
     whole = _candidate(headers, copies)
     if whole.stack is not None:
         parts = split_interleaved([item.header for item in whole.stack.slices])
-        found = [_candidate(part.headers, copies) for part in parts]
+        found = [_candidate(part, copies) for part in parts]
         return found if len(found) > 1 and all(part.stack for part in found) else [whole]
     if not isinstance(whole.error, DuplicatePositionsError):
         return [whole]
     parts = split_duplicates(headers)
     if len(parts) > 1:
-        return [_candidate(part.headers, copies) for part in parts]
+        return [_candidate(part, copies) for part in parts]
     headers, more = drop_copies(headers, same_instance=False)
     return [_candidate(headers, copies + more)]
 
@@ -282,16 +284,13 @@ def _named(contents: Contents, name: str) -> Candidate:
     )
     found = [candidate for candidate in found if candidate.stack is not None] or found
     if not found:
-        raise SeveralSeriesError(
-            f"{contents.root}: no series {name!r}; there are: {_listed(contents.candidates)}",
-            contents.rows,
-            code="unknown-series",
+        raise contents.refusal(
+            f"no series {name!r}; there are: {_listed(contents.candidates)}",
+            "unknown-series",
         )
     if len(found) > 1:
-        raise SeveralSeriesError(
-            f"{contents.root}: {name!r} names {len(found)} series: {_listed(found)}; give the "
-            "label of one",
-            contents.rows,
+        raise contents.refusal(
+            f"{name!r} names {len(found)} series: {_listed(found)}; give the label of one",
         )
     if found[0].error is not None:
         raise found[0].error
@@ -303,12 +302,11 @@ def _by_policy(
 ) -> tuple[Candidate, str]:
     rows = [candidate.row for candidate in contenders]
     if len({row.study_instance_uid for row in rows}) > 1:
-        raise SeveralSeriesError(
-            f"{contents.root}: the suitable series belong to several studies: "
+        raise contents.refusal(
+            f"the suitable series belong to several studies: "
             f"{_listed(contenders)}; a policy chooses within one study only, so give one study "
             "at a time, or --series",
-            contents.rows,
-            code="several-studies",
+            "several-studies",
         )
     thinnest = min(row.spacing_mm or 0.0 for row in rows) + SAME_SPACING_MM
     most = max(row.slices for row in rows)
@@ -321,10 +319,9 @@ def _by_policy(
     if len(best) == 1:
         return best[0], f"of {len(contenders)} suitable series it is the one for policy {policy}"
     how_many = f"{len(best)} equally" if best else "none"
-    raise SeveralSeriesError(
-        f"{contents.root}: of {len(contenders)} suitable series the policy {policy} fits "
+    raise contents.refusal(
+        f"of {len(contenders)} suitable series the policy {policy} fits "
         f"{how_many}: {_listed(best or contenders)}; choose with --series",
-        contents.rows,
     )
 
 
@@ -338,11 +335,10 @@ def _no_suitable_series(contents: Contents) -> IntakeError:
     if len(real) == 1 and real[0].error is not None:
         return real[0].error
     listed = "; ".join(f"{_describe(row)}: {row.verdict}" for row in contents.rows[:MAX_LISTED])
-    return SeveralSeriesError(
-        f"{contents.root}: none of {len(errors)} series can be analysed: {listed}; "
+    return contents.refusal(
+        f"none of {len(errors)} series can be analysed: {listed}; "
         "rcc-onnx series lists the reasons",
-        contents.rows,
-        code="no-suitable-series",
+        "no-suitable-series",
     )
 
 
