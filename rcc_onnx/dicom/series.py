@@ -265,7 +265,9 @@ def _no_slices(root: str, dicom_files: int, skipped: Sequence[SkippedFile]) -> I
     counts = Counter(file.reason for file in skipped)
     listed = ", ".join(f"{count} x {reason}" for reason, count in counts.most_common(10))
     if dicom_files:
-        return IntakeError(f"{root}: none of its DICOM files is a CT slice ({listed})", "no-ct")
+        return IntakeError(
+            f"{root}: none of its DICOM files is a CT slice ({listed})", code="no-ct"
+        )
     return IntakeError(
         f"{root}: no DICOM file in it, at any depth ({listed or 'no files at all'}); give the "
         "folder or zip archive of one CT study",
