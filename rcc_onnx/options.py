@@ -126,8 +126,12 @@ class InferenceOptions:
                 raise OptionError(
                     f"{_spoken(name)} must be a finite number of 0 or more, not {value}"
                 )
+            if value is not None:
+                # Fingerprints are hashed from JSON, where 50 and 50.0 differ.
+                object.__setattr__(self, name, float(value))
         if not 0 < self.mask_cutoff <= 1:
             raise OptionError(f"mask cutoff must be above 0 and at most 1, not {self.mask_cutoff}")
+        object.__setattr__(self, "mask_cutoff", float(self.mask_cutoff))
         if self.profile is Profile.NOTEBOOK and (self.series, self.series_policy) != (None, None):
             raise OptionError(
                 "the notebook profile takes every *.dcm file and cannot choose a series; use the "

@@ -6,6 +6,7 @@ import pytest
 
 from rcc_onnx.errors import OptionError
 from rcc_onnx.options import InferenceOptions, Save, save_kinds
+from rcc_onnx.system.documents import document_bytes
 from rcc_onnx.types import Precision, Profile, ProviderName, SeriesPolicy
 
 
@@ -24,6 +25,14 @@ def test_choices_are_given_by_name_or_as_values() -> None:
         series_policy=SeriesPolicy.THINNEST,
         save=(Save.NIFTI, Save.SR),
     )
+
+
+def test_a_number_is_the_same_option_with_and_without_a_decimal_point() -> None:
+    whole = InferenceOptions(kidney_threshold=1, lesion_threshold=2, borderline=0, mask_cutoff=1)
+    decimal = InferenceOptions(
+        kidney_threshold=1.0, lesion_threshold=2.0, borderline=0.0, mask_cutoff=1.0
+    )
+    assert document_bytes(whole) == document_bytes(decimal)
 
 
 def test_all_stands_for_every_kind_of_file() -> None:

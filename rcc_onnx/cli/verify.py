@@ -1,6 +1,5 @@
-"""The command `rcc-onnx verify`: results against what was written, or made again."""
+"""The command `rcc-onnx verify`: results against what was written, or reproduced."""
 
-import json
 from pathlib import Path
 from typing import Annotated
 
@@ -38,69 +37,35 @@ def verify(  # noqa: PLR0913, PLR0917  an option each
         typer.Option(
             metavar="PROVIDER",
             help="With --reproduce: what runs the networks.",
-            show_default="as asked for then",
+            show_default="as requested then",
         ),
     ] = None,
     as_json: Json = False,
     verbose: Verbose = 0,
 ) -> None:
-    """Check that results are as they were written.
+    """Check that results are unchanged, by SHA256SUMS; or reproduce one and compare.
 
-    By SHA256SUMS; or, with --reproduce, make one again and compare.
-
-    Exit codes: 0 all as written, or the same again; 1 something differs; 2 it cannot be checked.
+    Exit codes: 0 unchanged or reproduced; 1 something differs; 2 it cannot be checked.
 
     Example: rcc-onnx verify results --reproduce case01 --input studies/case01
     """
     set_up_logging(verbose)
     with exit_on_error():
+        from rcc_onnx.diagnostics.verify.folder import FolderVerdict, check_folder  # noqa: PLC0415  heavy imports only where used
+        from rcc_onnx.diagnostics.verify.report import folder_lines, reproduction_lines  # noqa: PLC0415
+        from rcc_onnx.diagnostics.verify.reproduce import Verdict, reproduce  # noqa: PLC0415
+        from rcc_onnx.errors import OptionError  # noqa: PLC0415
+        from rcc_onnx.system.documents import document_bytes  # noqa: PLC0415
+
         if case is not None:
-            same = _reproduce(out, case, study, models, provider, as_json=as_json)
+            made = reproduce(out, case, study, models=models, provider=provider)
+            differs = made.verdict is Verdict.DIFFERENT
+            document, lines = document_bytes(made), reproduction_lines(made)
+        elif study is not None or models is not None or provider is not None:
+            raise OptionError("--input, --models and --provider go with --reproduce CASE")
         else:
-            _check_alone(study, models, provider)
-            same = _check(out, as_json=as_json)
-        raise typer.Exit(0 if same else EXIT_SOME_FAILED)
-
-
-def _check_alone(study: Path | None, models: str | None, provider: ProviderName | None) -> None:
-    from rcc_onnx.errors import OptionError  # noqa: PLC0415
-
-    if not (study is None and models is None and provider is None):
-        raise OptionError("--input, --models and --provider go with --reproduce CASE")
-
-
-def _check(out: Path, *, as_json: bool) -> bool:
-    from rcc_onnx.diagnostics.verify import check_folder  # noqa: PLC0415  heavy imports only where used
-    from rcc_onnx.diagnostics.verify.telling import folder_json, folder_lines  # noqa: PLC0415
-
-    found = check_folder(out)
-    if as_json:
-        print(json.dumps(folder_json(found), indent=2))
-    else:
-        for line in folder_lines(found):
-            print(line)
-    return found.holds
-
-
-def _reproduce(  # noqa: PLR0913  an option each
-    out: Path,
-    case: str,
-    study: Path | None,
-    models: str | None,
-    provider: ProviderName | None,
-    *,
-    as_json: bool,
-) -> bool:
-    from rcc_onnx.diagnostics.verify import Verdict, reproduce  # noqa: PLC0415
-    from rcc_onnx.diagnostics.verify.telling import (  # noqa: PLC0415
-        reproduction_json,
-        reproduction_lines,
-    )
-
-    made = reproduce(out, case, study, models=models, provider=provider)
-    if as_json:
-        print(json.dumps(reproduction_json(made), indent=2))
-    else:
-        for line in reproduction_lines(made):
-            print(line)
-    return made.comparison.verdict is not Verdict.DIFFERENT
+            check = check_folder(out)
+            differs = check.verdict is FolderVerdict.MODIFIED
+            document, lines = document_bytes(check), folder_lines(check)
+        print(document.decode() if as_json else "\n".join(lines))
+        raise typer.Exit(EXIT_SOME_FAILED if differs else 0)

@@ -3,7 +3,7 @@
 import errno
 import logging
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,6 +39,12 @@ class StoredCase:
         """Whether the file has its case's name: one that was copied or renamed has not."""
         own = f"{self.result.case}.json"
         return same_everywhere(document_text(self.name)) == same_everywhere(own)
+
+    @property
+    def case(self) -> str:
+        """The case's name as its files have it: its document has escapes for bytes not in UTF-8."""
+        stem = self.name.removesuffix(".json")
+        return stem if document_text(stem) == self.result.case else self.result.case
 
 
 class OutputFolder:
@@ -159,18 +165,27 @@ class OutputFolder:
         """
         for path in sorted(self.path.glob("*.json")):
             if not path.name.startswith(".") and path.is_file():
-                stored = _stored(path.name, path.read_bytes())
-                if stored is not None:
-                    yield stored
+                with suppress(DocumentError):
+                    yield self.stored_case(path.name)
 
     def results(self) -> list[Case]:
         """Return the results in the folder, in order; copies under other names are left out."""
         return [stored.result for stored in self.stored_cases() if stored.is_own]
 
+    def stored_case(self, name: str) -> StoredCase:
+        """Return the document of a case by the name of its file.
+
+        Raises:
+            OSError: it cannot be read.
+            DocumentError: it is not the document of a case, or one of another version.
+        """
+        data = (self.path / name).read_bytes()
+        return StoredCase(name, data, read_case(data))
+
     def _read(self, name: str) -> StoredCase | None:
         try:
-            return _stored(name, (self.path / name).read_bytes())
-        except OSError:
+            return self.stored_case(name)
+        except (OSError, DocumentError):
             return None
 
     def _is_locked(self) -> bool:
@@ -181,10 +196,3 @@ def cannot_write(out: Path, error: OSError) -> OutputError:
     """Return the error for a folder of results that cannot be written."""
     remedy = "free some space, and start again" if error.errno in _FULL else "choose another --out"
     return OutputError(f"cannot write results to {out}: {error.strerror or error}; {remedy}")
-
-
-def _stored(name: str, data: bytes) -> StoredCase | None:
-    try:
-        return StoredCase(name, data, read_case(data))
-    except DocumentError:
-        return None

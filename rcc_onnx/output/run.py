@@ -27,7 +27,7 @@ from rcc_onnx.output.folder import OutputFolder, StoredCase, cannot_write
 from rcc_onnx.output.html import REPORT_NAME, fragment_name, write_report
 from rcc_onnx.output.table import results_csv
 from rcc_onnx.results import CaseResult, FailedCase
-from rcc_onnx.system.documents import STRICT, document_bytes
+from rcc_onnx.system.documents import STRICT, document_bytes, document_text, read_document
 from rcc_onnx.system.files import size_and_sha256, write_whole
 from rcc_onnx.system.host import Environment, environment
 from rcc_onnx.types import RESEARCH_ONLY, SIDES, Outcome, Precision, ProviderName, Side
@@ -37,6 +37,7 @@ _log = logging.getLogger(__name__)
 _Item = TypeVar("_Item")
 
 INTERRUPTED = "interrupted"
+RUN_DOCUMENT = "results.json"
 
 
 @dataclass(frozen=True)
@@ -121,6 +122,11 @@ class RunResult:
     earlier_cases: int
     cases: tuple[RunCase, ...]
     not_reached: tuple[str, ...]
+
+
+def read_run(data: bytes) -> RunResult:
+    """Return the run that the bytes of `results.json` hold. Raises DocumentError."""
+    return read_document(RunResult, data)
 
 
 @dataclass(frozen=True)
@@ -352,13 +358,13 @@ def sums_of(state: RunState) -> dict[str, str]:
         sums[stored.name] = hashlib.sha256(stored.data).hexdigest()
         if not stored.is_own or not isinstance(stored.result, CaseResult):
             continue
-        case = stored.result.case
-        expected = set(case_file_names(case))
-        if not (state.folder / fragment_name(case)).is_file():
+        expected = {document_text(name): name for name in case_file_names(stored.case)}
+        fragment = fragment_name(stored.case)
+        if not (state.folder / fragment).is_file():
             # It may be removed once the report is written.
-            expected.discard(fragment_name(case))
+            del expected[document_text(fragment)]
         files = (file for file in stored.result.files if file.name in expected)
-        sums |= {file.name: file.sha256 for file in files}
+        sums |= {expected[file.name]: file.sha256 for file in files}
     return sums
 
 
@@ -381,7 +387,7 @@ def _write_sums(state: RunState, to: Path) -> None:
 RUN_FILES: dict[str, Callable[[RunState, Path], object]] = {
     "results.csv": _write_csv,
     REPORT_NAME: _write_report,
-    "results.json": _write_json,
+    RUN_DOCUMENT: _write_json,
     SUMS_NAME: _write_sums,
 }
 """By name, in the order in which they are written; the hashes of all others last."""

@@ -23,9 +23,9 @@ from rcc_onnx.bundles.manifest import (
 )
 from rcc_onnx.engine import Options
 from rcc_onnx.options import Save, Saving
+from rcc_onnx.output.document import schema_text
 from rcc_onnx.output.exports import check_saving, same_but_for_times
 from rcc_onnx.output.run import RunFiles
-from rcc_onnx.output.schema_checker import schema_text
 from rcc_onnx.phantom import make_study
 from rcc_onnx.results import CertifiedBy
 from rcc_onnx.system.documents import to_json

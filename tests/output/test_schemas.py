@@ -14,8 +14,8 @@ from rcc_onnx import Engine
 from rcc_onnx.batch.cases import Case
 from rcc_onnx.cli.console import STAGE_SPANS
 from rcc_onnx.errors import SeveralSeriesError
+from rcc_onnx.output.document import SchemaName, schema_text
 from rcc_onnx.output.run import RunFiles
-from rcc_onnx.output.schema_checker import SchemaName, schema_text
 from rcc_onnx.output.table import COLUMNS
 from rcc_onnx.results import FailedCase
 from rcc_onnx.system.documents import to_json

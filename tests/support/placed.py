@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from rcc_onnx.dicom import read_study
 from rcc_onnx.measurement.patient_space import measure_sides, place_in_patient
-from rcc_onnx.results import CaseResult, MeasuringOptions
+from rcc_onnx.options import InferenceOptions
+from rcc_onnx.results import AnalysedCase
 from rcc_onnx.types import Profile, Structure
 from tests.support.dicom_factory import Layout, ct_series, write_series
 from tests.support.results import case_result
@@ -28,7 +29,7 @@ def placed_case(
     spacing: tuple[float, float, float] = SPACING,
     patient: Mapping[str, str] | None = None,
     **changes: object,
-) -> CaseResult:
+) -> AnalysedCase:
     """A result whose study is written to `folder`, with what `labels` hold found exactly.
 
     A bright bar lies at the patient's right, in front, in every slice of the upper half.
@@ -50,14 +51,13 @@ def placed_case(
     study = read_study(folder, Profile.STANDARD)
     analysis = true_analysis(study, labels)
     result = case_result(case)
-    images = place_in_patient(study, analysis, MeasuringOptions())
+    images = place_in_patient(study, analysis, InferenceOptions().mask_cutoff)
     assert images is not None
-    placed = replace(
-        result,
-        sides=analysis.sides,
-        study=replace(result.study, slices_in_series=depth, spacing_zyx_mm=spacing),
-        measures=measure_sides(analysis, images, result.thresholds),
-        network_images=analysis.images,
-        patient_images=images,
-    )
-    return replace(placed, **changes)  # type: ignore[arg-type]
+    fields: dict[str, object] = {
+        "sides": measure_sides(analysis, images, result.thresholds),
+        "study": replace(result.study, slices_in_series=depth, spacing_zyx_mm=spacing),
+        "measured": True,
+        "network_images": analysis.images,
+        "patient_images": images,
+    }
+    return case_result(case, **(fields | changes))

@@ -16,8 +16,10 @@ from rcc_onnx.results import (
     NetworkImages,
     SideFinding,
 )
-from rcc_onnx.types import SIDES, Outcome, Side, Structure
+from rcc_onnx.types import SIDES, Outcome, Side, Structure, Thresholds
 from tests.support.placements import on_grid
+
+THRESHOLDS = Thresholds()
 
 
 def true_analysis(study: Study, labels: NDArray[np.uint8]) -> Analysis:
@@ -38,15 +40,19 @@ def true_analysis(study: Study, labels: NDArray[np.uint8]) -> Analysis:
     crops: dict[Side, CropImage] = {}
     for side in SIDES:
         half = half_of(side)
-        found = KidneyFinding(float(kidney[half].sum()), locate_kidney(kidney[half]))
-        if found.centre is None:
+        total = float(kidney[half].sum())
+        margin = THRESHOLDS.margin("kidney", total)
+        found = KidneyFinding(total, margin, locate_kidney(kidney[half]))
+        if found.centre_zyx is None:
             sides[side] = SideFinding(Outcome.KIDNEY_NOT_FOUND, found)
             continue
-        z, y, x = crop_place(kidney[half].shape, found.centre)
+        z, y, x = crop_place(kidney[half].shape, found.centre_zyx)
         lesion = (truth[half][z, y, x] == Structure.SUSPECTED_LESION).astype(np.float32)
         box = bound_lesion(lesion)
         outcome = Outcome.NO_LESION if box is None else Outcome.LESION
-        sides[side] = SideFinding(outcome, found, LesionFinding(float(lesion.sum()), box))
+        total = float(lesion.sum())
+        margin = THRESHOLDS.margin("lesion", total)
+        sides[side] = SideFinding(outcome, found, LesionFinding(total, margin, box))
         start = (z.start, y.start, x.start + (half[2].start or 0))
         crops[side] = CropImage(start, volume.values[half][z, y, x].copy(), lesion)
     return Analysis(sides, NetworkImages(kidney, crops), volume, reading.hu)

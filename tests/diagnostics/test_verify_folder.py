@@ -1,4 +1,4 @@
-"""`rcc-onnx verify OUT`: what is found in a folder that somebody touched."""
+"""`rcc-onnx verify OUT`: what is found in a folder that was changed."""
 
 import json
 import os
@@ -9,31 +9,30 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from rcc_onnx.output.lock import output_lock
 from typer.testing import CliRunner
 
 from rcc_onnx.cli.app import app
-from rcc_onnx.diagnostics.verify import Kind, check_folder
-from rcc_onnx.diagnostics.verify.under_way import UnderWay, run_under_way
+from rcc_onnx.diagnostics.verify.folder import FolderVerdict, Kind, check_folder
 from rcc_onnx.errors import SumsFormatError
-from rcc_onnx.output.checksums import read_sums
-from rcc_onnx.results import CaseResult
-from rcc_onnx.system.files import size_and_sha256, sums_bytes
+from rcc_onnx.output.checksums import read_sums, sums_bytes
+from rcc_onnx.output.folder import OutputFolder
+from rcc_onnx.results import AnalysedCase
+from rcc_onnx.system.files import size_and_sha256
 from tests.support.errors import raises_code
 from tests.support.placed import placed_case
 from tests.support.runs import write_run
 
-linux_only = pytest.mark.skipif(sys.platform != "linux", reason="names and locks of Linux")
+linux_only = pytest.mark.skipif(sys.platform != "linux", reason="names and permissions of Linux")
 ODD_NAMES = ["line\nfeed", "back\\slash", "M\udcfcller", "two words", "Übung"]
 
 
 @pytest.fixture(scope="module")
-def placed(tmp_path_factory: pytest.TempPathFactory) -> CaseResult:
+def placed(tmp_path_factory: pytest.TempPathFactory) -> AnalysedCase:
     return placed_case(tmp_path_factory.mktemp("placed") / "case")
 
 
 @pytest.fixture(scope="module")
-def written(tmp_path_factory: pytest.TempPathFactory, placed: CaseResult) -> Path:
+def written(tmp_path_factory: pytest.TempPathFactory, placed: AnalysedCase) -> Path:
     out = tmp_path_factory.mktemp("written") / "out"
     write_run(out, placed, "a", "b", "bad")
     return out
@@ -45,7 +44,11 @@ def out(tmp_path: Path, written: Path) -> Path:
 
 
 def found(out: Path) -> set[tuple[Kind, str]]:
-    return {(one.kind, one.name) for one in check_folder(out).findings}
+    return {(finding.kind, finding.file) for finding in check_folder(out).findings}
+
+
+def is_ok(out: Path) -> bool:
+    return check_folder(out).verdict is FolderVerdict.OK
 
 
 def edit(path: Path, change: Callable[[dict[str, Any]], object]) -> None:
@@ -55,18 +58,18 @@ def edit(path: Path, change: Callable[[dict[str, Any]], object]) -> None:
 
 
 def list_again(out: Path) -> None:
-    """What somebody does who wants a change to be overlooked."""
+    """List the hashes again, so that a change is overlooked."""
     path = out / "SHA256SUMS"
     names = [name for name in read_sums(path.read_bytes()) if (out / name).exists()]
     path.write_bytes(sums_bytes({name: size_and_sha256(out / name)[1] for name in names}))
 
 
-def test_all_as_written(out: Path) -> None:
+def test_an_unchanged_folder_is_ok(out: Path) -> None:
     check = check_folder(out)
-    assert check.holds
-    assert check.listed == check.same == len([one for one in out.rglob("*") if one.is_file()]) - 1
+    assert check.verdict is FolderVerdict.OK
+    files = [path for path in out.rglob("*") if path.is_file()]
+    assert check.listed == check.unchanged == len(files) - 1
     assert check.cases == 3
-    assert check.under_way is UnderWay.NO
     assert check.sums_sha256 == size_and_sha256(out / "SHA256SUMS")[1]
     assert check.notes == ("the last run reached all of its cases",)
 
@@ -86,7 +89,7 @@ def test_every_listed_file_is_looked_at(out: Path) -> None:
         (out / name).write_bytes(whole + b"\n")
         assert (Kind.CHANGED, name) in found(out)
         (out / name).write_bytes(whole)
-    assert check_folder(out).holds
+    assert is_ok(out)
 
 
 def test_a_sum_in_a_document(out: Path) -> None:
@@ -99,11 +102,19 @@ def test_a_sum_in_a_document(out: Path) -> None:
 
 def test_an_outcome_in_a_document_whose_hash_was_listed_again(out: Path) -> None:
     def turn(document: dict[str, Any]) -> None:
-        document["sides"]["right"]["outcome"] = "no_lesion"
+        document["sides"]["right"] |= {"outcome": "lesion_not_located"}
+        document["sides"]["right"]["lesion"]["box"] = None
 
     edit(out / "a.json", turn)
     list_again(out)
     assert found(out) == {(Kind.DISAGREES, "results.json")}
+
+
+def test_a_status_in_the_run_that_is_not_the_cases(out: Path) -> None:
+    shutil.copy(out / "bad.json", out / "a.json")
+    edit(out / "a.json", lambda document: document.update(case="a"))
+    list_again(out)
+    assert (Kind.DISAGREES, "results.json") in found(out)
 
 
 def test_a_picture_whose_hash_was_listed_again(out: Path) -> None:
@@ -118,17 +129,47 @@ def test_a_file_that_a_document_leaves_out(out: Path) -> None:
     assert found(out) == {(Kind.DISAGREES, "a.json")}
 
 
+def test_a_file_of_another_case_in_a_document(out: Path) -> None:
+    edit(out / "a.json", lambda document: document["files"][0].update(name="b_r.png"))
+    list_again(out)
+    assert (Kind.DISAGREES, "a.json") in found(out)
+    edit(out / "a.json", lambda document: document["files"][0].update(name="other"))
+    list_again(out)
+    texts = [finding.text for finding in check_folder(out).findings]
+    assert "it states 'other', which is not a file of its case" in texts
+
+
 @pytest.mark.parametrize("name", ["a_r.png", "a.json", "results.csv"])
 def test_a_file_that_is_gone(out: Path, name: str) -> None:
     (out / name).unlink()
     assert (Kind.MISSING, name) in found(out)
 
 
+def test_files_that_cannot_be_read(out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> Any:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr("rcc_onnx.diagnostics.verify.folder.size_and_sha256", fail)
+    monkeypatch.setattr(OutputFolder, "stored_case", fail)
+    check = check_folder(out)
+    assert (check.unchanged, check.cases) == (0, 0)
+    assert check.findings[0].text == "it cannot be read (Input/output error)"
+    assert {finding.kind for finding in check.findings} == {Kind.UNREADABLE}
+    monkeypatch.setattr(Path, "iterdir", fail)
+    with raises_code("check-folder", match="cannot be listed"):
+        check_folder(out)
+    (out / "SHA256SUMS").unlink()
+    (out / "SHA256SUMS").mkdir()
+    with raises_code("check-folder", match="cannot be read"):
+        check_folder(out)
+
+
 def test_the_reports_images_may_be_removed(out: Path) -> None:
     shutil.rmtree(out / ".report")
     check = check_folder(out)
-    assert check.holds
-    assert any("may be" in note for note in check.notes)
+    assert check.verdict is FolderVerdict.OK
+    assert check.unchanged < check.listed
+    assert "2 files of the report's images are removed, as they may be" in check.notes
 
 
 @pytest.mark.parametrize(
@@ -150,13 +191,13 @@ def test_a_file_that_came_from_elsewhere(out: Path, name: str, like: str, kind: 
     assert (kind, name) in found(out)
 
 
-def test_what_is_nobodys_result_is_left_alone(out: Path) -> None:
+def test_other_files_are_left_alone(out: Path) -> None:
     (out / "notes.txt").write_text("x")
     (out / "other.json").write_text("{}")
     (out / ".rcc-onnx-watch.json").write_text("{}")
     (out / "sub").mkdir()
     (out / "sub" / "a_r.png").write_bytes(b"x")
-    assert check_folder(out).holds
+    assert is_ok(out)
 
 
 def test_a_case_that_was_renamed(out: Path) -> None:
@@ -167,27 +208,19 @@ def test_a_case_that_was_renamed(out: Path) -> None:
     assert {(Kind.NOT_LISTED, "z.json"), (Kind.NOT_LISTED, "z_r.png")} <= kinds
 
 
-def test_a_document_that_is_none_any_more(out: Path) -> None:
-    (out / "a.json").write_text('{"case": "a", ')
+@pytest.mark.parametrize("name", ["a.json", "results.json"])
+def test_a_document_that_is_not_json_any_more(out: Path, name: str) -> None:
+    (out / name).write_text('{"case": "a", ')
     list_again(out)
-    assert (Kind.INVALID, "a.json") in found(out)
+    assert (Kind.INVALID, name) in found(out)
 
 
-def test_a_document_that_breaks_the_schema(out: Path) -> None:
+def test_a_document_that_lacks_a_field(out: Path) -> None:
     edit(out / "a.json", lambda document: document["provider"].pop("ran"))
     list_again(out)
-    (one,) = check_folder(out).findings
-    assert (one.kind, one.name, one.text) == (
-        Kind.INVALID,
-        "a.json",
-        "provider.ran: is missing",
-    )
-
-
-def test_documents_of_other_versions_are_not_held_to_this_schema(out: Path) -> None:
-    edit(out / "a.json", lambda one: (one["provider"].pop("ran"), one.update(rcc_onnx_version="0")))
-    list_again(out)
-    assert check_folder(out).holds
+    (finding,) = check_folder(out).findings
+    assert (finding.kind, finding.file) == (Kind.INVALID, "a.json")
+    assert "provider.ran: Field required" in finding.text
 
 
 @pytest.mark.parametrize("cut", [1, 30, 100, 500])
@@ -215,24 +248,23 @@ def test_no_list_or_no_folder(out: Path) -> None:
         check_folder(out / "a.json")
 
 
-@linux_only
-def test_a_run_that_is_under_way_is_told_and_not_disturbed(out: Path) -> None:
-    with output_lock(out):
-        assert run_under_way(out) is UnderWay.YES
-        assert any("a run writes" in note for note in check_folder(out).notes)
-        (out / "SHA256SUMS").unlink()
-        with raises_code("sums-missing", match="writes to it now"):
-            check_folder(out)
+def test_a_run_that_may_be_writing_is_noted(out: Path) -> None:
     (out / ".rcc-onnx.lock").touch()
-    assert run_under_way(out) is UnderWay.MAYBE
+    assert any("a run may be writing" in note for note in check_folder(out).notes)
+    (out / "SHA256SUMS").unlink()
+    with raises_code("sums-missing", match="a run is writing there"):
+        check_folder(out)
 
 
-def test_a_run_that_was_broken_off_is_told(out: Path) -> None:
-    edit(out / "results.json", lambda one: one.update(stopped_by="interrupted", not_reached=["x"]))
+def test_a_run_that_was_stopped_is_noted(out: Path) -> None:
+    stopped = {"stopped_by": "interrupted", "not_reached": ["x"]}
+    edit(out / "results.json", lambda document: document.update(stopped))
     list_again(out)
     check = check_folder(out)
-    assert check.holds
-    assert "stopped by 'interrupted'; 1 of its cases" in check.notes[0]
+    assert check.verdict is FolderVerdict.OK
+    assert check.notes == ("the last run was stopped by 'interrupted'; 1 cases were left",)
+    (out / "results.json").unlink()
+    assert check_folder(out).notes[0].startswith("how the last run ended is not known")
 
 
 @linux_only
@@ -240,7 +272,7 @@ def test_a_folder_that_cannot_be_written_to(out: Path) -> None:
     before = {path: path.stat().st_mtime_ns for path in (out, *out.rglob("*"))}
     out.chmod(0o555)
     try:
-        assert check_folder(out).holds
+        assert is_ok(out)
     finally:
         out.chmod(0o755)
     assert {path: path.stat().st_mtime_ns for path in (out, *out.rglob("*"))} == before
@@ -248,9 +280,9 @@ def test_a_folder_that_cannot_be_written_to(out: Path) -> None:
 
 @linux_only
 @pytest.mark.parametrize("name", ODD_NAMES)
-def test_odd_names(tmp_path: Path, placed: CaseResult, name: str) -> None:
+def test_odd_names(tmp_path: Path, placed: AnalysedCase, name: str) -> None:
     write_run(tmp_path / "out", placed, name)
-    assert check_folder(tmp_path / "out").holds
+    assert is_ok(tmp_path / "out")
     (tmp_path / "out" / f"{name}_overview.png").write_bytes(b"")
     assert found(tmp_path / "out") == {(Kind.CHANGED, f"{name}_overview.png")}
     run = CliRunner().invoke(app, ["verify", str(tmp_path / "out")])
@@ -259,7 +291,7 @@ def test_odd_names(tmp_path: Path, placed: CaseResult, name: str) -> None:
 
 
 @linux_only
-def test_what_is_no_plain_file(out: Path) -> None:
+def test_a_pipe_or_a_broken_link_is_a_missing_file(out: Path) -> None:
     (out / "a_r.png").unlink()
     os.mkfifo(out / "a_r.png")
     (out / "a_overview.png").unlink()
@@ -268,9 +300,9 @@ def test_what_is_no_plain_file(out: Path) -> None:
     assert {(Kind.MISSING, "a_r.png"), (Kind.MISSING, "a_overview.png")} <= kinds
 
 
-def test_earlier_runs_are_checked_too(out: Path, placed: CaseResult) -> None:
+def test_earlier_runs_are_checked_too(out: Path, placed: AnalysedCase) -> None:
     write_run(out, placed, "c")
-    assert check_folder(out).holds
+    assert is_ok(out)
     (out / "a.json").write_bytes(b"{}")
     assert (Kind.CHANGED, "a.json") in found(out)
 
@@ -283,13 +315,13 @@ def command(*arguments: object) -> tuple[int, str]:
 def test_the_command(out: Path) -> None:
     code, text = command(out)
     assert code == 0
-    assert "ALL AS WRITTEN" in text
-    assert json.loads(command(out, "--json")[1])["verdict"] == "as-written"
+    assert "OK: " in text
+    assert json.loads(command(out, "--json")[1])["verdict"] == "ok"
     (out / "a_r.png").write_bytes(b"")
     code, text = command(out)
     assert code == 1
     assert "changed: a_r.png" in text
-    assert "NOT AS WRITTEN: 1 difference" in text
+    assert "MODIFIED: 1 difference" in text
     code, text = command(out, "--json")
     document = json.loads(text)
     assert code == 1
@@ -297,7 +329,7 @@ def test_the_command(out: Path) -> None:
         {
             "kind": "changed",
             "file": "a_r.png",
-            "text": "its bytes are others than those that were written",
+            "text": "its bytes are not those that were written",
         }
     ]
     (out / "SHA256SUMS").unlink()
