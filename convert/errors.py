@@ -46,7 +46,7 @@ class SourceMissingError(ConvertError, FileNotFoundError):
 
 
 class NotHdf5Error(ConvertError, ValueError):
-    """The file is not an HDF5 file."""
+    """The file is not HDF5 but, for instance, a Git LFS pointer, a web page or a zip file."""
 
     code = "convert-not-hdf5"
 
@@ -70,19 +70,19 @@ class TooLargeError(ConvertError, ValueError):
 
 
 class WeightsOnlyError(ConvertError, ValueError):
-    """The file has weights but no architecture."""
+    """The file has weights but no architecture, as `save_weights` writes it."""
 
     code = "convert-weights-only"
 
 
 class KerasVersionError(ConvertError, ValueError):
-    """The file was written by a Keras whose files cannot be read."""
+    """The file was not written by Keras 2."""
 
     code = "convert-keras-version"
 
 
 class KerasBackendError(ConvertError, ValueError):
-    """The network was saved on another backend than TensorFlow."""
+    """The network was saved on Theano or CNTK, whose convolutions differ from TensorFlow's."""
 
     code = "convert-backend"
 
@@ -145,7 +145,7 @@ class SwappedFilesError(ArchitectureError):
 
 
 class OutputActivationError(ArchitectureError):
-    """The output is not a probability."""
+    """The output does not come from a sigmoid, or is not a probability."""
 
     code = "convert-activation"
 
@@ -160,7 +160,7 @@ class NetworkDtypeError(ArchitectureError, TypeError):
 
 
 class KerasLoadError(ConvertError, RuntimeError):
-    """tf_keras cannot build the network."""
+    """tf_keras cannot build or run the network."""
 
     code = "convert-load"
 

@@ -15,8 +15,8 @@ from rcc_onnx.dicom import read_study
 from rcc_onnx.pipeline.preprocess import network_volume
 from rcc_onnx.types import Profile
 from tests.support.measurements import ANSWER
+from tests.support.onnx_unets import OnnxUNet
 from tests.support.tiny_networks import tiny_model
-from tests.support.volume_networks import VolumeUNet
 
 ENVIRONMENT = {
     "rcc_onnx": "0.1.0",
@@ -197,7 +197,7 @@ def test_multiply_adds_are_counted_from_the_graph() -> None:
     assert limit.multiply_adds(tiny_model("lesion")) == 27 * 40 * 64 * 64
     needs = {name: limit.multiply_adds(model) for name, model in limit.probes().items()}
     assert needs == {"matrix product": 1536**3, "3x3 convolution": 9 * 64 * 64 * 160 * 160}
-    network = VolumeUNet(shape=(4, 4), kernel=(3, 3), width=2)
+    network = OnnxUNet(shape=(4, 4), kernel=(3, 3), width=2)
     doubled = 4 * 4 * 2 * (2 * 2)
     by_level = 16 * 9 * (1 * 2 + 4 * 2) + 4 * 9 * 2 * 4 + 16 * 2
     assert limit.multiply_adds(network.build()) == by_level + doubled

@@ -1,6 +1,4 @@
-"""Networks in 8-bit integers against their float32 form."""
-
-from typing import Any
+"""Networks in 8-bit integers against their float32 form (see also test_rewriter)."""
 
 import numpy as np
 import onnx
@@ -10,36 +8,10 @@ from convert.errors import QuantizeError
 from convert.optimize.calibration import observed_ranges
 from convert.optimize.qdq import WEIGHT_LEVELS
 from convert.optimize.quantize_int8 import to_int8
-from rcc_onnx.runtime.session import import_runtime
-from tests.support.volume_networks import VolumeUNet
-
-NETWORKS: dict[str, dict[str, Any]] = {
-    "plain": {},
-    "normalised after the activation": {"normalised": "after"},
-    "another activation": {"activation": "Elu"},
-    "a slope for each channel": {"activation": "PRelu"},
-    "enlarged by repetition": {"up": "resize"},
-    "added": {"join": "Add"},
-    "odd sizes": {"shape": (6, 10, 2)},
-    "wide": {"width": 16},
-    "average pooling": {"down": "AveragePool"},
-    "groups, which no rule covers": {"group": 2},
-    "long kernel": {"kernel": (5, 5, 3)},
-    "flat kernel": {"kernel": (1, 3, 3)},
-}
+from tests.support.onnx_unets import OnnxUNet, run_onnx
 
 ROUNDING = 0.03
-"""Probability that 8 bits may cost in these networks, whose answers spread over 0.1 and more. A
-wrong layout, scale or zero costs far more: see the last tests."""
-
-
-def run(model: onnx.ModelProto, image: np.ndarray) -> np.ndarray:
-    options = import_runtime().SessionOptions()
-    options.log_severity_level = 3
-    session = import_runtime().InferenceSession(
-        model.SerializeToString(), options, providers=["CPUExecutionProvider"]
-    )
-    return np.asarray(session.run(None, {"image": image})[0])
+"""Probability that 8 bits may cost in these networks, whose outputs spread over 0.1 and more."""
 
 
 def images(shape: tuple[int, ...], count: int) -> list[np.ndarray]:
@@ -51,21 +23,9 @@ def quantized(plain: onnx.ModelProto, shape: tuple[int, ...]) -> onnx.ModelProto
     return to_int8(plain, observed_ranges(plain, images(shape, 4)))
 
 
-@pytest.mark.parametrize("name", NETWORKS)
-def test_volumes(name: str) -> None:
-    network = VolumeUNet(**NETWORKS[name])
-    plain = network.build()
-    small = quantized(plain, network.shape)
-    for image in images(network.shape, 2):
-        expected, given = run(plain, image), run(small, image)
-        assert (given.shape, given.dtype) == (expected.shape, expected.dtype)
-        assert np.abs(given - expected).max() < ROUNDING
-        assert np.abs(given - expected).mean() < 0.15 * expected.std()
-
-
 def flat_network(activation: str = "Relu") -> onnx.ModelProto:
     """A 2D U-Net of one level."""
-    network = VolumeUNet(shape=(8, 6, 1))
+    network = OnnxUNet(shape=(8, 6, 1))
     x = network.add("Reshape", "image", network.whole([-1, 1, 8, 6]))
 
     def block(x: str, inside: int) -> str:
@@ -92,15 +52,15 @@ def test_slices_in_any_batch(activation: str) -> None:
     plain = flat_network(activation)
     small = quantized(plain, (8, 6, 1))
     image = np.concatenate(images((8, 6, 1), 3))
-    expected = run(plain, image)
+    expected = run_onnx(plain, image)
     assert expected.std() > 0.02
-    np.testing.assert_allclose(run(small, image), expected, atol=ROUNDING)
-    np.testing.assert_array_equal(run(small, image)[1:2], run(small, image[1:2]))
+    np.testing.assert_allclose(run_onnx(small, image), expected, atol=ROUNDING)
+    np.testing.assert_array_equal(run_onnx(small, image)[1:2], run_onnx(small, image[1:2]))
 
 
 def test_every_convolution_but_the_last_is_of_bytes() -> None:
-    plain = VolumeUNet().build()
-    small = quantized(plain, VolumeUNet().shape)
+    plain = OnnxUNet().build()
+    small = quantized(plain, OnnxUNet().shape)
     producers = {node.output[0]: node.op_type for node in small.graph.node}
     kinds = [
         [producers.get(name, "weight") for name in node.input]
@@ -108,46 +68,48 @@ def test_every_convolution_but_the_last_is_of_bytes() -> None:
         if node.op_type == "Conv"
     ]
     assert kinds[-1][1:] == ["weight", "weight"]
-    assert all(set(one) == {"DequantizeLinear"} for one in kinds[:-1])
+    assert all(set(inputs) == {"DequantizeLinear"} for inputs in kinds[:-1])
     assert len(kinds) == 5
     assert {node.domain for node in small.graph.node} == {""}
 
 
 def test_no_sum_of_two_products_leaves_16_bits() -> None:
     assert 2 * 255 * WEIGHT_LEVELS < 2**15
-    small = quantized(VolumeUNet(width=16).build(), VolumeUNet().shape)
+    small = quantized(OnnxUNet(width=16).build(), OnnxUNet().shape)
     weights = [
-        onnx.numpy_helper.to_array(one)
-        for one in small.graph.initializer
-        if one.data_type == onnx.TensorProto.INT8 and len(one.dims) == 4
+        onnx.numpy_helper.to_array(weight)
+        for weight in small.graph.initializer
+        if weight.data_type == onnx.TensorProto.INT8 and len(weight.dims) == 4
     ]
     assert weights
-    assert max(int(np.abs(one.astype(int)).max()) for one in weights) == WEIGHT_LEVELS
+    assert max(int(np.abs(values.astype(int)).max()) for values in weights) == WEIGHT_LEVELS
 
 
 def test_the_image_keeps_every_grey_value() -> None:
-    plain = VolumeUNet().build()
+    plain = OnnxUNet().build()
     grey = [np.linspace(0, 255, 192).round().astype(np.float32).reshape(1, 4, 8, 6, 1) / 255]
     ranges = observed_ranges(plain, grey)
     assert ranges["image"] == (0.0, 1.0)
 
 
 def test_ranges_cover_what_was_seen_and_are_shared_where_tensors_are_joined() -> None:
-    plain = VolumeUNet().build()
-    ranges = observed_ranges(plain, images(VolumeUNet().shape, 2))
+    plain = OnnxUNet().build()
+    ranges = observed_ranges(plain, images(OnnxUNet().shape, 2))
     joined = next(node for node in plain.graph.node if node.op_type == "Concat")
     assert len({ranges[name] for name in (*joined.input, *joined.output)}) == 1
     assert all(low <= 0 <= high for low, high in ranges.values())
     first = next(node for node in plain.graph.node if node.op_type == "Conv").output[0]
     watched = onnx.ModelProto()
     watched.CopyFrom(plain)
-    watched.graph.output.insert(0, next(v for v in plain.graph.value_info if v.name == first))
-    values = np.concatenate([run(watched, image) for image in images(VolumeUNet().shape, 2)])
+    watched.graph.output.insert(
+        0, next(value for value in plain.graph.value_info if value.name == first)
+    )
+    values = np.concatenate([run_onnx(watched, image) for image in images(OnnxUNet().shape, 2)])
     assert ranges[first] == pytest.approx((values.min(), values.max()))
 
 
 def test_a_network_that_has_no_such_form() -> None:
-    network = VolumeUNet()
+    network = OnnxUNet()
     network.add("Sigmoid", "image", out="probability")
     with pytest.raises(QuantizeError, match="no convolution") as raised:
         to_int8(network.model(), {})
@@ -155,9 +117,9 @@ def test_a_network_that_has_no_such_form() -> None:
 
 
 def test_a_wrong_range_shows() -> None:
-    plain = VolumeUNet().build()
-    ranges = observed_ranges(plain, images(VolumeUNet().shape, 4))
-    image = images(VolumeUNet().shape, 1)[0]
+    plain = OnnxUNet().build()
+    ranges = observed_ranges(plain, images(OnnxUNet().shape, 4))
+    image = images(OnnxUNet().shape, 1)[0]
     spoilt = {name: (low / 4, high / 4) for name, (low, high) in ranges.items()}
-    difference = np.abs(run(to_int8(plain, spoilt), image) - run(plain, image)).max()
+    difference = np.abs(run_onnx(to_int8(plain, spoilt), image) - run_onnx(plain, image)).max()
     assert difference > ROUNDING

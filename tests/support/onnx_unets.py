@@ -1,4 +1,4 @@
-"""Small 3D and 2D U-Nets as ONNX graphs, as conversion gives them, made without TensorFlow."""
+"""Small 3D and 2D U-Nets as ONNX graphs, as the converter exports them, without TensorFlow."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -7,11 +7,54 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from rcc_onnx.runtime.session import import_runtime
+
 Shape = tuple[int, ...]
+
+UNETS: dict[str, dict[str, Any]] = {
+    "plain": {},
+    "not normalised": {"normalised": ""},
+    "normalised after the activation": {"normalised": "after"},
+    "another activation": {"activation": "Elu"},
+    "another activation, normalised after": {"activation": "LeakyRelu", "normalised": "after"},
+    "a slope for each channel": {"activation": "PRelu"},
+    "upsampled by repetition": {"up": "resize"},
+    "added": {"join": "Add"},
+    "added, normalised after": {"join": "Add", "normalised": "after", "activation": "Tanh"},
+    "average pooling": {"down": "AveragePool"},
+    "wide": {"width": 16},
+}
+"""Options of `OnnxUNet`, for two and three dimensions."""
+
+
+def run_onnx(model: onnx.ModelProto, image: np.ndarray) -> np.ndarray:
+    """Return the output of a network on the CPU."""
+    options = import_runtime().SessionOptions()
+    options.log_severity_level = 3
+    session = import_runtime().InferenceSession(
+        model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+    )
+    return np.asarray(session.run(None, {"image": image})[0])
+
+
+def input_shape(model: onnx.ModelProto) -> Shape:
+    """Return the shape of one input, without the batch."""
+    sizes = [size.dim_value for size in model.graph.input[0].type.tensor_type.shape.dim]
+    return tuple(sizes[1:])
+
+
+def kernel_shapes(model: onnx.ModelProto) -> list[Shape]:
+    """Return the kernel shapes of all convolutions, in order."""
+    return [
+        tuple(attribute.ints)
+        for node in model.graph.node
+        for attribute in node.attribute
+        if node.op_type == "Conv" and attribute.name == "kernel_shape"
+    ]
 
 
 @dataclass
-class VolumeUNet:
+class OnnxUNet:
     """Two levels, each of one convolution; weights are random and seeded, biases included.
 
     Attributes:
@@ -21,7 +64,8 @@ class VolumeUNet:
         normalised: "", "before" or "after" the activation.
         up: "transposed" or "resize".
         join: "Concat" or "Add".
-        pool: edge of the pooling window.
+        down: "MaxPool" or "AveragePool".
+        group: of the inner convolutions.
     """
 
     shape: Shape = (4, 8, 6)
@@ -62,9 +106,9 @@ class VolumeUNet:
         else:
             joined, channels = self.add("Add", top, up), self.width
         last = self.block(joined, channels, self.width)
-        answer = self.convolution(last, self.width, 1, tuple(ones))
-        answer = self.add("Sigmoid", answer)
-        answer = self.add("Reshape", answer, self.whole([-1, *self.shape, 1]), out="probability")
+        result = self.convolution(last, self.width, 1, tuple(ones))
+        result = self.add("Sigmoid", result)
+        result = self.add("Reshape", result, self.whole([-1, *self.shape, 1]), out="probability")
         return self.model()
 
     def block(self, x: str, inside: int, outside: int) -> str:
