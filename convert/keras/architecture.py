@@ -49,10 +49,6 @@ class Architecture:
     input_shape: tuple[int | None, ...]
 
     @property
-    def layer_count(self) -> int:
-        return len(self.config["layers"])
-
-    @property
     def channels_first(self) -> bool:
         """Whether any layer works on (channels, rows, columns)."""
         options = (layer["config"] for layer in self.config["layers"])

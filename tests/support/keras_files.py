@@ -1,4 +1,4 @@
-"""Keras files made from the two tiny ones of Keras 2.2.5 by editing them: no TensorFlow needed."""
+"""Edited copies of the two tiny Keras files of Keras 2.2.5, made without TensorFlow."""
 
 import json
 import shutil
@@ -7,8 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import h5py
-
-from tests.support.fixtures_convert import TINY_FILES
 
 Config = dict[str, Any]
 
@@ -23,7 +21,7 @@ def edited_copy(folder: Path, edit: Callable[[h5py.File], None], source: Path) -
 
 
 def change_config(change: Callable[[Config], None]) -> Callable[[h5py.File], None]:
-    """An edit that lets `change` alter the parsed model_config in place."""
+    """Return an edit of a file that applies `change` to its parsed model_config."""
 
     def edit(file: h5py.File) -> None:
         config = json.loads(file.attrs["model_config"])
@@ -33,12 +31,7 @@ def change_config(change: Callable[[Config], None]) -> Callable[[h5py.File], Non
     return edit
 
 
-def kidney_copy(folder: Path, change: Callable[[Config], None]) -> Path:
-    """A copy of the tiny kidney file whose model_config is changed."""
-    return edited_copy(folder, change_config(change), TINY_FILES.kidney)
-
-
 def layer_of(config: Config, name: str) -> Config:
-    """The description of one layer."""
-    (layer,) = (one for one in config["config"]["layers"] if one["name"] == name)
+    """Return the description of a layer."""
+    (layer,) = (entry for entry in config["config"]["layers"] if entry["name"] == name)
     return layer  # type: ignore[no-any-return]
