@@ -14,7 +14,7 @@ from rcc_onnx.bundles.manifest import REFERENCE_OUTPUTS_FILE
 from rcc_onnx.bundles.reference_outputs import LARGEST_REFERENCE_OUTPUTS
 from rcc_onnx.cli.app import app
 from tests.support.bundle_zips import zip_of
-from tests.support.stored_answers import bundle_with_answers, put_answers
+from tests.support.reference_outputs import bundle_with_reference_outputs, put_reference_outputs
 from tests.support.tiny_networks import write_bundle
 
 Files = dict[str, bytes]
@@ -26,7 +26,7 @@ def files_of(folder: Path) -> Files:
 
 @pytest.fixture(scope="module")
 def good(tmp_path_factory: pytest.TempPathFactory) -> Files:
-    return files_of(bundle_with_answers(tmp_path_factory.mktemp("good") / "tiny"))
+    return files_of(bundle_with_reference_outputs(tmp_path_factory.mktemp("good") / "tiny"))
 
 
 @pytest.fixture
@@ -77,7 +77,7 @@ def with_answers(good: Files, data: bytes, folder: Path) -> Files:
     folder.mkdir()
     for name, content in good.items():
         (folder / name).write_bytes(content)
-    return files_of(put_answers(folder, data))
+    return files_of(put_reference_outputs(folder, data))
 
 
 def pointing(good: Files, file: object) -> Files:
@@ -93,7 +93,7 @@ def undeclared(good: Files) -> Files:
 
 
 def off(folder: Path) -> Files:
-    return files_of(bundle_with_answers(folder, off_by=0.01))
+    return files_of(bundle_with_reference_outputs(folder, off_by=0.01))
 
 
 ATTACKS: dict[str, tuple[Callable[[Files, Path], Files], str]] = {
@@ -153,7 +153,7 @@ def test_changed_answers_are_not_exported(tmp_path: Path, good: Files) -> None:
 
 
 def test_half_copied_answers_in_a_folder(tmp_path: Path, home: Path, good: Files) -> None:
-    folder = bundle_with_answers(tmp_path / "half")
+    folder = bundle_with_reference_outputs(tmp_path / "half")
     (folder / REFERENCE_OUTPUTS_FILE).write_bytes(good[REFERENCE_OUTPUTS_FILE][:-10])
     result = CliRunner().invoke(app, ["models", "install", str(folder)])
     assert result.exit_code == 2

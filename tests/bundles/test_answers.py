@@ -21,7 +21,7 @@ from rcc_onnx.bundles.reference_outputs import (
 )
 from rcc_onnx.errors import BundleManifestError
 from tests.support.errors import raises_code
-from tests.support.stored_answers import bundle_with_answers, put_answers
+from tests.support.reference_outputs import bundle_with_reference_outputs, put_reference_outputs
 from tests.support.tiny_networks import manifest_of, tiny_model, write_bundle
 
 RNG = np.random.default_rng(3)
@@ -180,7 +180,7 @@ def test_a_bomb_is_refused_before_it_is_unpacked(monkeypatch: pytest.MonkeyPatch
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return bundle_with_answers(tmp_path_factory.mktemp("answers") / "tiny")
+    return bundle_with_reference_outputs(tmp_path_factory.mktemp("answers") / "tiny")
 
 
 def test_a_bundle_gives_its_answers(folder: Path) -> None:
@@ -200,7 +200,7 @@ def test_a_bundle_without_answers_is_as_good_as_ever(tmp_path: Path) -> None:
 
 
 def test_changed_answers_are_not_read(tmp_path: Path) -> None:
-    home = bundle_with_answers(tmp_path / "tiny")
+    home = bundle_with_reference_outputs(tmp_path / "tiny")
     data = bytearray((home / REFERENCE_OUTPUTS_FILE).read_bytes())
     data[len(data) // 2] ^= 1
     (home / REFERENCE_OUTPUTS_FILE).write_bytes(data)
@@ -210,20 +210,22 @@ def test_changed_answers_are_not_read(tmp_path: Path) -> None:
 
 
 def test_broken_answers_with_their_hash_are_refused(tmp_path: Path) -> None:
-    home = put_answers(write_bundle(tmp_path / "tiny"), b"nothing")
+    home = put_reference_outputs(write_bundle(tmp_path / "tiny"), b"nothing")
     with raises_code("bundle-reference-outputs", match=REFERENCE_OUTPUTS_FILE):
         load_bundle(home).check()
 
 
 def test_answers_that_are_not_there(tmp_path: Path) -> None:
-    home = bundle_with_answers(tmp_path / "tiny")
+    home = bundle_with_reference_outputs(tmp_path / "tiny")
     (home / REFERENCE_OUTPUTS_FILE).unlink()
     with raises_code("bundle-file", match=REFERENCE_OUTPUTS_FILE):
         load_bundle(home)
 
 
 def test_answers_too_large_to_be_read(tmp_path: Path) -> None:
-    home = put_answers(write_bundle(tmp_path / "tiny"), b"x" * (LARGEST_REFERENCE_OUTPUTS + 1))
+    home = put_reference_outputs(
+        write_bundle(tmp_path / "tiny"), b"x" * (LARGEST_REFERENCE_OUTPUTS + 1)
+    )
     with raises_code("bundle-file", match="larger than"):
         load_bundle(home)
 

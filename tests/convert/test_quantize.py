@@ -12,12 +12,14 @@ from pydicom.data import get_testdata_file
 from convert import quantize
 from convert.cli import main
 from convert.errors import QuantizedDecisionsError, QuantizeError
-from convert.optimize.compare_precisions import StudySample, Tally
+from convert.optimize.compare_precisions import StudySample
 from convert.quantize import Quantized, quantize_bundle
 from rcc_onnx.bundles.bundle import load_bundle
+from rcc_onnx.bundles.reference_outputs import write_reference_outputs
 from rcc_onnx.errors import InputFolderError
 from rcc_onnx.runtime.session import open_networks
 from rcc_onnx.types import Precision, ProviderName
+from tests.support.reference_outputs import put_reference_outputs, reference_outputs_of
 from tests.support.tiny_networks import write_bundle
 
 
@@ -79,13 +81,13 @@ def test_the_bundle_gets_both_variants_in_float16(folder: Path) -> None:
     assert quietly(folder).manifest.networks.kidney.variants.keys() == entry.variants.keys()
 
 
-def test_float16_that_gives_no_numbers_writes_nothing(
+def test_float16_that_overflows_writes_nothing(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    honest = quantize.to_float16
+    real = quantize.to_float16
 
     def spoilt(*given: object) -> onnx.ModelProto:
-        model = honest(*given)  # type: ignore[arg-type]
+        model = real(*given)  # type: ignore[arg-type]
         weight = model.graph.initializer[0]
         values = np.full_like(onnx.numpy_helper.to_array(weight), np.nan)
         weight.CopyFrom(onnx.numpy_helper.from_array(values, weight.name))
@@ -98,19 +100,16 @@ def test_float16_that_gives_no_numbers_writes_nothing(
     assert contents(folder) == before
 
 
-def test_the_command_makes_float16(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as ended:
-        main(["quantize", str(folder), "--precision", "float16"])
-    assert not ended.value.code
-    assert "--precision float16" in capsys.readouterr().out
-    with pytest.raises(SystemExit) as ended:
-        main(["quantize", str(folder), "--precision", "float32"])
-    assert ended.value.code == 2
-
-
-def test_once_more_gives_the_same_bundle(folder: Path) -> None:
+def test_once_more_gives_the_same_bundle_and_keeps_what_else_it_holds(folder: Path) -> None:
+    put_reference_outputs(folder, write_reference_outputs(reference_outputs_of(folder)))
+    (folder / "LICENSE").write_text("kept")
+    before = contents(folder)
     quietly(folder)
     first = contents(folder)
+    assert (
+        first.items() >= {name: before[name] for name in before if name != "manifest.json"}.items()
+    )
+    assert load_bundle(folder).manifest.reference_outputs is not None
     quietly(folder)
     assert contents(folder) == first
 
@@ -118,10 +117,10 @@ def test_once_more_gives_the_same_bundle(folder: Path) -> None:
 def test_a_decision_that_differs_writes_nothing(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    honest = quantize.to_int8
+    real = quantize.to_int8
 
     def spoilt(*given: object) -> onnx.ModelProto:
-        model = honest(*given)  # type: ignore[arg-type]
+        model = real(*given)  # type: ignore[arg-type]
         for weight in model.graph.initializer:
             if len(weight.dims) == 4:
                 values = np.full(tuple(weight.dims), -5, np.float32)
@@ -133,27 +132,28 @@ def test_a_decision_that_differs_writes_nothing(
     with pytest.raises(QuantizedDecisionsError, match="4 of 4 maps") as raised:
         quietly(folder)
     assert raised.value.code == "convert-quantize-decisions"
-    with pytest.raises(SystemExit) as ended:
-        main(["quantize", str(folder)])
-    assert ended.value.code == 2
+    assert run(str(folder)) == 2
     assert "error [convert-quantize-decisions]" in capsys.readouterr().err
     assert contents(folder) == before
 
 
+def run(*arguments: str) -> int:
+    with pytest.raises(SystemExit) as ended:
+        main(["quantize", *arguments])
+    return int(ended.value.code or 0)
+
+
 def test_the_command(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as ended:
-        main(["quantize", str(folder)])
-    assert not ended.value.code
-    said = capsys.readouterr().out
-    assert "kidney: all 4 decisions as in float32, on 10 inputs" in said
-    assert "--precision int8" in said
-
-
-def test_fewer_studies_than_200_are_not_enough(folder: Path) -> None:
-    with pytest.raises(SystemExit) as ended:
-        main(["quantize", str(folder), "--studies", "199"])
-    assert ended.value.code == 2
+    # Fewer studies are not enough, and float32 is there already.
+    for refused in (("--studies", "199"), ("--precision", "float32")):
+        assert run(str(folder), *refused) == 2
     assert "kidney.int8.onnx" not in contents(folder)
+    capsys.readouterr()
+    for precision in ("int8", "float16"):
+        assert run(str(folder), "--precision", precision) == 0
+        printed = capsys.readouterr().out
+        assert "kidney: all 4 decisions as in float32, on 10 inputs" in printed
+        assert f"--precision {precision}" in printed
 
 
 def test_nothing_to_calibrate_on(folder: Path, tmp_path: Path) -> None:
@@ -167,31 +167,3 @@ def test_nothing_to_calibrate_on(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(QuantizeError, match="no study that can be analysed"):
         quietly(folder, study)
     assert "kidney.int8.onnx" not in contents(folder)
-
-
-# --- What counts as a difference -----------------------------------------------------------------
-
-
-def map_of(value: float) -> np.ndarray:
-    volume = np.zeros((40, 64, 64), np.float32)
-    volume[3, :10, :10] = value
-    return volume
-
-
-def test_a_tally() -> None:
-    tally = Tally(threshold=50.0)
-    tally.add(map_of(0.9), map_of(0.9), ("here", "here"))
-    assert (tally.decided, tally.differing, tally.located, tally.moved) == (1, 0, 1, 0)
-    tally.add(map_of(0.9), map_of(0.8), ("here", "there"))
-    assert (tally.differing, tally.located, tally.moved) == (0, 2, 1)
-    assert tally.largest == pytest.approx(0.1)
-    assert tally.largest_sum == pytest.approx(10 / 90)
-    tally.add(map_of(0.6), map_of(0.4), ("here", "here"))
-    assert tally.differing == 1
-    assert tally.least_dice == 0
-    assert tally.closest == pytest.approx(1.2)
-    tally.add(map_of(0.9), map_of(0.9), ("here", None))
-    assert tally.differing == 2
-    # Below the threshold nothing is located, whatever a search would give.
-    tally.add(map_of(0.1), map_of(0.1), ("here", None))
-    assert tally.differing == 2

@@ -17,7 +17,7 @@ from rcc_onnx.diagnostics.doctor import networks as doctor_networks
 from rcc_onnx.dicom.codec_check import SAMPLES
 from rcc_onnx.output.document import SchemaName, schema_text
 from rcc_onnx.system.documents import document_bytes, read_document, schema
-from tests.support.stored_answers import bundle_with_answers
+from tests.support.reference_outputs import bundle_with_reference_outputs
 from tests.support.tiny_networks import write_bundle
 
 PAGE = (Path(__file__).parents[2] / "docs" / "doctor.md").read_text(encoding="utf-8")
@@ -44,7 +44,7 @@ def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_whole_report_on_this_machine(tmp_path: Path, home: Path) -> None:
     """Nothing is replaced here: processes, decoders and sessions are real."""
-    bundle = bundle_with_answers(tmp_path / "tiny")
+    bundle = bundle_with_reference_outputs(tmp_path / "tiny")
     categories: list[Category] = []
     report = run_doctor(str(bundle), home / "results", categories.append)
     assert report.verdict is not Verdict.PROBLEM, report.checks
@@ -68,7 +68,7 @@ def test_a_report_names_neither_the_user_nor_the_machine(
     tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch, in_this_process: None
 ) -> None:
     monkeypatch.setattr(getpass, "getuser", lambda: "hsmith")
-    bundle_with_answers(home / "models" / "tiny")
+    bundle_with_reference_outputs(home / "models" / "tiny")
     write_bundle(home / "models" / "broken")
     (home / "models" / "broken" / "kidney.onnx").write_bytes(b"x")
     monkeypatch.setenv("RCC_ONNX_MODELS_FOLDER", str(home / "models"))

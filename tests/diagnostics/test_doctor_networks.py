@@ -19,7 +19,7 @@ from rcc_onnx.errors import (
 )
 from rcc_onnx.runtime.providers import AUTO_ORDER, SPECS, ProviderRecord, SelfTestRecord
 from rcc_onnx.types import ProviderName
-from tests.support.stored_answers import bundle_with_answers
+from tests.support.reference_outputs import bundle_with_reference_outputs
 from tests.support.tiny_networks import add_variant, tiny_model, write_bundle
 
 OK, WARNING, PROBLEM, MISSING = Verdict
@@ -48,7 +48,7 @@ def shelf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_a_good_bundle_and_what_it_is_for(shelf: Path) -> None:
-    bundle_with_answers(shelf / "tiny")
+    bundle_with_reference_outputs(shelf / "tiny")
     (check, patients), bundle = networks.check_bundles(None)
     assert check.verdict is OK
     assert "for digital-phantom studies, every file as listed" in check.message
@@ -69,7 +69,7 @@ def test_a_bundle_without_reference_outputs_is_a_warning(shelf: Path) -> None:
 def test_a_certificate_that_does_not_hold_is_a_problem(
     shelf: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    bundle = load_bundle(bundle_with_answers(shelf / "tiny"))
+    bundle = load_bundle(bundle_with_reference_outputs(shelf / "tiny"))
     provenance: Any = type("", (), {"certificate": type("", (), {"holds": False})})
     manifest = replace(bundle.manifest)
     object.__setattr__(manifest, "provenance", provenance)
@@ -92,7 +92,7 @@ def test_the_bundle_for_patients_is_the_one_that_is_tried(shelf: Path) -> None:
 
 @pytest.mark.parametrize("file", ["kidney.onnx", "reference_outputs.npz", "manifest.json"])
 def test_a_changed_bundle_is_a_problem(file: str, shelf: Path) -> None:
-    folder = bundle_with_answers(shelf / "tiny")
+    folder = bundle_with_reference_outputs(shelf / "tiny")
     data = bytearray((folder / file).read_bytes())
     data[len(data) // 2] ^= 1
     (folder / file).write_bytes(data)
@@ -119,8 +119,8 @@ def test_two_bundles_of_one_name_are_a_warning(
     shelf: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("RCC_ONNX_HOME", str(tmp_path / "data"))
-    bundle_with_answers(shelf / "tiny")
-    bundle_with_answers(tmp_path / "data" / "models" / "tiny")
+    bundle_with_reference_outputs(shelf / "tiny")
+    bundle_with_reference_outputs(tmp_path / "data" / "models" / "tiny")
     hidden = [check for check in networks.check_bundles(None)[0] if "hidden" in check.message]
     assert only(hidden).verdict is WARNING
 
@@ -130,7 +130,7 @@ def test_two_bundles_of_one_name_are_a_warning(
 
 @pytest.fixture
 def bundle(tmp_path: Path) -> Bundle:
-    return load_bundle(bundle_with_answers(tmp_path / "tiny"))
+    return load_bundle(bundle_with_reference_outputs(tmp_path / "tiny"))
 
 
 @pytest.fixture
@@ -215,7 +215,7 @@ def test_a_cpu_that_does_not_run_is_a_problem(
 def test_a_provider_that_is_off_by_a_hundredth_is_a_problem(
     tmp_path: Path, in_this_process: None
 ) -> None:
-    folder = bundle_with_answers(tmp_path / "off", off_by=0.01)
+    folder = bundle_with_reference_outputs(tmp_path / "off", off_by=0.01)
     check, others = networks.check_providers(load_bundle(folder))
     assert (check.subject, check.verdict) == ("cpu", PROBLEM)
     assert "probabilities differ by up to 0.01" in check.message

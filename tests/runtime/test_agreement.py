@@ -24,7 +24,7 @@ from rcc_onnx.runtime.providers import SPECS, ProviderRecord, SelfTestRecord
 from rcc_onnx.runtime.self_test import SELF_TESTS_FILE, checked_against_reference, self_test
 from rcc_onnx.runtime.session import open_network, open_networks
 from rcc_onnx.types import Precision, ProviderName
-from tests.support.stored_answers import bundle_with_answers
+from tests.support.reference_outputs import bundle_with_reference_outputs
 from tests.support.tiny_networks import add_variant, manifest_of, tiny_model, write_bundle
 
 MANIFEST_TEXT = json.dumps(
@@ -209,7 +209,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def bundle(tmp_path: Path) -> Bundle:
-    return load_bundle(bundle_with_answers(tmp_path / "tiny"))
+    return load_bundle(bundle_with_reference_outputs(tmp_path / "tiny"))
 
 
 @pytest.fixture
@@ -396,7 +396,7 @@ def test_bundles_without_answers_say_so_and_leave_no_file(tmp_path: Path, home: 
 
 
 def test_what_disagrees_is_tested_again_each_time(tmp_path: Path, home: Path, runs: Runs) -> None:
-    bundle = load_bundle(bundle_with_answers(tmp_path / "off", off_by=0.01))
+    bundle = load_bundle(bundle_with_reference_outputs(tmp_path / "off", off_by=0.01))
     for _ in range(2):
         with pytest.raises(ProviderDisagreesError, match=r"differ by up to 0.01"):
             opened(bundle)
@@ -469,7 +469,7 @@ def test_an_explicit_provider_that_disagrees_is_an_error(
 
 
 def test_where_nothing_agrees_nothing_is_analysed(tmp_path: Path, home: Path) -> None:
-    folder = bundle_with_answers(tmp_path / "off", off_by=0.01)
+    folder = bundle_with_reference_outputs(tmp_path / "off", off_by=0.01)
     with pytest.raises(ProviderDisagreesError, match="no provider gives the right answers here"):
         Engine.load(str(folder))
     with pytest.raises(ProviderDisagreesError, match=r"^cpu "):

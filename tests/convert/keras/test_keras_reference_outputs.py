@@ -1,4 +1,4 @@
-"""Stored answers: in every conversion, and added to bundles from their sources."""
+"""Reference outputs: in every conversion, and added to bundles from their sources."""
 
 import json
 import shutil
@@ -16,26 +16,24 @@ from convert.keras.reference_outputs import (
     choose_reference_outputs,
 )
 from convert.keras.verification import SampleGroup
-from convert.quantize import quantize_bundle
 from rcc_onnx.bundles.bundle import load_bundle
 from rcc_onnx.bundles.manifest import REFERENCE_OUTPUTS_FILE, ByNetwork
 from rcc_onnx.bundles.reference_outputs import STEPS
 from rcc_onnx.runtime.self_test import self_test
 from rcc_onnx.runtime.session import open_networks
 from rcc_onnx.types import ProviderName
-from tests.convert.test_quantize import few_studies
 from tests.support.fixtures_convert import TINY_FILES
-from tests.support.stored_answers import bundle_with_answers
+from tests.support.reference_outputs import bundle_with_reference_outputs
 
 
 def contents(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
-@pytest.fixture(name="old")
-def fixture_old(tiny_bundle: Path, tmp_path: Path) -> Path:
-    """A bundle that was converted before there were stored answers."""
-    folder = shutil.copytree(tiny_bundle, tmp_path / "old")
+@pytest.fixture(name="bare")
+def fixture_bare(tiny_bundle: Path, tmp_path: Path) -> Path:
+    """A converted bundle without reference outputs."""
+    folder = shutil.copytree(tiny_bundle, tmp_path / "bare")
     (folder / REFERENCE_OUTPUTS_FILE).unlink()
     manifest = json.loads((folder / "manifest.json").read_text())
     del manifest["reference_outputs"]
@@ -44,103 +42,95 @@ def fixture_old(tiny_bundle: Path, tmp_path: Path) -> Path:
     return folder
 
 
-# --- What is stored ------------------------------------------------------------------------------
+# --- Which inputs ---------------------------------------------------------------------------------
 
 
-class Scores:
-    """A network that finds as much in an input as the input is bright, and counts questions."""
+class Bright:
+    """A network that finds as much in an input as it is bright, off by so much."""
 
     def __init__(self, off: float = 0.0) -> None:
-        self.off = off
+        self.off = np.float32(off)
 
     def predict(self, inputs: np.ndarray) -> np.ndarray:
-        answer = (inputs >= 0.5).astype(np.float32)
-        return answer - np.float32(self.off) if self.off else answer
+        return (inputs >= 0.5).astype(np.float32) - self.off
 
 
-def groups(_: str) -> list[SampleGroup]:
+@pytest.fixture
+def groups(monkeypatch: pytest.MonkeyPatch) -> None:
     rng = np.random.default_rng(0)
-    shares = (0.9, 0.5, 0.1, 0.6)
-    phantoms = [(rng.random((1, 160, 160, 1)) < share).astype(np.float32) for share in shares]
-    ones = np.ones((1, 160, 160, 1), np.float32)
-    return [*(SampleGroup("phantom", one) for one in phantoms), SampleGroup("ones", ones)]
+    shape = (1, 160, 160, 1)
+    images = [(rng.random(shape) < share).astype(np.float32) for share in (0.9, 0.5, 0.1, 0.6)]
+    found = [SampleGroup("phantom", image) for image in images]
+    found.append(SampleGroup("ones", np.ones(shape, np.float32)))
+    monkeypatch.setattr(module, "sample_groups", lambda network: found)
 
 
-def test_inputs_are_kept_on_which_answers_are_high_and_low(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr("convert.keras.reference_outputs.sample_groups", groups)
-    kept = choose_reference_outputs("kidney", Scores(), Scores())
+@pytest.mark.usefixtures("groups")
+def test_inputs_are_kept_for_which_outputs_are_high_and_low() -> None:
+    kept = choose_reference_outputs("kidney", Bright(), Bright())
     assert kept.inputs.shape == kept.outputs.shape == (2, 160, 160)
     # In the order of the phantoms: the second and the fourth.
-    assert [round(float(one.mean()), 1) for one in kept.outputs] == [0.5, 0.6]
+    assert [round(float(output.mean()), 1) for output in kept.outputs] == [0.5, 0.6]
     assert set(np.unique(kept.inputs % GREY_STEP)) == {0}
     assert (kept.inputs.dtype, kept.outputs.dtype) == (np.uint8, np.float32)
 
 
-def test_answers_are_stored_only_where_the_onnx_network_agrees(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr("convert.keras.reference_outputs.sample_groups", groups)
+@pytest.mark.usefixtures("groups")
+def test_outputs_are_kept_only_where_the_onnx_network_agrees() -> None:
     with pytest.raises(ParityError, match="differ on the inputs that the bundle"):
-        choose_reference_outputs("kidney", Scores(), Scores(off=0.001))
+        choose_reference_outputs("kidney", Bright(), Bright(off=0.001))
 
 
 # --- With TensorFlow -----------------------------------------------------------------------------
 
 
-def test_every_conversion_stores_answers_of_keras(tiny_bundle: Path) -> None:
+def test_every_conversion_keeps_outputs_of_keras(tiny_bundle: Path) -> None:
     bundle = load_bundle(tiny_bundle)
-    answers = bundle.read_reference_outputs()
-    assert answers is not None
+    outputs = bundle.read_reference_outputs()
+    assert outputs is not None
     networks = open_networks(bundle, ProviderName.CPU)
-    found = self_test(networks, networks.record, bundle.manifest, answers)
-    assert found.largest_difference is not None
-    # Keras and ONNX, and the rounding of what is stored.
-    assert found.largest_difference < 1e-5 + 1 / STEPS
+    record = self_test(networks, networks.record, bundle.manifest, outputs)
+    assert record.largest_difference is not None
+    # Keras and ONNX, and the rounding in the file.
+    assert record.largest_difference < 1e-5 + 1 / STEPS
 
 
-def test_answers_added_later_are_those_of_a_conversion(old: Path, tiny_bundle: Path) -> None:
-    said: list[str] = []
-    found = add_reference_outputs(old, TINY_FILES, said.append)
-    assert found.tested
-    after = contents(old)
+def test_the_command_adds_what_a_conversion_writes(
+    bare: Path, tiny_bundle: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(bare, TINY_FILES) == 0
+    captured = capsys.readouterr()
+    assert "largest difference is" in captured.out
+    steps = captured.err.splitlines()
+    assert (steps[0], steps[-1]) == ("Reading the files ...", "Writing the bundle ...")
+    after = contents(bare)
     assert after.pop("LICENSE") == b"kept"
     assert after == contents(tiny_bundle)
-    assert said[0] == "Reading the files"
-    assert said[-1] == "Writing the bundle"
 
 
-def test_the_command_adds_answers(old: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    main_ends(0, "reference-outputs", str(old), str(TINY_FILES.kidney), str(TINY_FILES.lesion))
-    assert "largest difference is" in capsys.readouterr().out
-    load_bundle(old).check()
-    assert load_bundle(old).manifest.reference_outputs is not None
-
-
-def test_a_form_that_answers_otherwise_writes_nothing(
-    old: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_variant_with_other_outputs_writes_nothing(
+    bare: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    before = contents(old)
+    before = contents(bare)
     real = module.self_test
 
-    def off(networks: object, record: object, manifest: object, answers: object) -> object:
-        object.__setattr__(answers, "lesion", answers.lesion * np.float32(0.9))  # type: ignore[attr-defined]
-        return real(networks, record, manifest, answers)  # type: ignore[arg-type]
+    def off(networks: object, record: object, manifest: object, outputs: object) -> object:
+        object.__setattr__(outputs, "lesion", outputs.lesion * np.float32(0.9))  # type: ignore[attr-defined]
+        return real(networks, record, manifest, outputs)  # type: ignore[arg-type]
 
     monkeypatch.setattr(module, "self_test", off)
     with pytest.raises(ParityError, match=r"certified lesion network.*nothing was written"):
-        add_reference_outputs(old, TINY_FILES, lambda text: None)
-    assert contents(old) == before
+        add_reference_outputs(bare, TINY_FILES, lambda step: None)
+    assert contents(bare) == before
 
 
 # --- Refusals before TensorFlow ------------------------------------------------------------------
 
 
-def main_ends(code: int, *arguments: str) -> None:
+def run(bundle: Path, sources: ByNetwork[Path]) -> int:
     with pytest.raises(SystemExit) as ended:
-        main(list(arguments))
-    assert (ended.value.code or 0) == code
+        main(["reference-outputs", str(bundle), str(sources.kidney), str(sources.lesion)])
+    return int(ended.value.code or 0)
 
 
 @pytest.fixture
@@ -149,42 +139,25 @@ def no_tensorflow(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("no_tensorflow")
-def test_other_sources_are_refused(old: Path) -> None:
-    path = old / "manifest.json"
+def test_other_sources_are_refused(bare: Path) -> None:
+    path = bare / "manifest.json"
     path.write_text(path.read_text().replace('"sha256": "8c5c', '"sha256": "0000'))
-    before = contents(old)
+    before = contents(bare)
     with pytest.raises(SourceMismatchError, match=r"the kidney network of .* with SHA-256 0000"):
-        add_reference_outputs(old, TINY_FILES, lambda text: None)
-    assert contents(old) == before
+        add_reference_outputs(bare, TINY_FILES, lambda step: None)
+    assert contents(bare) == before
 
 
 @pytest.mark.usefixtures("no_tensorflow")
-def test_a_bundle_made_by_hand_is_refused(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_bundles_and_files_that_cannot_belong_together_are_refused(
+    bare: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    folder = bundle_with_answers(tmp_path / "tiny")
-    main_ends(2, "reference-outputs", str(folder), str(TINY_FILES.kidney), str(TINY_FILES.lesion))
-    assert "error [convert-source-mismatch]" in capsys.readouterr().err
-    main_ends(2, "reference-outputs", str(folder), str(tmp_path / "no.h5"), str(TINY_FILES.lesion))
-    assert "error [convert-missing]" in capsys.readouterr().err
-
-
-@pytest.mark.usefixtures("no_tensorflow")
-def test_swapped_sources_are_refused(old: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    swapped = ByNetwork(TINY_FILES.lesion, TINY_FILES.kidney)
-    main_ends(2, "reference-outputs", str(old), str(swapped.kidney), str(swapped.lesion))
-    assert "error [convert-swapped]" in capsys.readouterr().err
-
-
-# --- Quantizing ----------------------------------------------------------------------------------
-
-
-def test_quantizing_keeps_the_answers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("convert.quantize.phantom_studies", few_studies)
-    folder = bundle_with_answers(tmp_path / "tiny")
-    before = contents(folder)
-    quantize_bundle(folder, None, lambda text: None)
-    assert contents(folder)[REFERENCE_OUTPUTS_FILE] == before[REFERENCE_OUTPUTS_FILE]
-    bundle = load_bundle(folder)
-    bundle.check()
-    assert bundle.manifest.reference_outputs is not None
+    made_by_hand = bundle_with_reference_outputs(tmp_path / "tiny")
+    cases = [
+        (made_by_hand, TINY_FILES, "convert-source-mismatch"),
+        (made_by_hand, ByNetwork(tmp_path / "no.h5", TINY_FILES.lesion), "convert-missing"),
+        (bare, ByNetwork(TINY_FILES.lesion, TINY_FILES.kidney), "convert-swapped"),
+    ]
+    for bundle, sources, code in cases:
+        assert run(bundle, sources) == 2
+        assert f"error [{code}]" in capsys.readouterr().err
