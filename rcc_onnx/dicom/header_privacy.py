@@ -1,17 +1,13 @@
-"""What of a header's text may be shown: in results, messages and logs (docs/outputs.md, Privacy).
+"""Which text of a header may be shown: in results, messages and logs (docs/outputs.md, Privacy).
 
-Every text that leaves the intake goes through one of these. What is not known to be harmless is
-replaced by `UNSHOWN`, for a patient's name may stand anywhere.
+Texts of a DICOM header are typed by people, and a patient's name can stand in any of them. Every
+text that leaves the intake goes through one of these functions: words that a scanner or a protocol
+writes are listed here and shown, any other is replaced by `UNSHOWN`.
 """
 
 import re
 from collections.abc import Collection, Sequence
 from itertools import groupby
-
-# Words that header texts may be shown with: what a scanner or a protocol writes, never a name.
-#
-# Texts of a DICOM header are typed by people, and a patient's name can stand in any of them. A word
-# that is listed here is shown, any other is not (`header_text`).
 
 
 def _words(text: str) -> frozenset[str]:
@@ -64,7 +60,7 @@ CONTRAST = _words("""
     portal venous arterial recorded non no none with without c+ c- ce +c -c kv ml cc mg mm s
     sec ml/s
 """)
-"""Of contrast: how it was given, and units."""
+"""Words about contrast: how it was given, and units."""
 
 PROTOCOL = _words("""
     abd abdo abdomen abdominal abdomens abdopelvis adrenal adrenals angio angiography aorta
@@ -83,22 +79,19 @@ PROTOCOL = _words("""
     venose veneux venous view volume vol w wo wide window without with weichteil weichteile x
     and to the und for in mm cm kv kvp kev sec min
 """)
-"""Of descriptions of CT series, in the languages that were met so far."""
+"""Words of descriptions of CT series, in the languages that were met so far."""
 
 KERNELS = _words("""
     standard std soft soft+ softtissue detail lung lung2 chest chst bone bone+ boneplus edge
     ultra sharp smooth body brain head simulated a b c d e f ub uc l la lb ya yb yc yd ye i s
     h hr sa asir asir-v ss40 ss50 imr idose
 """)
-"""Convolution kernels that are words; those of letters and numbers are told by their shape."""
-
+"""Convolution kernels that are words; others are recognised by `_KERNEL`."""
 
 UNSHOWN = "?"
-"""Stands for a word, or several in a row, that may be anything."""
-
+"""In place of a word, or several in a row, that may be anything."""
 RECORDED = "recorded"
-"""For contrast whose agent is not known by name."""
-
+"""In place of a contrast agent that is not known by name."""
 _UID = re.compile(r"[0-9.]{1,64}")
 _WHOLE_NUMBER = re.compile(r"[+-]?[0-9]{1,12}")
 _KERNEL = re.compile(r"[BDEHIJQSTU][a-z]?[0-9]{2}[a-z]?|FC[0-9]{2}(-?H)?")
@@ -106,70 +99,65 @@ _KERNEL = re.compile(r"[BDEHIJQSTU][a-z]?[0-9]{2}[a-z]?|FC[0-9]{2}(-?H)?")
 _AMOUNT = re.compile(
     r"[0-9]|[0-9]\.[0-9]{1,3}|[0-9]{1,3}([.,][0-9]{1,3})?(mm|kv|kvp|kev|ml|s|sec|%)"
 )
-"""Numbers that are no part of a date: of one digit before the point, or with their unit."""
+"""Numbers that cannot be part of a date: of one digit before the point, or with their unit."""
 _BETWEEN = re.compile(r"[\s_,;:()\[\]{}<>\"\\^=]+")
-"""Not at hyphens, slashes and points: a date must stay one word, and is none of ours."""
+"""Not hyphens, slashes and points: a date must stay one word, which is not a known one."""
 _QUOTED = re.compile(r"""(['"]).*?(\1|$)""")
 _MESSAGE_LENGTH = 200
 
 
-def uid(said: str) -> str:
-    """The UID; "" if it has letters in it, or is longer than UIDs are (PS3.5 section 9.1)."""
-    return said if _UID.fullmatch(said) else ""
+def uid(value: str) -> str:
+    """Return the UID; "" for letters, or more characters than a UID has (PS3.5 section 9.1)."""
+    return value if _UID.fullmatch(value) else ""
 
 
-def whole_number(said: str) -> str:
-    """The number of an integer string (PS3.5 section 6.2); "" if it is none."""
-    return said if _WHOLE_NUMBER.fullmatch(said) else ""
+def whole_number(value: str) -> str:
+    """Return the number of an integer string (PS3.5 section 6.2); "" for another text."""
+    return value if _WHOLE_NUMBER.fullmatch(value) else ""
 
 
-def term(said: str, known: Collection[str]) -> str:
-    """A code string, if it is one of DICOM's defined terms for it; "" stays ""."""
-    return said if said in known or not said else UNSHOWN
+def term(value: str, known: Collection[str]) -> str:
+    """Return a code string, if it is one of DICOM's defined terms for it; "" stays ""."""
+    return value if value in known or not value else UNSHOWN
 
 
-def terms(said: Sequence[str], known: Collection[str]) -> str:
-    """Values of a code string with their backslashes, each word of which must be known."""
-
-    def shown(value: str) -> str:
-        return " ".join(term(word, known) for word in value.split(" "))
-
-    return "\\".join(shown(value) for value in said)
+def terms(values: Sequence[str], known: Collection[str]) -> str:
+    """Return values of a code string with their backslashes, each word of which must be known."""
+    return "\\".join(" ".join(term(word, known) for word in value.split(" ")) for value in values)
 
 
-def protocol_words(said: str) -> str:
-    """The words of a description that protocols are made of; "" if there is none."""
-    return _known(said, PROTOCOL | AGENTS | CONTRAST | KERNELS)
+def protocol_words(text: str) -> str:
+    """Return the known words of a description; "" without any."""
+    return _known(text, PROTOCOL | AGENTS | CONTRAST | KERNELS)
 
 
-def kernel_words(said: str) -> str:
-    """The kernel, where it looks like one."""
-    values = (_known(value, KERNELS) for value in said.split("\\"))
+def kernel_words(text: str) -> str:
+    """Return the kernel, where it looks like one."""
+    values = (_known(value, KERNELS) for value in text.split("\\"))
     return "\\".join(value for value in values if value)
 
 
-def agent_words(said: str) -> str:
-    """The contrast agent, where it is known by name; else that something was recorded."""
-    if not said:
+def agent_words(text: str) -> str:
+    """Return the contrast agent, where it is known by name; else that something was recorded."""
+    if not text:
         return ""
-    words = _known(said, AGENTS | CONTRAST)
+    words = _known(text, AGENTS | CONTRAST)
     return words if any(word.lower() in AGENTS for word in words.split()) else RECORDED
 
 
 def without_quotes(message: str) -> str:
-    """The first line of a library's message, without what it quotes: that may be from the file."""
+    """Return the first line of a library's message without quotes, which may be from the file."""
     lines = message.splitlines()
     return _QUOTED.sub(UNSHOWN, lines[0])[:_MESSAGE_LENGTH] if lines else ""
 
 
-def _known(said: str, words: Collection[str]) -> str:
-    """The text with every run of unknown words as one mark; "" if none is known."""
-    found = [word for word in _BETWEEN.split(said) if word]
-    kept = [word if _is_known(word, words) else UNSHOWN for word in found]
-    if all(word == UNSHOWN for word in kept):
+def _known(text: str, words: Collection[str]) -> str:
+    """Return the text with every run of unknown words as one mark; "" if none is known."""
+    shown = [word if _is_known(word, words) else UNSHOWN for word in _BETWEEN.split(text) if word]
+    if all(word == UNSHOWN for word in shown):
         return ""
-    shown = [[key] if key == UNSHOWN else list(run) for key, run in groupby(kept)]
-    return " ".join(word for run in shown for word in run)
+    runs = ([key] if key == UNSHOWN else run for key, run in groupby(shown))
+    return " ".join(word for run in runs for word in run)
 
 
 def _is_known(word: str, words: Collection[str]) -> bool:

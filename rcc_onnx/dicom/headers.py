@@ -139,8 +139,8 @@ class SliceHeader:
         padding: stored values that are padding, lowest and highest, ends included.
         lossy: whether the file or its transfer syntax says that compression was lossy.
         contrast: ContrastBolusAgent, or another sign of contrast; "" if none is recorded.
-        splitting_attributes: keywords and values that may tell apart several stacks under one
-            SeriesInstanceUID.
+        splitting_attributes: keywords and values that may differ between several stacks under
+            one SeriesInstanceUID.
         unusable: keywords of attributes that are there, but hold no usable number.
     """
 

@@ -46,7 +46,7 @@ def read_study(
 ) -> Study:
     """Return the one CT series of a folder or zip archive that is suitable or was asked for.
 
-    Headers are read; pixels are not, unless copies of slices must be told from different ones.
+    Headers are read; pixels are not, unless slices at the same position must be compared.
 
     Args:
         root: the folder or archive.

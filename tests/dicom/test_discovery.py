@@ -41,7 +41,7 @@ def test_folders_of_different_studies(tmp_path):
     assert names(tmp_path, skip=tmp_path / "out") == ["case1", "case2"]
 
 
-def test_results_of_an_earlier_run_are_no_study_at_any_depth(tmp_path):
+def test_results_of_an_earlier_run_are_not_a_study_at_any_depth(tmp_path):
     study_in(tmp_path / "case1", 1)
     out = tmp_path / "results" / "monday"
     out.mkdir(parents=True)
@@ -51,14 +51,14 @@ def test_results_of_an_earlier_run_are_no_study_at_any_depth(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("one", "other"),
+    ("first", "second"),
     [("case1", "CASE1"), ("b\u00e9", "be\u0301"), ("stra\u00dfe", "STRASSE")],
 )
-def test_two_cases_whose_results_would_be_one_file_elsewhere(tmp_path, one, other):
-    study_in(tmp_path / one, 1)
-    study_in(tmp_path / other, 2)
+def test_two_cases_whose_results_would_be_one_file_elsewhere(tmp_path, first, second):
+    study_in(tmp_path / first, 1)
+    study_in(tmp_path / second, 2)
     if len(list(tmp_path.iterdir())) == 1:
-        pytest.skip("this file system holds them for one already")
+        pytest.skip("this file system takes them for the same name")
     with pytest.raises(errors.AmbiguousInputError, match="would have one name"):
         find_studies(tmp_path)
 
@@ -105,7 +105,7 @@ def test_archives_are_entries(tmp_path):
 
 
 @pytest.mark.parametrize("arrived", [b"", b"not yet an archive"])
-def test_an_archive_of_which_nothing_has_arrived_is_not_dropped(tmp_path, arrived):
+def test_an_archive_that_has_not_arrived_yet_is_not_dropped(tmp_path, arrived):
     study_in(tmp_path / "in" / "a", 1)
     (tmp_path / "in" / "b.ZIP").write_bytes(arrived)
     assert names(tmp_path / "in") == ["a", "b"]
@@ -113,14 +113,14 @@ def test_an_archive_of_which_nothing_has_arrived_is_not_dropped(tmp_path, arrive
         read_study(tmp_path / "in" / "b.ZIP", Profile.STANDARD)
 
 
-def test_a_folder_that_is_called_dicom_gives_no_name(tmp_path):
+def test_a_generic_folder_name_is_not_the_name_of_a_case(tmp_path):
     study_in(tmp_path / "patient1" / "DICOM" / "ST1", 1)
     assert names(tmp_path / "patient1") == ["patient1"]
     study_in(tmp_path / "inbox" / "case7", 1)
     assert names(tmp_path / "inbox") == ["case7"]
 
 
-def test_nothing_there(tmp_path):
+def test_an_input_without_studies_is_refused(tmp_path):
     for root in (tmp_path, tmp_path / "nowhere"):
         with pytest.raises(errors.InputFolderError):
             find_studies(root)
@@ -129,7 +129,7 @@ def test_nothing_there(tmp_path):
         find_studies(tmp_path / "file")
 
 
-def test_looking_at_an_input_quotes_nothing_of_the_patient(tmp_path, recwarn):
+def test_finding_studies_quotes_nothing_of_the_patient(tmp_path, recwarn):
     """pydicom's warnings quote values that break their VR; here they are errors anyway."""
     folder = study_in(tmp_path / "case", 1)
     path = folder / "001.dcm"

@@ -20,7 +20,7 @@ def test_damaged_studies_are_analysed_or_refused():
     assert len(ends) > 8
 
 
-def test_a_defect_would_be_seen(monkeypatch):
+def test_a_defect_would_be_reported(monkeypatch):
     def broken(*_):
         raise IndexError("a defect")
 
@@ -30,7 +30,7 @@ def test_a_defect_would_be_seen(monkeypatch):
     assert "IndexError" in str(said["failures"])
 
 
-def test_a_hang_would_be_seen(monkeypatch):
+def test_a_hang_would_be_reported(monkeypatch):
     def hangs(*_):
         while True:
             pass

@@ -67,7 +67,7 @@ def test_kernels(said: str, shown: str) -> None:
         ("recorded", "recorded"),
     ],
 )
-def test_agents_are_named_or_recorded_but_never_lost(said: str, shown: str) -> None:
+def test_contrast_agents(said: str, shown: str) -> None:
     assert agent_words(said) == shown
 
 
@@ -93,7 +93,7 @@ def test_codes_numbers_and_uids() -> None:
     )
 
 
-def test_messages_lose_what_they_quote() -> None:
+def test_quotes_are_removed_from_messages() -> None:
     said = without_quotes("The value of 'Doe' is \"Jane\", b'\\x00' at 5\nDoe")
     assert said == "The value of ? is ?, b? at 5"
     assert without_quotes("cut short 'Doe") == "cut short ?"

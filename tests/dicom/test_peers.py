@@ -87,7 +87,7 @@ def study_files(layout, number):
 
 def compare(folder, peer):
     study = read_study(folder, Profile.STANDARD)
-    ours = np.stack([one.hounsfield().hu for one in study.slices])
+    ours = np.stack([item.hounsfield().hu for item in study.slices])
     indices = np.indices(ours.shape).reshape(3, -1)
     places = study.affine_zyx_lps() @ np.vstack([indices, np.ones(indices.shape[1])])
     found = (np.linalg.inv(peer.xyz_to_lps) @ places)[:3]
@@ -119,7 +119,7 @@ def test_dcm2niix_agrees_on_multi_frame(tmp_path):
     compare(folder, by_dcm2niix(folder, tmp_path / "out"))
 
 
-def test_a_mirrored_answer_would_be_seen(tmp_path):
+def test_a_mirrored_array_would_be_detected(tmp_path):
     folder = write_series(tmp_path / "study", study_files(LAYOUTS[0], 0))
     peer = by_dcm2niix(folder, tmp_path / "out")
     with pytest.raises(AssertionError):

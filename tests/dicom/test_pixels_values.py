@@ -124,7 +124,7 @@ def test_a_few_slices_with_another_intercept(tmp_path, intercept, wrong):
         volume(write_series(tmp_path, series))
 
 
-def test_padding_counts_for_no_air(tmp_path):
+def test_padding_does_not_count_as_air(tmp_path):
     """Lungs and bowel hold gas, and a room holds air; what was never measured holds neither."""
     series = padded(ct_series(np.where(HU < -300, -299, HU)), -2000, -2000)
     folder = write_series(tmp_path, series)
@@ -203,7 +203,7 @@ WRONG = {
 
 
 @pytest.mark.parametrize("mistake", WRONG)
-def test_values_that_are_no_hu(tmp_path, mistake):
+def test_values_that_are_not_hu_are_refused(tmp_path, mistake):
     wrong = WRONG[mistake](HU.astype(np.int64)).astype(np.int16)
     with raises_code("values-not-hu") as caught:
         volume(write_series(tmp_path, ct_series(wrong)))

@@ -22,7 +22,7 @@ def series():
 
 
 def names_of(study):
-    return [one.header.file_name for one in study.slices]
+    return [item.header.file_name for item in study.slices]
 
 
 # --- What a study holds ---------------------------------------------------------------------------
@@ -34,7 +34,7 @@ def test_standard_study(tmp_path, series):
     assert study.stride == 2
     assert (study.files_found, study.record.files_used, study.skipped_files) == (7, 7, ())
     assert names_of(study) == [f"00{n}.dcm" for n in range(1, 8)]
-    assert [one.header.file_name for one in study.needed_slices] == [
+    assert [item.header.file_name for item in study.needed_slices] == [
         "001.dcm",
         "003.dcm",
         "005.dcm",
@@ -43,7 +43,7 @@ def test_standard_study(tmp_path, series):
     assert study.slices[0].shape == (8, 10)
 
 
-def test_spacing_and_shape_are_turned_with_the_array(tmp_path):
+def test_spacing_and_shape_are_reoriented_with_the_array(tmp_path):
     turned = ct_series(FLAT, (2.5, 0.75, 0.5), Layout(transpose=True))
     assert (turned[0].Rows, turned[0].Columns, turned[0].PixelSpacing) == (10, 8, [0.5, 0.75])
     study = read_study(write_series(tmp_path, turned), STANDARD)
@@ -58,7 +58,7 @@ def test_order_is_by_position_whatever_the_names(tmp_path, series):
     assert names_of(study) == names
 
 
-def test_spacing_is_of_positions_not_of_thickness(tmp_path, series):
+def test_spacing_comes_from_positions_not_from_thickness(tmp_path, series):
     for dataset in series:
         dataset.SliceThickness = 5
     study = read_study(write_series(tmp_path, series), STANDARD)
@@ -121,7 +121,7 @@ def test_ct_without_modality_is_known_by_its_sop_class(tmp_path, series):
     assert read_study(write_series(tmp_path, series), STANDARD).record.files_used == 7
 
 
-def test_short_series_is_warned_of(tmp_path, series):
+def test_a_short_series_gives_a_warning(tmp_path, series):
     (said,) = read_study(write_series(tmp_path / "short", series), STANDARD).record.warnings
     assert said.code == "short-extent"
     assert "covers 15 mm" in said.text
@@ -149,7 +149,7 @@ def test_other_warnings(tmp_path, series):
 
 
 @pytest.mark.parametrize("profile", Profile)
-def test_phantom_only_if_every_slice_says_so(tmp_path, series, profile):
+def test_a_phantom_only_if_every_slice_is_marked(tmp_path, series, profile):
     for dataset in series:
         dataset.Manufacturer, dataset.QualityControlSubject = PHANTOM_MANUFACTURER, "YES"
     assert read_study(write_series(tmp_path, series), profile).is_digital_phantom
@@ -325,16 +325,13 @@ def test_refusals(tmp_path, series, case):
     assert caught.code == code
 
 
-def test_missing_slices_are_counted_and_placed(tmp_path, series):
-    removed(2, 3)(series)
-    message = str(refusal(write_series(tmp_path, series)))
-    assert "002.dcm and 003.dcm" in message
-    assert "2 slices" in message
-
-
-def test_one_missing_slice_is_one(tmp_path, series):
-    removed(2)(series)
-    assert "1 slice is missing" in str(refusal(write_series(tmp_path, series)))
+@pytest.mark.parametrize(
+    ("missing", "text"),
+    [([2], "002.dcm and 003.dcm: 1 slice is missing"), ([2, 3], "003.dcm: 2 slices are missing")],
+)
+def test_missing_slices_are_counted_and_named(tmp_path, series, missing, text):
+    removed(*missing)(series)
+    assert text in str(refusal(write_series(tmp_path, series)))
 
 
 def test_several_series_are_listed(tmp_path, series):
@@ -348,7 +345,7 @@ def test_several_series_are_listed(tmp_path, series):
 
 
 @pytest.mark.parametrize("profile", Profile)
-def test_a_file_is_no_study(tmp_path, series, profile):
+def test_a_file_is_not_a_study(tmp_path, series, profile):
     folder = write_series(tmp_path, series)
     with pytest.raises(errors.FolderNotFoundError, match="folder"):
         read_study(folder / "001.dcm", profile)
@@ -361,7 +358,7 @@ def test_no_such_folder(tmp_path):
         assert isinstance(caught, FileNotFoundError)
 
 
-def test_nothing_dicom_there(tmp_path):
+def test_a_folder_without_dicom_is_refused(tmp_path):
     assert refusal(tmp_path).code == "no-dicom"
     (tmp_path / "notes.dcm").write_text("no image, whatever its name says" * 20)
     caught = refusal(tmp_path)
@@ -369,7 +366,7 @@ def test_nothing_dicom_there(tmp_path):
     assert "1 x not a DICOM file" in str(caught)
 
 
-def test_no_ct_there(tmp_path, series):
+def test_a_folder_without_ct_is_refused(tmp_path, series):
     all_changed("Modality", "MR")(series)
     caught = refusal(write_series(tmp_path, series))
     assert caught.code == "no-ct"

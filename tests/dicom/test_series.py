@@ -22,12 +22,12 @@ def volume_of(root, **wish):
 
 def scout(series="1", size=(60, 40), orientation=(1, 0, 0, 0, 0, -1)):
     """A scout that does not call itself one, under the series' own UID."""
-    one = ct_series(np.zeros((1, *size), np.int16), (2.5, 1.1, 0.9), series=series)[0]
-    one.ImageType = ["ORIGINAL", "PRIMARY", "AXIAL"]
-    one.ImageOrientationPatient = list(orientation)
-    one.ImagePositionPatient = [-200, 0, 300]
-    one.SOPInstanceUID = "1.2.3.4"
-    return one
+    image = ct_series(np.zeros((1, *size), np.int16), (2.5, 1.1, 0.9), series=series)[0]
+    image.ImageType = ["ORIGINAL", "PRIMARY", "AXIAL"]
+    image.ImageOrientationPatient = list(orientation)
+    image.ImagePositionPatient = [-200, 0, 300]
+    image.SOPInstanceUID = "1.2.3.4"
+    return image
 
 
 def dose_sheet():
@@ -91,7 +91,7 @@ def test_scout_under_the_series_uid_changes_nothing(tmp_path, odd):
     np.testing.assert_array_equal(volume_of(folder), clean)
 
 
-def test_odd_slice_at_the_end_of_a_stack_is_no_scout(tmp_path):
+def test_an_odd_slice_at_the_end_of_a_stack_is_refused(tmp_path):
     series = ct_series(body_volume(), SPACING)
     series[-1].PixelSpacing = [2.0, 2.2]
     with raises_code("mixed-spacing", match=r"006\.dcm"):
@@ -142,7 +142,7 @@ def test_two_phases_under_one_uid(tmp_path, keyword, values):
 @pytest.mark.parametrize(
     "keyword", ["AcquisitionNumber", "ContrastBolusAgent", "ConvolutionKernel"]
 )
-def test_two_phases_that_take_turns_are_no_stack(tmp_path, keyword):
+def test_two_interleaved_phases_are_two_stacks(tmp_path, keyword):
     """The one's slices lie half way between the other's: evenly spaced, and yet a mixture."""
     series = ct_series(body_volume((12, 90, 110)), SPACING)
     for index, dataset in enumerate(series):
@@ -172,8 +172,8 @@ def test_a_slice_that_names_no_frame_of_reference_is_not_dropped(tmp_path, odd):
         read_study(write_series(tmp_path, series), STANDARD)
 
 
-def test_two_phases_that_nothing_tells_apart(tmp_path):
-    both = [one for seed in (1, 2) for one in ct_series(body_volume(seed=seed), SPACING)]
+def test_two_phases_without_a_difference_in_the_header_are_refused(tmp_path):
+    both = [item for seed in (1, 2) for item in ct_series(body_volume(seed=seed), SPACING)]
     folder = write_series(tmp_path, both, [f"{n:02}" for n in range(12)])
     with pytest.raises(errors.DuplicatePositionsError, match=r"0\d and \d\d"):
         volume_of(folder)
@@ -197,7 +197,7 @@ def test_identical_copies_are_dropped(tmp_path, same_uid):
 
 
 @pytest.mark.parametrize(("keyword", "value"), [("RescaleIntercept", -10), ("RescaleSlope", 2)])
-def test_the_same_words_with_another_meaning_are_no_copy(tmp_path, keyword, value):
+def test_the_same_stored_values_with_another_rescale_are_not_a_copy(tmp_path, keyword, value):
     series = ct_series(body_volume(), SPACING)
     folder = write_series(tmp_path, series)
     setattr(series[2], keyword, value)
@@ -220,12 +220,12 @@ def three(tmp_path):
         dataset.ContrastBolusAgent, dataset.SeriesDescription = "Iohexol", "venous"
     for dataset in [*thick, *thin, *long]:
         dataset.StudyInstanceUID = "1.2.3"
-    for name, one in (("a", thick), ("b", thin), ("c", long)):
-        write_series(tmp_path / name, one)
+    for name, series in (("a", thick), ("b", thin), ("c", long)):
+        write_series(tmp_path / name, series)
     return tmp_path
 
 
-def test_a_text_of_the_file_gives_the_terminal_no_orders(tmp_path):
+def test_header_texts_hold_no_control_characters(tmp_path):
     series = ct_series(body_volume(), SPACING)
     for dataset in series:
         dataset.ConvolutionKernel, dataset.SeriesNumber = "B30\x1b[2Jf", "1"
@@ -237,7 +237,7 @@ def test_a_text_of_the_file_gives_the_terminal_no_orders(tmp_path):
     assert (row.kernel, row.description) == ("B30 ?", "a 0 b")
 
 
-def test_the_list_tells_them_apart(three):
+def test_a_refusal_lists_the_differences_of_series(three):
     with pytest.raises(errors.SeveralSeriesError) as caught:
         volume_of(three)
     for said in ('2 ("venous", 10 slices', "contrast Iohexol", "19 slices", "every 3 mm over 57"):
@@ -291,7 +291,7 @@ def test_a_policy_does_not_choose_between_studies(three):
     assert len(read_study(three, STANDARD, SeriesSelection(series="1")).slices) == 30
 
 
-def test_short_test_series_beside_a_real_one_is_no_candidate(tmp_path):
+def test_a_short_series_beside_a_longer_one_is_not_chosen(tmp_path):
     write_series(tmp_path / "a", ct_series(body_volume((18, 20, 20)), series="1"))
     write_series(tmp_path / "b", ct_series(body_volume((5, 20, 20)), series="2"))
     study = read_study(tmp_path, STANDARD)
@@ -314,14 +314,14 @@ def test_refused_series_beside_a_suitable_one_is_named(tmp_path):
         read_study(tmp_path, STANDARD)
 
 
-def test_the_notebook_profile_chooses_no_series(tmp_path):
+def test_the_notebook_profile_cannot_choose_a_series(tmp_path):
     folder = write_series(tmp_path, ct_series(body_volume()))
     with pytest.raises(errors.OptionError):
         read_study(folder, Profile.NOTEBOOK, SeriesSelection(series="1"))
 
 
 @pytest.mark.parametrize("other", ["patient B", None])
-def test_slices_of_two_patients_are_no_series(tmp_path, other):
+def test_slices_of_two_patients_are_refused(tmp_path, other):
     """Under one UID, the one's slices between the other's, they look like one fine stack."""
     series = ct_series(body_volume((20, 90, 110)), SPACING)
     for index, dataset in enumerate(series):
@@ -331,7 +331,7 @@ def test_slices_of_two_patients_are_no_series(tmp_path, other):
     assert "patient A" not in str(caught.value)
 
 
-def test_one_patient_is_no_reason_to_refuse(tmp_path):
+def test_slices_of_one_patient_are_a_series(tmp_path):
     series = ct_series(body_volume((20, 90, 110)), SPACING)
     for dataset in series:
         dataset.PatientID = "patient A"

@@ -50,9 +50,9 @@ def test_any_depth_and_any_name(tmp_path, plain):
     for name in names:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
     (tmp_path / "notes.txt").write_text("no slice")
-    (tmp_path / "a" / "DICOMDIR.inf").write_bytes(b"\x08\x00 starts like one, and is none")
+    (tmp_path / "a" / "DICOMDIR.inf").write_bytes(b"\x08\x00 starts like DICOM, and is not")
     study = same(write_series(tmp_path, ct_series(body_volume()), names), plain)
-    assert [one.header.file_name for one in study.slices] == names
+    assert [item.header.file_name for item in study.slices] == names
     assert study.files_found == 8
     assert set(skipped(study).values()) == {"not a DICOM file"}
 
@@ -105,7 +105,7 @@ def test_archive_with_a_name_that_leads_outside(tmp_path, name):
         archive.writestr(name, b"x")
     with raises_code("archive-unsafe-name"):
         read_study(path, STANDARD)
-    assert [one.name for one in tmp_path.iterdir()] == ["study.zip"]
+    assert [item.name for item in tmp_path.iterdir()] == ["study.zip"]
 
 
 def test_decompression_bomb(tmp_path):
@@ -128,7 +128,7 @@ def test_other_limits_of_archives(tmp_path, monkeypatch):
                 read_study(path, STANDARD)
 
 
-def test_members_on_top_of_one_another(tmp_path):
+def test_overlapping_members(tmp_path):
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
         archive.writestr("a", b"x" * 5000)
@@ -191,7 +191,7 @@ def test_dicomdir_is_passed_over_and_makes_the_folder_a_study(tmp_path, plain):
         (["DERIVED", "PRIMARY", "AXIAL", "MAT_REMOVED"], "computed values"),
     ],
 )
-def test_what_image_type_tells(tmp_path, plain, image_type, reason):
+def test_image_type_excludes_what_is_not_a_slice(tmp_path, plain, image_type, reason):
     write_series(tmp_path, ct_series(body_volume()))
     others = ct_series(FLAT, series="2")
     for dataset in others:
@@ -201,7 +201,7 @@ def test_what_image_type_tells(tmp_path, plain, image_type, reason):
     assert set(skipped(study).values()) == {reason}
 
 
-def test_an_object_of_another_class_is_no_ct_whatever_its_modality_says(tmp_path, plain):
+def test_an_object_of_another_class_is_not_ct_whatever_its_modality(tmp_path, plain):
     write_series(tmp_path, ct_series(body_volume()))
     dose = ct_series(FLAT, series="2")
     for dataset in dose:

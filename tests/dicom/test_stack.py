@@ -55,10 +55,10 @@ def test_one_volume_whatever_the_files_are(  # noqa: PLR0917
     rng = np.random.default_rng(noise)
     for dataset in series:
         place = np.array(dataset.ImagePositionPatient) + shift
-        dataset.ImagePositionPatient = [round(float(one), 4) for one in place]
+        dataset.ImagePositionPatient = [round(float(item), 4) for item in place]
         # Four digits, as many scanners write.
         cosines = np.array(dataset.ImageOrientationPatient) + rng.uniform(-2e-4, 2e-4, 6)
-        dataset.ImageOrientationPatient = [round(float(one), 6) for one in cosines]
+        dataset.ImageOrientationPatient = [round(float(item), 6) for item in cosines]
         dataset.PatientPosition = position
         dataset.InstanceNumber = int(rng.integers(1, 1000))
         dataset.SliceLocation = float(rng.integers(-100, 100))

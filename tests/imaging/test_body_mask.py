@@ -176,7 +176,7 @@ def test_full_masks_at_the_edges_of_words(rows, columns):
     assert_plain(np.ones((rows, columns), bool))
 
 
-def test_what_spills_over_one_border_does_not_come_in_at_the_other():
+def test_bits_that_spill_over_one_border_do_not_return_at_the_other():
     """With no spare bit, what grows over the right border would close the gap on the left."""
     mask = np.zeros((9, 64), bool)
     for row, column in ((2, 1), (6, 1), (4, 4), (3, 62)):
@@ -186,7 +186,7 @@ def test_what_spills_over_one_border_does_not_come_in_at_the_other():
     assert_plain(mask[:, ::-1])
 
 
-def test_masks_that_are_no_plain_arrays():
+def test_masks_that_are_views():
     mask = np.random.default_rng(0).random((90, 70)) < 0.9
     for view in (mask.T, mask[::-1], mask[:, ::-1], mask[::2, ::3]):
         assert_plain(view)
@@ -261,6 +261,6 @@ def test_holes_are_counted_before_the_largest_is_chosen():
     assert not found[5, 25]
 
 
-def test_nothing():
+def test_an_empty_mask():
     assert largest_filled(np.zeros((5, 6), bool)) is None
     assert not fill_holes(np.zeros((5, 6), bool)).any()

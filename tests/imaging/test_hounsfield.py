@@ -55,7 +55,7 @@ def test_limits_that_a_stored_value_meets(slope, value):
 
 
 @pytest.mark.parametrize("dtype", [np.int64, np.float64])
-def test_what_cannot_be_searched_is_computed(dtype):
+def test_other_dtypes_are_computed_in_full(dtype):
     image = HuImage(np.array([[-301, -300, -299]], dtype), 1.0, 0.0, None)
     assert image.above(-300).tolist() == [[False, False, True]]
 

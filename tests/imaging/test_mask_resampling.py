@@ -24,8 +24,10 @@ def test_distances_are_those_of_scipy(seed: int) -> None:
     rng = np.random.default_rng(seed)
     mask = rng.random((3, 40, 33)) < (0.001, 0.01, 0.2, 0.9)[seed]
     expected = [
-        np.minimum(distance_transform_edt(~one), REACH) if one.any() else np.full(one.shape, REACH)
-        for one in mask
+        np.minimum(distance_transform_edt(~item), REACH)
+        if item.any()
+        else np.full(item.shape, REACH)
+        for item in mask
     ]
     np.testing.assert_allclose(distance_to(mask), expected, rtol=1e-6)
 

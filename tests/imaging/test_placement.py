@@ -22,7 +22,9 @@ from tests.support.placements import make_placement, on_grid
     st.integers(1, 5),
     st.integers(0, 2**32),
 )
-def test_carried_and_sampled_again_a_volume_is_the_same(slices, size, mm, stride, seed) -> None:
+def test_resampled_to_the_series_and_back_a_volume_is_the_same(
+    slices, size, mm, stride, seed
+) -> None:
     placed = make_placement(slices, (size, size + 7), mm, stride)
     volume = np.random.default_rng(seed).random((placed.depth, 160, 160), np.float32)
     carried = np.stack([placed.resample_slice(volume, index) for index in range(slices)])
@@ -87,7 +89,7 @@ def test_turned_pixels_and_the_files_pixels_are_the_same(tmp_path, layout) -> No
         write_series(tmp_path, ct_series(hu, (5.0, 2.0, 1.5), layout)), Profile.STANDARD
     )
     placed = placement_of(study, 17, 40)
-    files = [one.dataset() for one in study.slices]
+    files = [item.dataset() for item in study.slices]
     index, row, column = 2, 11, 23
     (file_row, _), (file_column, _) = placed.file_pixels((row, row), (column, column))
     stored = layout.store(hu[index])

@@ -29,7 +29,7 @@ def gathered(image, resized):
 
 
 @pytest.mark.parametrize("n", range(100, 257))
-def test_gathering_is_what_pillow_does_to_512(n):
+def test_the_map_equals_pillow_for_512(n):
     image = np.random.default_rng(n).integers(0, 256, (512, 512), dtype=np.uint8)
     np.testing.assert_array_equal(gathered(image, (n, n)), on_grid(image, (n, n)))
 
@@ -65,7 +65,7 @@ def test_resized_length_is_rounded_down(size, spacing, length):
 
 
 @given(st.floats(0.1, 4.0))
-def test_length_of_512_is_the_notebooks(spacing):
+def test_the_length_of_512_is_that_of_the_notebook(spacing):
     assert resized_length(512, spacing) == int(256 * spacing)
 
 

@@ -78,19 +78,19 @@ def test_anatomies_are_sound(seed: int) -> None:
 
 
 def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(tmp_path: Path) -> None:
-    one = make_study(3, tmp_path / "one", quick=True)
+    first = make_study(3, tmp_path / "first", quick=True)
     two = make_study(3, tmp_path / "two", quick=True)
     other = make_study(4, tmp_path / "other", quick=True)
-    assert file_bytes(one.folder) == file_bytes(two.folder)
-    assert file_bytes(one.folder)["010.dcm"] != file_bytes(other.folder)["010.dcm"]
-    np.testing.assert_array_equal(one.labels, two.labels)
+    assert file_bytes(first.folder) == file_bytes(two.folder)
+    assert file_bytes(first.folder)["010.dcm"] != file_bytes(other.folder)["010.dcm"]
+    np.testing.assert_array_equal(first.labels, two.labels)
 
 
 def file_bytes(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
 
 
-def test_every_file_says_that_it_is_a_phantom(tmp_path: Path) -> None:
+def test_every_file_is_marked_as_a_phantom(tmp_path: Path) -> None:
     folder = make_study(5, tmp_path / "study", quick=True).folder
     for path in folder.iterdir():
         header = pydicom.dcmread(path, stop_before_pixels=True)
@@ -206,10 +206,10 @@ def test_crops_hold_the_kidney_of_their_side() -> None:
         strict=True,
     ):
         assert (labels == label).sum() > 0.9 * (half == label).sum()
-        assert not np.isin(labels, [one for one in own if one != label]).any()
+        assert not np.isin(labels, [item for item in own if item != label]).any()
 
 
 def test_seeds_do_not_overlap() -> None:
     ranges = (EXAMPLES, TRAINING, TUNING, EVALUATION)
-    ends = sorted((one.start, one.stop) for one in ranges)
+    ends = sorted((item.start, item.stop) for item in ranges)
     assert all(before[1] <= after[0] for before, after in pairwise(ends))
