@@ -17,31 +17,30 @@ NAMESPACES = (("unshare", "--net"), ("unshare", "--map-root-user", "--net"))
 
 
 def without_network() -> tuple[str, ...]:
-    """The beginning of commands that are to have no network. Raises SystemExit if there is none."""
-    for one in NAMESPACES:
-        if subprocess.run([*one, "true"], check=False, capture_output=True).returncode == 0:
-            return one
+    """Return the prefix of commands without a network. Raises SystemExit if there is none here."""
+    for prefix in NAMESPACES:
+        if subprocess.run([*prefix, "true"], check=False, capture_output=True).returncode == 0:
+            return prefix
     raise SystemExit("this needs unshare, and the right to make a network namespace")
 
 
 def main() -> None:
     started = time.monotonic()
-    wheels, folder = (Path(one).resolve() for one in sys.argv[1:3])
-    alone = without_network()
+    wheels, folder = (Path(argument).resolve() for argument in sys.argv[1:3])
+    offline = without_network()
     subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
     python = str(folder / "bin" / "python")
     flags = ("--quiet", "--no-index", "--find-links", ".", "--require-hashes")
-    install = [*alone, python, "-m", "pip", "install", *flags, "-r", "requirements.txt"]
+    install = [*offline, python, "-m", "pip", "install", *flags, "-r", "requirements.txt"]
     with tempfile.TemporaryDirectory(prefix="rcc-onnx-offline-") as scratch:
         home = Path(scratch, "home")
         home.mkdir()
         data = str(Path(scratch, "data"))
         environ = {"HOME": str(home), "PATH": os.environ["PATH"], "RCC_ONNX_HOME": data}
-        # pip's settings on this machine name places that others have not; what pip or a compiler
-        # that it asks for its version keeps at home is none of ours.
-        of_pip = {**environ, "HOME": scratch, "PIP_CONFIG_FILE": os.devnull}
-        subprocess.run(install, cwd=wheels, env=of_pip, check=True)
-        demo = [*alone, str(folder / "bin" / "rcc-onnx"), "demo"]
+        # pip's settings name indexes of this machine, and pip may keep files in the home folder.
+        for_pip = {**environ, "HOME": scratch, "PIP_CONFIG_FILE": os.devnull}
+        subprocess.run(install, cwd=wheels, env=for_pip, check=True)
+        demo = [*offline, str(folder / "bin" / "rcc-onnx"), "demo"]
         done = subprocess.run(
             demo, cwd=scratch, env=environ, check=True, text=True, stdout=subprocess.PIPE
         )

@@ -1,10 +1,10 @@
-"""Gather all wheels for machines without a network: `python packaging/wheelhouse.py OUT`.
+"""Collect all wheels for machines without a network: `python packaging/wheelhouse.py OUT`.
 
     python packaging/wheelhouse.py OUT [--for windows|linux|linux-arm|macos] [--python 3.12]
         [--extra results] [--wheel FILE]
 
 Without --for, for this machine and this Python. Writes the wheels, requirements.txt (every version
-with its hash), SHA256SUMS and install.txt (what to type there) into OUT. --wheel is the wheel of
+with its hash), SHA256SUMS and install.txt (the commands) into OUT. --wheel is the wheel of
 rcc-onnx; by default the one that `make dist` wrote. The Python that runs it needs pip and the
 package `packaging`, which `build` brings.
 """
@@ -24,7 +24,7 @@ from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).resolve().parent.parent
 OLDEST_GLIBC, WANTED_GLIBC = 5, 28
-"""2.28 is Debian 10's, RHEL 8's, and the oldest that onnxruntime and numpy are built for."""
+"""glibc 2.28 (Debian 10, RHEL 8) is the oldest that onnxruntime and numpy are built for."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Target:
 
     Attributes:
         platforms: tags of wheels that run there.
-        environment: what markers of requirements are asked about it.
+        environment: its values of the markers in requirements.
     """
 
     platforms: tuple[str, ...]
@@ -43,7 +43,7 @@ class Target:
 def _linux(machine: str) -> Target:
     glibcs = range(WANTED_GLIBC, OLDEST_GLIBC - 1, -1)
     return Target(
-        (*(f"manylinux_2_{one}_{machine}" for one in glibcs), f"manylinux2014_{machine}"),
+        (*(f"manylinux_2_{minor}_{machine}" for minor in glibcs), f"manylinux2014_{machine}"),
         {
             "sys_platform": "linux",
             "platform_system": "Linux",
@@ -79,7 +79,7 @@ TARGETS = {
 INSTALL = """\
 rcc-onnx {version} for {target}, Python {python}. No network is needed. In this folder:
 
-Check that nothing was damaged on the way:
+Check that the files are undamaged:
     {check}
 
 Install into a new folder:
@@ -89,13 +89,13 @@ Install into a new folder:
 Try it:
     {program} demo
 
-To remove it, delete the folder. Bundles of models lie elsewhere: {program} models list
+To remove it, delete the folder. Model bundles are elsewhere: {program} models list
 """
 
 
 @dataclass(frozen=True)
 class Wheel:
-    """What a wheel says of itself."""
+    """The metadata of a wheel."""
 
     file: Path
     name: str
@@ -107,18 +107,21 @@ class Wheel:
         with zipfile.ZipFile(file) as archive:
             (name,) = (n for n in archive.namelist() if n.endswith(".dist-info/METADATA"))
             metadata = Parser().parsestr(archive.read(name).decode("utf-8"))
-        requires = tuple(Requirement(one) for one in metadata.get_all("Requires-Dist") or ())
+        requires = tuple(map(Requirement, metadata.get_all("Requires-Dist") or ()))
         return cls(file, canonicalize_name(metadata["Name"]), metadata["Version"], requires)
 
 
 def missing(
     wheels: list[Wheel], wanted: dict[str, set[str]], environment: dict[str, str]
 ) -> list[str]:
-    """Requirements of the wheels that no wheel meets on a machine of that environment.
+    """Return the requirements that no wheel meets on a machine with these markers.
 
-    pip asks markers about the machine it runs on, so what only the other one needs is not fetched.
+    pip evaluates markers for the machine it runs on, so it omits what only the other one needs.
 
-    `wanted` has extras by name of the distribution, and gets those that are asked for on the way.
+    Args:
+        wheels: those that were found.
+        wanted: extras by name of the distribution; extras of requirements are added.
+        environment: values of the markers.
     """
     names = {wheel.name: wheel for wheel in wheels}
     lacking: dict[str, str] = {}
@@ -126,20 +129,20 @@ def missing(
     while before != wanted:
         before = {name: set(extras) for name, extras in wanted.items()}
         for wheel in wheels:
-            for one in wheel.requires:
-                if not _applies(one, before.get(wheel.name, set()), environment):
+            for required in wheel.requires:
+                if not _applies(required, before.get(wheel.name, set()), environment):
                     continue
-                name = canonicalize_name(one.name)
-                wanted.setdefault(name, set()).update(one.extras)
+                name = canonicalize_name(required.name)
+                wanted.setdefault(name, set()).update(required.extras)
                 if name not in names:
-                    lacking[name] = f"{one.name}{one.specifier}"
+                    lacking[name] = f"{required.name}{required.specifier}"
     return sorted(lacking.values())
 
 
-def _applies(one: Requirement, extras: set[str], environment: dict[str, str]) -> bool:
-    if one.marker is None:
+def _applies(required: Requirement, extras: set[str], environment: dict[str, str]) -> bool:
+    if required.marker is None:
         return True
-    return any(one.marker.evaluate({**environment, "extra": extra}) for extra in ("", *extras))
+    return any(required.marker.evaluate({**environment, "extra": extra}) for extra in ("", *extras))
 
 
 def markers_for(target: str | None, python: str) -> dict[str, str]:
@@ -178,11 +181,11 @@ def gather(wheel: Path, out: Path, target: str | None, python: str, extra: str) 
 def describe(wheels: list[Wheel], out: Path, target: str, python: str, extra: str) -> None:
     """Write requirements.txt, install.txt and SHA256SUMS."""
     lines = []
-    for one in wheels:
-        extras = f"[{extra}]" if one.name == "rcc-onnx" and extra else ""
-        digest = hashlib.sha256(one.file.read_bytes()).hexdigest()
-        lines.append(f"{one.name}{extras}=={one.version} --hash=sha256:{digest}\n")
-    (ours,) = (one for one in wheels if one.name == "rcc-onnx")
+    for wheel in wheels:
+        extras = f"[{extra}]" if wheel.name == "rcc-onnx" and extra else ""
+        digest = hashlib.sha256(wheel.file.read_bytes()).hexdigest()
+        lines.append(f"{wheel.name}{extras}=={wheel.version} --hash=sha256:{digest}\n")
+    (ours,) = (wheel for wheel in wheels if wheel.name == "rcc-onnx")
     windows = target == "windows"
     folder = "rcc-onnx\\Scripts\\" if windows else "rcc-onnx/bin/"
     text = INSTALL.format(
@@ -199,14 +202,14 @@ def describe(wheels: list[Wheel], out: Path, target: str, python: str, extra: st
     (out / "requirements.txt").write_text("".join(lines), encoding="utf-8", newline="\n")
     (out / "install.txt").write_text(text, encoding="utf-8", newline="\r\n" if windows else "\n")
     files = sorted(path for path in out.iterdir() if path.name != "SHA256SUMS")
-    sums = [f"{hashlib.sha256(one.read_bytes()).hexdigest()}  {one.name}\n" for one in files]
+    sums = [f"{hashlib.sha256(file.read_bytes()).hexdigest()}  {file.name}\n" for file in files]
     (out / "SHA256SUMS").write_text("".join(sums), encoding="utf-8", newline="\n")
 
 
 def main() -> None:
     here = f"{sys.version_info[0]}.{sys.version_info[1]}"
     parser = argparse.ArgumentParser(
-        description="Gather all wheels for machines without a network."
+        description="Collect all wheels for machines without a network."
     )
     parser.add_argument("out", type=Path, help="an empty or new folder")
     parser.add_argument("--for", dest="target", choices=TARGETS, help="default: like this machine")
@@ -218,15 +221,15 @@ def main() -> None:
         parser.error("--python needs --for")
     built = sorted((ROOT / "dist").glob("rcc_onnx-*.whl"))
     if given.wheel is None and len(built) != 1:
-        parser.error("there is not one wheel in dist/: run `make dist`, or give --wheel")
+        parser.error("dist/ does not hold exactly one wheel: run `make dist`, or give --wheel")
     given.out.mkdir(parents=True, exist_ok=True)
     if any(given.out.iterdir()):
         parser.error(f"{given.out} is not empty")
     wheel = given.wheel or built[0]
     wheels = gather(wheel, given.out, given.target, given.python, given.extra)
     describe(wheels, given.out, given.target or "machines like this one", given.python, given.extra)
-    size = sum(one.file.stat().st_size for one in wheels)
-    print(f"{given.out}: {len(wheels)} wheels, {size / 1e6:.0f} MB; install.txt says what to do")
+    size = sum(wheel.file.stat().st_size for wheel in wheels)
+    print(f"{given.out}: {len(wheels)} wheels, {size / 1e6:.0f} MB; see install.txt")
 
 
 if __name__ == "__main__":

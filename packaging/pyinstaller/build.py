@@ -22,24 +22,24 @@ ROOT = HERE.parent.parent
 
 
 def build(out: Path) -> Path:
-    """Build into the folder `out`, replacing what lies at out/rcc-onnx, and give that back.
+    """Build out/rcc-onnx, replacing what is there, and return that folder.
 
     Raises:
-        LicenceError: something in it may not be handed on.
+        LicenceError: a file in it may not be redistributed.
         SystemExit: PyInstaller failed.
     """
     with tempfile.TemporaryDirectory(prefix="rcc-onnx-freeze-") as scratch:
-        # PyInstaller keeps what it worked out in the user's folder, unless told where.
+        # Otherwise PyInstaller keeps a cache in the home folder.
         environ = {**os.environ, "PYINSTALLER_CONFIG_DIR": str(Path(scratch, "config"))}
         command = [sys.executable, "-m", "PyInstaller", "--noconfirm", "--log-level=WARN"]
         command += ["--workpath", str(Path(scratch, "work")), "--distpath", str(out)]
         command += [str(HERE / "rcc-onnx.spec")]
-        # Run elsewhere, or the checkout would be taken for the installed package: it has no bundle.
+        # Run elsewhere, or the checkout would be taken for the installed package.
         done = subprocess.run(command, env=environ, cwd=scratch, check=False)
         if done.returncode:
             raise SystemExit("PyInstaller failed, see above")
         (listed,) = Path(scratch, "work").rglob("sources.json")
-        sources = [Path(one) for one in json.loads(listed.read_text(encoding="utf-8"))]
+        sources = [Path(file) for file in json.loads(listed.read_text(encoding="utf-8"))]
     folder = out / "rcc-onnx"
     try:
         notices = page(owners(sources, ROOT))
@@ -54,7 +54,7 @@ def build(out: Path) -> Path:
 
 
 def size_bytes(folder: Path) -> int:
-    """Of its files, each counted once however many links lead to it."""
+    """Return the size of its files, without links."""
     return sum(
         path.stat().st_size
         for path in folder.rglob("*")

@@ -1,7 +1,6 @@
-"""The frozen program: `rcc-onnx`, and the modules of it that it starts as processes of their own.
+"""The frozen program: `rcc-onnx`, and modules of rcc_onnx that it starts as `PYTHON -m MODULE`.
 
-`bench` starts `PYTHON -m rcc_onnx.diagnostics.bench_worker`. Here the Python is this program, so it
-has to know that one way of being called. Nothing but modules of rcc_onnx can be run like this.
+Here PYTHON is this program, so it accepts `-m` for modules of rcc_onnx, and for no others.
 """
 
 import multiprocessing

@@ -1,7 +1,7 @@
-"""Whose files the single-folder build holds, and under what licences.
+"""The licences of all files in the single-folder build.
 
 Every file that PyInstaller collects belongs to an installed distribution, to Python, or to the
-system. What belongs to nobody known, or is under the GPL, is a fault, and there is no build.
+system. A file of unknown origin, or under the GPL, stops the build.
 """
 
 import os
@@ -18,7 +18,7 @@ GPL = re.compile(r"(?<!L)(?<!Lesser )(A?GPL|General Public Licen[cs]e)", re.IGNO
 """The GPL and the AGPL. The LGPL allows what is done here: libraries in files of their own."""
 
 BUILD_TOOLS = ("pyinstaller", "pyinstaller-hooks-contrib")
-"""Their programs that start the bundled one are free of the GPL by an exception that they state."""
+"""Their bootloader is under the GPL with an exception for programs that are built with it."""
 OURS = "rcc-onnx"
 
 SYSTEM_LIBRARIES = {
@@ -44,36 +44,31 @@ SYSTEM_LIBRARIES = {
     "ucrtbase": "Microsoft Universal C Runtime, redistributable",
     "api-ms-win": "Microsoft Universal C Runtime, redistributable",
 }
-"""By how the name of the file begins. A library that is not here stops the build: look it up."""
+"""Licences by the beginning of the file name. A library that is not listed stops the build."""
 MISSING_TEXTS = Path(__file__).resolve().parent / "licences"
-"""What wheels hold and do not say: licences of libraries in them, by name of the distribution."""
+"""Licence texts that wheels lack, by name of the distribution."""
 SYSTEM_DOCUMENTS = Path("/usr/share/doc")
-"""Where Debian and its kin keep each package's licence."""
+"""Where Debian keeps each package's licence."""
 
 
 class LicenceError(Exception):
-    """Something may not be handed on, or nobody knows under what licence it is."""
+    """A file may not be redistributed, or its licence is unknown."""
 
 
 @dataclass(frozen=True)
 class Owners:
-    """Who the collected files belong to.
-
-    Attributes:
-        packages: distributions, by name.
-        libraries: of the system.
-    """
+    """The owners of the collected files: distributions, sorted by name, and system libraries."""
 
     packages: tuple[Distribution, ...]
     libraries: tuple[Path, ...]
 
 
 def owners(sources: Iterable[Path], checkout: Path) -> Owners:
-    """Find the owner of each source file.
+    """Return the owners of the source files.
 
     Raises:
-        LicenceError: a file is none of a distribution's, of Python's, of the checkout's, and no
-            library of the system that is known.
+        LicenceError: a file belongs to no distribution, not to Python or the checkout, and is not
+            one of `SYSTEM_LIBRARIES`.
     """
     owned = dict(_owned_files())
     packages, libraries, strange = {}, set(), []
@@ -85,23 +80,23 @@ def owners(sources: Iterable[Path], checkout: Path) -> Owners:
         elif not source.is_relative_to(_real(checkout)) and not _of_python(source):
             strange.append(str(source))
     if strange:
-        raise LicenceError(f"under what licence is this? {', '.join(sorted(strange))}")
+        raise LicenceError(f"unknown licence: {', '.join(sorted(strange))}")
     return Owners(tuple(packages[name] for name in sorted(packages)), tuple(sorted(libraries)))
 
 
 def page(found: Owners) -> str:
-    """The text of THIRD_PARTY.txt.
+    """Return the text of THIRD_PARTY.txt.
 
     Raises:
-        LicenceError: something is under the GPL, or brings no text of its licence.
+        LicenceError: a distribution is under the GPL, or brings no licence text.
     """
-    refused = [one for one in found.packages if _under_gpl(one)]
+    refused = [_name(package) for package in found.packages if _under_gpl(package)]
     if refused:
-        raise LicenceError(f"under the GPL: {', '.join(_name(one) for one in refused)}")
-    blocks = ["What this folder holds beside rcc-onnx, and under what licences.\n"]
+        raise LicenceError(f"under the GPL: {', '.join(refused)}")
+    blocks = ["Software in this folder beside rcc-onnx, and its licences.\n"]
     blocks += [_python_block()]
-    blocks += [_package_block(one) for one in found.packages if _name(one) != OURS]
-    blocks += [_library_block(one) for one in found.libraries]
+    blocks += [_package_block(package) for package in found.packages if _name(package) != OURS]
+    blocks += [_library_block(library) for library in found.libraries]
     blocks += [
         "The program that starts rcc-onnx is PyInstaller's bootloader: GPL-2.0-or-later with an "
         "exception\nthat lets programs built with it be under any licence.\n"
@@ -125,7 +120,7 @@ def _name(distribution: Distribution) -> str:
 
 
 def _of_python(source: Path) -> bool:
-    """The standard library, its extensions, and the archive of it that PyInstaller packs."""
+    """Return whether a file is the standard library's, or PyInstaller's archive of it."""
     if "site-packages" in source.parts:
         return False
     base = _real(Path(sys.base_prefix))
@@ -138,10 +133,10 @@ def _of_python(source: Path) -> bool:
 
 
 def _licence(distribution: Distribution) -> str:
-    """As the distribution's metadata name it."""
+    """Return the licence that the distribution's metadata name."""
     metadata: Any = distribution.metadata
     classifiers = metadata.get_all("Classifier") or []
-    named = [one.split("::")[-1].strip() for one in classifiers if one.startswith("License ::")]
+    named = [text.split("::")[-1].strip() for text in classifiers if text.startswith("License ::")]
     plain = (metadata.get("License") or "").strip()
     # Some put the whole text into that field.
     short = [plain] if plain and "\n" not in plain else []
@@ -165,17 +160,15 @@ def _package_block(distribution: Distribution) -> str:
     if ours.is_file():
         texts.append(ours.read_text(encoding="utf-8"))
     if not texts:
-        raise LicenceError(
-            f"{_name(distribution)} brings no text of its licence; write one to {ours}"
-        )
+        raise LicenceError(f"{_name(distribution)} brings no licence text; write it to {ours}")
     head = f"{_name(distribution)} {distribution.version}: {_licence(distribution)}\n"
     return "\n".join([head, *dict.fromkeys(texts)])
 
 
 def _python_block() -> str:
     lib = Path(sys.base_prefix, "lib", f"python{sys.version_info[0]}.{sys.version_info[1]}")
-    places = (lib / "LICENSE.txt", Path(sys.base_prefix, "LICENSE.txt"))
-    texts = [one.read_text(encoding="utf-8", errors="replace") for one in places if one.is_file()]
+    paths = (lib / "LICENSE.txt", Path(sys.base_prefix, "LICENSE.txt"))
+    texts = [path.read_text(encoding="utf-8", errors="replace") for path in paths if path.is_file()]
     head = f"Python {sys.version.split()[0]}: PSF-2.0\n"
     return "\n".join([head, *(texts[:1] or ["https://docs.python.org/3/license.html\n"])])
 
@@ -188,5 +181,5 @@ def _library_block(library: Path) -> str:
     ][:1]
     stem = library.name.split(".so")[0].removeprefix("lib")
     documents = sorted(SYSTEM_DOCUMENTS.glob(f"lib{stem.replace('_', '-')}*/copyright"))
-    texts = [one.read_text(encoding="utf-8", errors="replace") for one in documents[:1]]
+    texts = [path.read_text(encoding="utf-8", errors="replace") for path in documents[:1]]
     return "\n".join([f"{library.name}: {licence}\n", *texts])

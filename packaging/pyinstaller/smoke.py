@@ -1,10 +1,8 @@
-"""Try the single folder as its user would: `python packaging/pyinstaller/smoke.py FOLDER`.
+"""Test the single folder that build.py wrote: `python packaging/pyinstaller/smoke.py FOLDER`.
 
-FOLDER is what build.py wrote. It is copied to a path with blanks and letters beyond ASCII, and run
-with an empty environment: no PATH, no PYTHONPATH, a data folder, and a HOME that must stay empty.
-What it finds is compared with what the package finds that is installed for the Python that runs
-this script.
-Ends with exit code 0 and one line if all is well.
+The folder is copied to a path with blanks and non-ASCII letters, and run with an empty environment:
+no PATH, no PYTHONPATH, a data folder, and a HOME that must stay empty. Its results are compared
+with those of the package that is installed for the Python that runs this script.
 """
 
 import json
@@ -32,13 +30,13 @@ BY_GDCM = {
 }
 SAVED = ("_mask.nii.gz", "_lesion_probability.nii.gz", "_seg.dcm", "_sr.dcm")
 DOCUMENTED = ("self_tests.json",)
-"""What may appear in the data folder: docs/doctor.md."""
+"""Files that may appear in the data folder (docs/doctor.md)."""
 LIMIT_S = 300.0
-"""For any one command, on a busy machine."""
+"""For each command, on a busy machine."""
 
 
 class Smoke:
-    """The copied program, a place to work in, and an empty home."""
+    """The copied program, a working folder, and an empty home."""
 
     def __init__(self, folder: Path, scratch: Path) -> None:
         self.work, self.home = scratch / "elsewhere", scratch / "home"
@@ -50,7 +48,7 @@ class Smoke:
         self._program = self.folder / ("rcc-onnx.exe" if os.name == "nt" else "rcc-onnx")
 
     def run(self, *arguments: object, expect: int = 0) -> str:
-        """What the program prints. Raises SystemExit if its exit code is not the expected one."""
+        """Return what the program prints. Raises SystemExit on another exit code than expected."""
         environ = {"HOME": str(self.home), "USERPROFILE": str(self.home)}
         environ["RCC_ONNX_HOME"] = str(self.data)
         if os.name == "nt":
@@ -82,13 +80,13 @@ def _run(command: list[str], folder: Path, environ: dict[str, str], expect: int 
 
 
 def normal(folder: Path, *arguments: object) -> None:
-    """The same command by the package that is installed for this Python."""
+    """Run the same command with the installed package."""
     environ = {**os.environ, "RCC_ONNX_HOME": str(folder / "none")}
     _run([sys.executable, "-m", "rcc_onnx", *map(str, arguments)], folder, environ)
 
 
 def compressed_studies(plain: Path, out: Path) -> list[str]:
-    """The study once for each lossless encoding, as folders in `out`; gives back their names."""
+    """Write the study in each lossless encoding, as folders in `out`; return their names."""
     for name in (*BY_PYDICOM, *BY_GDCM):
         (out / name).mkdir(parents=True)
         for file in sorted(path for path in plain.rglob("*") if path.is_file()):
@@ -120,18 +118,20 @@ def _compress(file: Path, to: Path, name: str) -> None:
 
 
 def same(results: Path, case: str, expected: Path, expected_case: str) -> None:
-    """Raises SystemExit unless decisions and pictures are those expected."""
+    """Raise SystemExit unless decisions and pictures are the expected ones."""
     ours, theirs = (
         _sides(folder, name) for folder, name in ((results, case), (expected, expected_case))
     )
     if ours != theirs:
-        raise SystemExit(f"{case}: decided otherwise than the normal install: {ours}, {theirs}")
+        raise SystemExit(f"{case}: other decisions than the normal install: {ours}, {theirs}")
     for side in ("r", "l"):
-        one, two = results / f"{case}_{side}.png", expected / f"{expected_case}_{side}.png"
-        if one.is_file() != two.is_file() or (
-            one.is_file() and one.read_bytes() != two.read_bytes()
-        ):
-            raise SystemExit(f"{one.name}: not the picture of the normal install")
+        picture, other = results / f"{case}_{side}.png", expected / f"{expected_case}_{side}.png"
+        if _bytes(picture) != _bytes(other):
+            raise SystemExit(f"{picture.name}: not the picture of the normal install")
+
+
+def _bytes(file: Path) -> bytes | None:
+    return file.read_bytes() if file.is_file() else None
 
 
 def _sides(results: Path, case: str) -> object:
@@ -141,7 +141,7 @@ def _sides(results: Path, case: str) -> object:
 
 def check_small_commands(smoke: Smoke) -> None:
     if smoke.run("--version").strip() != f"rcc-onnx {__version__}":
-        raise SystemExit("--version says something else")
+        raise SystemExit("--version prints another version")
     for lines, words in (
         (smoke.run("models", "list"), "phantom"),
         (smoke.run("models", "verify"), "both networks ran on cpu"),
@@ -157,14 +157,14 @@ def check_demo(smoke: Smoke) -> None:
     (case,) = (path.stem for path in (smoke.work / "demo" / "results").glob("phantom-*.json"))
     same(smoke.work / "demo/results", case, smoke.work / "demo_normal/results", case)
     overviews = [
-        smoke.work / one / "results" / f"{case}_overview.png" for one in ("demo", "demo_normal")
+        smoke.work / demo / "results" / f"{case}_overview.png" for demo in ("demo", "demo_normal")
     ]
     if overviews[0].read_bytes() != overviews[1].read_bytes():
         raise SystemExit("the overview is not that of the normal install")
 
 
 def check_encodings(smoke: Smoke) -> None:
-    """A study in each encoding, by two processes, saved in all forms; each as the plain one is."""
+    """Compare a study in each encoding, analysed by two workers, with the uncompressed study."""
     plain = make_study(SEED, smoke.work / "plain", quick=True).folder
     cases = compressed_studies(plain, smoke.work / "studies")
     _need(
@@ -185,7 +185,7 @@ def check_encodings(smoke: Smoke) -> None:
 
 
 def check_bench(smoke: Smoke) -> None:
-    """It starts the program as a module in a process of its own."""
+    """Run `bench`, which starts the program in other processes."""
     few = ("--provider", "cpu", "--precision", "float32", "--repeats", 1)
     _need("Recommended here", smoke.run("bench", "plain", *few))
 
@@ -200,9 +200,9 @@ def check_errors(smoke: Smoke) -> None:
     smoke.run("infer", "plain", "--provider", "cuda", "--out", "none", expect=2)
 
 
-def _need(words: str, said: str) -> None:
-    if words not in said:
-        raise SystemExit(f"{words!r} is not in:\n{said}")
+def _need(words: str, output: str) -> None:
+    if words not in output:
+        raise SystemExit(f"{words!r} is not in:\n{output}")
 
 
 CHECKS: tuple[Callable[[Smoke], None], ...] = (
@@ -226,9 +226,7 @@ def main() -> None:
         left += [path.name for path in smoke.data.glob("*") if path.name not in DOCUMENTED]
         if left or smoke.files() != before:
             raise SystemExit(f"files outside the results: {left or 'in the program folder'}")
-    print(
-        f"the single folder works without Python, as installed ({time.monotonic() - started:.0f} s)"
-    )
+    print(f"the single folder works without Python ({time.monotonic() - started:.0f} s)")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What a hospital asks: no TensorFlow at run time, no network, nothing left outside the results."""
+"""The installed wheel: no TensorFlow at run time, no network, no files outside the results."""
 
 import json
 import os
@@ -29,8 +29,8 @@ class Refuse:
 
 sys.meta_path.insert(0, Refuse())
 """
-"""Run first, this makes a process as poor as one where only rcc-onnx is. `requests` comes
-with TensorFlow; pydicom imports it where it is there, and it then probes for IPv6 with a socket."""
+"""Run first, this hides packages that the base install does not bring. `requests` comes with
+TensorFlow; where it is installed, pydicom imports it, and it probes for IPv6 with a socket."""
 
 MAIN = "from rcc_onnx.cli.app import main\nmain()"
 
@@ -39,7 +39,7 @@ import sys
 
 def audit(event, args):
     if event.startswith("socket.") or event in {"urllib.Request", "http.client.connect"}:
-        # Libraries swallow exceptions here, so it is told, not raised.
+        # Libraries swallow exceptions here, so it is printed, not raised.
         print("NETWORK", event, file=sys.stderr)
 
 sys.addaudithook(audit)
@@ -84,7 +84,7 @@ def run(code: str, site: Path, home: Path, *arguments: str) -> subprocess.Comple
     )
 
 
-def test_the_wheel_holds_what_it_must(installed: Path) -> None:
+def test_the_wheel_contains_the_package_and_its_data(installed: Path) -> None:
     files = {path.relative_to(installed).as_posix() for path in installed.rglob("*")}
     source = {
         path.relative_to(ROOT).as_posix()
@@ -109,11 +109,10 @@ def test_the_wheel_holds_what_it_must(installed: Path) -> None:
         )
     } <= files
     tops = {path.split("/")[0] for path in files}
-    # What lies in .data is put beside Python, as the page for `man` is.
-    assert {top for top in tops if not top.endswith((".dist-info", ".data"))} == {"rcc_onnx"}
+    assert {top for top in tops if not top.endswith(".dist-info")} == {"rcc_onnx"}
 
 
-def test_analysis_needs_neither_tensorflow_nor_onnx_nor_what_only_save_does(
+def test_analysis_needs_neither_tensorflow_nor_onnx_nor_export_packages(
     installed: Path, phantom: Path, tmp_path: Path
 ) -> None:
     code = (
@@ -149,11 +148,11 @@ def test_importing_pulls_in_nothing_heavy(installed: Path, tmp_path: Path) -> No
 
 
 REMEMBERED = {SELF_TESTS_FILE}
-"""What a run leaves in an empty home folder, in the data folder (docs/doctor.md)."""
+"""Files that a run leaves in the data folder of an empty home (docs/doctor.md)."""
 
 
 def files_at(home: Path) -> set[str]:
-    """Files in an empty home folder; those in its data folder by their names there."""
+    """Return the files in a home folder; those in its data folder by their names there."""
     data = data_folder({"HOME": str(home), "USERPROFILE": str(home)})
     assert data is not None
     files = {path for path in home.rglob("*") if not path.is_dir()}

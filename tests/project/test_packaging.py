@@ -1,4 +1,4 @@
-"""The scripts of packaging/ on small things; .ci/run builds and tries the real ones."""
+"""The scripts of packaging/ on small inputs; .ci/run builds and tests the real ones."""
 
 import importlib.util
 import json
@@ -20,7 +20,7 @@ PACKAGING = ROOT / "packaging"
 
 
 def load(path: str, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    """A script as a module; it may import the scripts beside it."""
+    """Import a script as a module; it may import the scripts beside it."""
     file = PACKAGING / path
     monkeypatch.syspath_prepend(file.parent)
     spec = importlib.util.spec_from_file_location(file.stem, file)
@@ -48,7 +48,7 @@ def test_what_a_wheel_must_and_must_not_hold(monkeypatch: pytest.MonkeyPatch) ->
 
 def wheel(folder: Path, name: str, *requires: str) -> None:
     lines = ["Metadata-Version: 2.4", f"Name: {name}", "Version: 1.0"]
-    lines += [f"Requires-Dist: {one}" for one in requires]
+    lines += [f"Requires-Dist: {text}" for text in requires]
     with zipfile.ZipFile(folder / f"{name.replace('-', '_')}-1.0-py3-none-any.whl", "w") as archive:
         archive.writestr(f"{name}-1.0.dist-info/METADATA", "\n".join(lines))
 
@@ -60,7 +60,7 @@ def test_a_wheelhouse_lacks_what_only_the_other_machine_needs(
     wheel(tmp_path, "rcc-onnx", "Core>=2", 'extra-one[fast]; extra == "results"')
     wheel(tmp_path, "core", 'colorama>=0.4; sys_platform == "win32"', 'plots; extra == "plots"')
     wheel(tmp_path, "extra_one", 'quick; extra == "fast"', 'slow; extra == "slow"')
-    wheels = [maker.Wheel.read(one) for one in tmp_path.glob("*.whl")]
+    wheels = [maker.Wheel.read(file) for file in tmp_path.glob("*.whl")]
     environment = {str(key): str(value) for key, value in maker.default_environment().items()}
     here = environment | maker.TARGETS["linux"].environment
     there = environment | maker.TARGETS["windows"].environment
@@ -69,10 +69,12 @@ def test_a_wheelhouse_lacks_what_only_the_other_machine_needs(
     assert maker.missing(wheels, {"rcc-onnx": {""}}, here) == []
 
 
-def test_a_wheelhouse_says_what_to_type(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_wheelhouse_lists_hashes_and_commands(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     maker = load("wheelhouse.py", monkeypatch)
     wheel(tmp_path, "rcc-onnx")
-    wheels = [maker.Wheel.read(one) for one in tmp_path.glob("*.whl")]
+    wheels = [maker.Wheel.read(file) for file in tmp_path.glob("*.whl")]
     maker.describe(wheels, tmp_path, "windows", "3.12", "results")
     requirements = (tmp_path / "requirements.txt").read_text()
     assert re.fullmatch(r"rcc-onnx\[results\]==1\.0 --hash=sha256:[0-9a-f]{64}\n", requirements)
@@ -83,7 +85,7 @@ def test_a_wheelhouse_says_what_to_type(tmp_path: Path, monkeypatch: pytest.Monk
 
 
 class Installed(Distribution):
-    """A distribution that is on disk nowhere."""
+    """A distribution without files."""
 
     def __init__(self, metadata: str) -> None:
         self._metadata = metadata
@@ -107,7 +109,7 @@ class Installed(Distribution):
         ("License-Expression: MIT", False),
     ],
 )
-def test_nothing_under_the_gpl_is_handed_on(
+def test_packages_under_the_gpl_are_refused(
     line: str, refused: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     notices = load("pyinstaller/notices.py", monkeypatch)
@@ -122,12 +124,12 @@ def test_nothing_under_the_gpl_is_handed_on(
         assert "Do as you like." in notices.page(found)
 
 
-def test_a_package_without_the_text_of_its_licence_is_noticed(
+def test_a_package_without_a_licence_text_is_refused(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     notices = load("pyinstaller/notices.py", monkeypatch)
     found = notices.Owners((Installed("Name: two\nVersion: 1\nLicense: MIT\n"),), ())
-    with pytest.raises(notices.LicenceError, match="two brings no text"):
+    with pytest.raises(notices.LicenceError, match="two brings no licence text"):
         notices.page(found)
 
 
@@ -135,11 +137,11 @@ def test_every_file_of_the_folder_has_an_owner(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     notices = load("pyinstaller/notices.py", monkeypatch)
-    known = [Path(pytest.__file__), Path(json.__file__), ROOT / "rcc_onnx" / "cli.py"]
+    known = [Path(pytest.__file__), Path(json.__file__), ROOT / "rcc_onnx" / "engine.py"]
     found = notices.owners([*known, tmp_path / "libz.so.1"], ROOT)
     # An editable install owns the checkout's files too.
-    assert {one.metadata["Name"] for one in found.packages} - {"rcc-onnx"} == {"pytest"}
-    assert [one.name for one in found.libraries] == ["libz.so.1"]
+    assert {package.metadata["Name"] for package in found.packages} - {"rcc-onnx"} == {"pytest"}
+    assert [library.name for library in found.libraries] == ["libz.so.1"]
     # GNU readline, which Python would bring, is under the GPL.
     with pytest.raises(notices.LicenceError, match=r"libreadline\.so\.8"):
         notices.owners([tmp_path / "libreadline.so.8"], ROOT)
@@ -170,36 +172,37 @@ INSTRUCTIONS = [
 
 
 def instructions(name: str) -> list[str]:
-    return [rest for one, rest in INSTRUCTIONS if one == name]
+    return [rest for found, rest in INSTRUCTIONS if found == name]
 
 
-def test_the_dockerfile_copies_what_there_is_and_what_is_let_in() -> None:
-    copied = [shlex.split(one)[:-1] for one in instructions("COPY") if "--from" not in one]
-    files = [one for line in copied for one in line]
-    assert "rcc_onnx" in files
-    assert [one for one in files if not (ROOT / one).exists()] == []
+def copied_files() -> set[str]:
+    lines = [line for line in instructions("COPY") if "--from" not in line]
+    return {file for line in lines for file in shlex.split(line)[:-1]}
+
+
+def test_the_dockerfile_copies_existing_files_and_no_others_are_sent() -> None:
+    assert "rcc_onnx" in copied_files()
+    assert [file for file in copied_files() if not (ROOT / file).exists()] == []
     ignored = PACKAGING / "docker" / "Dockerfile.dockerignore"
-    let_in = {line[1:] for line in ignored.read_text().splitlines() if line.startswith("!")}
-    assert set(files) == let_in
+    sent = {line[1:] for line in ignored.read_text().splitlines() if line.startswith("!")}
+    assert copied_files() == sent
     assert ignored.read_text().splitlines()[1] == "*"
 
 
 def test_the_wheel_of_the_image_can_be_built_from_what_is_copied() -> None:
-    copied = [shlex.split(one)[:-1] for one in instructions("COPY") if "--from" not in one]
-    files = {one for line in copied for one in line}
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     wheel = project["tool"]["hatch"]["build"]["targets"]["wheel"]
     needed = {"pyproject.toml", project["project"]["readme"], *project["project"]["license-files"]}
-    assert needed | set(wheel["packages"]) | set(wheel["force-include"]) <= files
+    assert needed | set(wheel["packages"]) | set(wheel["force-include"]) <= copied_files()
 
 
-def test_the_image_runs_as_nobody_and_asks_for_nothing() -> None:
+def test_the_image_runs_as_an_unprivileged_user() -> None:
     (user,) = instructions("USER")
     assert int(user.split(":")[0]) > 0
-    names = [one for one, _ in INSTRUCTIONS]
+    names = [name for name, _ in INSTRUCTIONS]
     assert names.index("USER") > max(i for i, name in enumerate(names) if name == "RUN")
     assert instructions("ENTRYPOINT") == ['["rcc-onnx"]']
     assert json.loads(instructions("VOLUME")[0]) == ["/in", "/out", "/data"]
     assert "RCC_ONNX_HOME=/data" in instructions("ENV")[0]
     assert not instructions("ADD")
-    assert all(re.search(r":\d+\.\d+", one) for one in instructions("ARG"))
+    assert all(re.search(r":\d+\.\d+", image) for image in instructions("ARG"))
