@@ -83,10 +83,10 @@ def _report_lines(report: "DoctorReport") -> Iterator[str]:
 def schema(
     name: Annotated[
         SchemaName,
-        typer.Argument(help="A case's JSON, results.json of a whole run, or doctor --json."),
+        typer.Argument(help="A case, results.json of a run, doctor --json, or evaluation.json."),
     ] = SchemaName.CASE,
 ) -> None:
-    """Print the JSON Schema of a document that `infer` writes or `doctor` prints.
+    """Print the JSON Schema of a document that rcc-onnx writes.
 
     Example: rcc-onnx schema results
     """

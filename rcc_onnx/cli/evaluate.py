@@ -9,11 +9,11 @@ from rcc_onnx.cli.shared import EXIT_SOME_FAILED, console, exit_on_error
 from rcc_onnx.errors import OptionError
 
 if TYPE_CHECKING:
-    from rcc_onnx.evaluate.documents import Evaluation
+    from rcc_onnx.evaluate.cohort import Results
+    from rcc_onnx.evaluate.figures import Evaluation
     from rcc_onnx.evaluate.labels import Labels
-    from rcc_onnx.evaluate.mask_files import Mapped
+    from rcc_onnx.evaluate.mask_files import ValueMapping
     from rcc_onnx.evaluate.masks import MaskResults
-    from rcc_onnx.evaluate.results import Results
 
 SIZE_EDGES = "15,25,40"
 
@@ -26,7 +26,7 @@ def evaluate(  # noqa: PLR0913, PLR0917  an option each
         Path,
         typer.Argument(
             metavar="LABELS.csv",
-            help="What is true: columns case, side (right or left), lesion (1 or 0), and size_mm "
+            help="Ground truth: columns case, side (right or left), lesion (1 or 0), and size_mm "
             "if known; one row for each kidney. UTF-8, commas or semicolons.",
         ),
     ],
@@ -35,10 +35,10 @@ def evaluate(  # noqa: PLR0913, PLR0917  an option each
         typer.Option(metavar="DIR", help="Folder for the files. Default: OUT/evaluation."),
     ] = None,
     json_file: Annotated[
-        Path | None, typer.Option("--json", metavar="FILE", help="Write all figures here too.")
+        Path | None, typer.Option("--json", metavar="FILE", help="Write the JSON here too.")
     ] = None,
     size_edges: Annotated[
-        str, typer.Option(metavar="MM,MM,...", help="Where one range of lesion sizes ends.")
+        str, typer.Option(metavar="MM,MM,...", help="Upper ends of the ranges of lesion sizes.")
     ] = SIZE_EDGES,
     masks: Annotated[
         Path | None,
@@ -52,14 +52,14 @@ def evaluate(  # noqa: PLR0913, PLR0917  an option each
         str | None,
         typer.Option(
             metavar="VALUE=WORD,...",
-            help="What the values of the reference masks are: right, left, kidney (of either "
+            help="Meaning of the values of the reference masks: right, left, kidney (of either "
             'side), lesion, background. "1=kidney,2=lesion" for KiTS. '
             "Default: 1=right, 2=left, 3=lesion, or the codes of a SEG.",
         ),
     ] = None,
     allow_unlabelled: Annotated[
         bool,
-        typer.Option("--allow-unlabelled", help="Leave out cases that no row of LABELS.csv names."),
+        typer.Option("--allow-unlabelled", help="Leave out cases without a row in LABELS.csv."),
     ] = False,
     allow_missing: Annotated[
         bool,
@@ -69,7 +69,7 @@ def evaluate(  # noqa: PLR0913, PLR0917  an option each
     ] = False,
     plots: Annotated[bool, typer.Option("--plots/--no-plots", help="Draw ROC and scores.")] = True,
 ) -> None:
-    """Count how well results fit what is known of each kidney.
+    """Compare results with labels of each kidney.
 
     AUC, sensitivity, specificity and accuracy with 95 % intervals, by lesion
     size and over all thresholds. Writes kidneys.csv, other tables, plots and
@@ -80,23 +80,20 @@ def evaluate(  # noqa: PLR0913, PLR0917  an option each
     Example: rcc-onnx evaluate results labels.csv
     """
     with exit_on_error():
-        from rcc_onnx.evaluate.cohort import build_cohort  # noqa: PLC0415  heavy imports
-        from rcc_onnx.evaluate.documents import Evaluation  # noqa: PLC0415
-        from rcc_onnx.evaluate.figures import evaluate_cohort  # noqa: PLC0415
+        from rcc_onnx.evaluate import figures  # noqa: PLC0415
+        from rcc_onnx.evaluate.cohort import build_cohort, read_results  # noqa: PLC0415  heavy
         from rcc_onnx.evaluate.labels import read_labels  # noqa: PLC0415
-        from rcc_onnx.evaluate.results import read_results  # noqa: PLC0415
 
         edges = _edges(size_edges)
         mapping = _mapping(mask_labels, masks)
-        _need_extras(plots, masks)
+        _require_extras(plots, masks)
         labels = read_labels(labels_file)
         results = read_results(out)
         cohort = build_cohort(
             labels, results, allow_unlabelled=allow_unlabelled, allow_missing=allow_missing
         )
-        figures = evaluate_cohort(cohort, edges)
         compared = None if masks is None else _compare(labels, results, out, masks, mapping)
-        evaluation = Evaluation(labels, cohort, figures, compared)
+        evaluation = figures.evaluate(cohort, edges, compared)
         folder = out / "evaluation" if to is None else to
         _write(evaluation, folder, plots, json_file)
         _show(evaluation, folder)
@@ -108,44 +105,43 @@ def _edges(text: str) -> tuple[float, ...]:
     from rcc_onnx.evaluate.figures import size_ranges  # noqa: PLC0415  as above
 
     try:
-        edges = tuple(float(one) for one in text.split(","))
+        edges = tuple(float(edge) for edge in text.split(","))
     except ValueError:
         raise OptionError(
-            f"--size-edges: {text!r} is no list of numbers such as {SIZE_EDGES}"
+            f"--size-edges: {text!r} is not a list of numbers such as {SIZE_EDGES}"
         ) from None
     size_ranges(edges)
     return edges
 
 
-def _mapping(text: str | None, masks: Path | None) -> "Mapped | None":
+def _mapping(text: str | None, masks: Path | None) -> "ValueMapping | None":
     from rcc_onnx.evaluate.mask_files import parse_mapping  # noqa: PLC0415  as above
 
     if text is None:
         return None
     if masks is None:
-        raise OptionError("--mask-labels says what reference masks hold; give --masks DIR as well")
+        raise OptionError("--mask-labels explains reference masks; give --masks DIR as well")
     return parse_mapping(text)
 
 
-def _need_extras(plots: bool, masks: Path | None) -> None:
-    from rcc_onnx.evaluate.files import need  # noqa: PLC0415  as above
+def _require_extras(plots: bool, masks: Path | None) -> None:
+    from rcc_onnx.evaluate import require  # noqa: PLC0415  as above
 
     if plots:
-        need("matplotlib", why="Drawing", instead="go without plots: --no-plots")
+        require("matplotlib", purpose="Drawing", alternative="use --no-plots")
     if masks is not None:
-        need("nibabel", "scipy", why="Comparing masks", instead="go without --masks")
+        require("nibabel", "scipy", purpose="Comparing masks", alternative="leave out --masks")
 
 
 def _compare(
-    labels: "Labels", results: "Results", out: Path, masks: Path, mapping: "Mapped | None"
+    labels: "Labels", results: "Results", out: Path, masks: Path, mapping: "ValueMapping | None"
 ) -> "MaskResults":
-    """Masks of the labelled cases, those that failed or have no result among them."""
+    """Compare the masks of the labelled cases, also of those that failed or have no result."""
     from rich.markup import escape  # noqa: PLC0415  as above
 
     from rcc_onnx.evaluate.masks import compare_masks  # noqa: PLC0415
 
-    names = dict.fromkeys(one.case for one in labels.kidneys)
-    cases = [results.cases[one].case if one in results.cases else one for one in names]
+    cases = [results.cases[case].case if case in results.cases else case for case in labels.cases]
     with console().status("comparing masks") as status:
         return compare_masks(
             cases,
@@ -157,7 +153,7 @@ def _compare(
 
 
 def _write(evaluation: "Evaluation", folder: Path, plots: bool, json_file: Path | None) -> None:
-    from rcc_onnx.evaluate.tables import remove_old, write_json, write_tables  # noqa: PLC0415
+    from rcc_onnx.evaluate.report import remove_old, write_json, write_tables  # noqa: PLC0415
 
     remove_old(folder)
     if plots:
@@ -170,21 +166,13 @@ def _write(evaluation: "Evaluation", folder: Path, plots: bool, json_file: Path 
 
 
 def _show(evaluation: "Evaluation", folder: Path) -> None:
-    from rcc_onnx.evaluate import display  # noqa: PLC0415  as above
+    from rcc_onnx.evaluate import report  # noqa: PLC0415  as above
 
-    figures, threshold = evaluation.figures, evaluation.cohort.setup.lesion_threshold
     terminal = console(soft_wrap=False)
-    for line in display.opening_lines(evaluation):
+    for line in report.opening_lines(evaluation):
         terminal.print(line, markup=False, soft_wrap=True)
-    terminal.print(display.groups_table(evaluation.cohort))
-    terminal.print(display.figures_table(figures, threshold))
-    if any(one.sensitivity.of for one in figures.all_labelled.by_size):
-        terminal.print(display.sizes_table(figures))
-    terminal.print(display.sweep_table(figures.assessable, threshold))
-    if evaluation.masks is not None and evaluation.masks.compared:
-        terminal.print(display.masks_table(evaluation.masks))
-    for line in display.notes(evaluation):
+    for table in report.tables(evaluation):
+        terminal.print(table)
+    closing = f"Files are in {folder}; kidneys.csv lists every kidney"
+    for line in (*report.notes(evaluation), closing):
         terminal.print(line, markup=False, soft_wrap=True)
-    terminal.print(
-        f"Files are in {folder}; kidneys.csv lists every kidney", markup=False, soft_wrap=True
-    )

@@ -1,17 +1,29 @@
-"""Labels and results set against each other: one entry for every labelled kidney, none lost."""
+"""Results matched with labels: one entry for every labelled kidney, none lost."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
 from enum import StrEnum
+from pathlib import Path
+from typing import Literal
 
-from rcc_onnx.errors import EvaluateError
-from rcc_onnx.evaluate.labels import KidneyLabel, Labels, few
-from rcc_onnx.evaluate.results import FINDINGS, CaseAnswer, Results, Setup, common_setup
-from rcc_onnx.types import SIDES, Outcome, Side
+from rcc_onnx.errors import EvaluateError, ResultDocumentError
+from rcc_onnx.evaluate.labels import KidneyLabel, Labels, LabelsSummary, few, same_name
+from rcc_onnx.output.document import Case
+from rcc_onnx.output.folder import OutputFolder
+from rcc_onnx.results import SUSPECTED, CaseResult, FailedCase, ModelsUsed
+from rcc_onnx.types import RESEARCH_ONLY, SIDES, Outcome, Precision, Profile, Side, Thresholds
+
+RUN_DOCUMENTS = {"results.json"}
+"""JSON files in a folder of results that are about the run as a whole."""
+PHANTOMS_ONLY = "These are figures of digital phantoms and say nothing about patients."
+UNSUITABLE = "The models were not made for this kind of study: the figures mean nothing."
+
+CountedAs = Literal["TP", "FP", "TN", "FN"]
+"""A kidney's cell of the two-by-two table."""
 
 
 class Group(StrEnum):
-    """What became of a labelled kidney; each belongs to exactly one group."""
+    """The groups of labelled kidneys; each kidney belongs to exactly one."""
 
     ASSESSABLE = "assessable"
     NOT_ASSESSABLE = "not_assessable"
@@ -21,24 +33,15 @@ class Group(StrEnum):
     NO_RESULT = "no_result"
 
 
-class CountedAs(StrEnum):
-    """A kidney's cell of the two-by-two table."""
-
-    TRUE_POSITIVE = "TP"
-    FALSE_POSITIVE = "FP"
-    TRUE_NEGATIVE = "TN"
-    FALSE_NEGATIVE = "FN"
-
-
 @dataclass(frozen=True)
 class Kidney:
-    """One labelled kidney and its answer.
+    """One labelled kidney and its result.
 
     Attributes:
         case: as the result's files are named, or as labelled where there is no result.
-        score: lesion sum; None if no lesion was looked for.
-        finding: whether the run called a suspected lesion; false where there is no score.
         outcome: None unless the case was analysed.
+        score: lesion sum; None if no lesion was looked for.
+        finding: whether the run found a suspected lesion; false where there is no score.
         why: codes of flags, or of the error that the case failed with.
     """
 
@@ -47,21 +50,25 @@ class Kidney:
     lesion: bool
     size_mm: float | None
     group: Group
+    outcome: Outcome | None
     score: float | None
     finding: bool
-    outcome: Outcome | None
+    counted_as: CountedAs
     why: tuple[str, ...]
 
-    @property
-    def counted_as(self) -> CountedAs:
-        if self.lesion:
-            return CountedAs.TRUE_POSITIVE if self.finding else CountedAs.FALSE_NEGATIVE
-        return CountedAs.FALSE_POSITIVE if self.finding else CountedAs.TRUE_NEGATIVE
+
+@dataclass(frozen=True)
+class GroupSize:
+    """The number of kidneys in a group."""
+
+    kidneys: int
+    with_lesion: int
+    without_lesion: int
 
 
 @dataclass(frozen=True)
 class UnlabelledSide:
-    """A side of a result that no label speaks of. `outcome` is None where the case failed."""
+    """A side of a result without a label; `outcome` is None where the case failed."""
 
     case: str
     side: Side
@@ -69,32 +76,88 @@ class UnlabelledSide:
 
 
 @dataclass(frozen=True)
+class Setup:
+    """What all cases of an evaluation must have been analysed with."""
+
+    study_kind: str
+    profile: Profile
+    precision: Precision
+    models: ModelsUsed
+    thresholds: Thresholds
+
+    @property
+    def notices(self) -> tuple[str, ...]:
+        """The sentences that stand in every output."""
+        found = [RESEARCH_ONLY]
+        if self.study_kind != "patient":
+            found.append(PHANTOMS_ONLY)
+        if not self.models.suitable:
+            found.append(UNSUITABLE)
+        return tuple(found)
+
+
+@dataclass(frozen=True)
+class Results:
+    """The cases of a folder, by `same_name`, and JSON files that are not results."""
+
+    cases: Mapping[str, Case]
+    other_files: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Cohort:
     """Every labelled kidney, and every side that was not labelled.
 
     Attributes:
-        cases: how many cases are labelled, and how many results there are, `failed` among them.
+        cases_with_result: how many results there are, failed ones among them.
         warnings: sentences that a person should read next to the figures.
+        groups: their sizes.
     """
 
-    kidneys: tuple[Kidney, ...]
-    unlabelled: tuple[UnlabelledSide, ...]
+    labels: LabelsSummary
     setup: Setup
-    labelled_cases: int
     cases_with_result: int
-    failed_cases: tuple[str, ...]
     warnings: tuple[str, ...]
-
-    @property
-    def assessable(self) -> tuple[Kidney, ...]:
-        return self.of(Group.ASSESSABLE)
-
-    @property
-    def is_phantom(self) -> bool:
-        return self.setup.study_kind != "patient"
+    groups: Mapping[Group, GroupSize]
+    kidneys: tuple[Kidney, ...]
+    unlabelled_sides: tuple[UnlabelledSide, ...]
 
     def of(self, group: Group) -> tuple[Kidney, ...]:
-        return tuple(one for one in self.kidneys if one.group is group)
+        """Return the kidneys of a group."""
+        return tuple(kidney for kidney in self.kidneys if kidney.group is group)
+
+
+def read_results(out: Path) -> Results:
+    """Read every case's result in a folder; at least one.
+
+    Raises:
+        EvaluateError (no-results): no such folder, or no result in it.
+        ResultDocumentError: a file cannot be read, was renamed, or has another's name.
+    """
+    cases: dict[str, Case] = {}
+    other_files = {path.name for path in out.glob("*.json")} - RUN_DOCUMENTS
+    try:
+        for stored in OutputFolder(out).stored_cases():
+            name = same_name(stored.result.case)
+            if not stored.is_own:
+                raise ResultDocumentError(
+                    f"{stored.name} is the result of case {stored.result.case!r}, so it was "
+                    "renamed or copied; remove it"
+                )
+            if name in cases:
+                raise ResultDocumentError(
+                    f"{stored.name}: another result has the same name; keep one"
+                )
+            cases[name] = stored.result
+            other_files.discard(stored.name)
+    except OSError as error:
+        raise ResultDocumentError(f"{error.filename} cannot be read ({error.strerror})") from error
+    if not cases:
+        raise EvaluateError(
+            f"{out} holds no result; give the folder that `rcc-onnx infer` wrote to",
+            code="no-results",
+        )
+    return Results(cases, tuple(sorted(other_files)))
 
 
 def build_cohort(
@@ -105,106 +168,164 @@ def build_cohort(
     Args:
         labels: of the kidneys.
         results: of the cases.
-        allow_unlabelled: cases without any label are counted and left out instead of refused.
-        allow_missing: labelled cases without a result are counted as no finding, not refused.
+        allow_unlabelled: count cases without a label and leave them out, instead of refusing them.
+        allow_missing: count labelled cases without a result as no finding, instead of refusing.
 
     Raises:
-        EvaluateError (labels-unknown-case, labels-missing-case): a case is on one side only.
-        EvaluateError (mixed-runs): the results come of different setups.
+        EvaluateError (labels-unknown-case, labels-missing-case): a label or a result is missing.
+        EvaluateError (mixed-runs): the results come from different setups.
         EvaluateError (no-results): no case was analysed.
+        ResultDocumentError: the result of a labelled case is damaged.
     """
-    labelled = list(dict.fromkeys(one.case for one in labels.kidneys))
+    labelled, warnings = labels.cases, []
+    for name in results.other_files:
+        if same_name(Path(name).stem) in labelled:
+            raise ResultDocumentError(
+                f"{name} is damaged, was edited, or is of another version; analyse the case again"
+            )
     unknown = [case for case in labelled if case not in results.cases]
     if len(unknown) == len(labelled) or (unknown and not allow_missing):
-        raise EvaluateError(_unknown_words(unknown, labels, results), code="labels-unknown-case")
-    no_label = [one.case for name, one in results.cases.items() if name not in set(labelled)]
-    if no_label and not allow_unlabelled:
-        share = f"{len(no_label)} of {len(results.cases)}"
+        raise EvaluateError(_explain_unknown(unknown, labels, results), code="labels-unknown-case")
+    if unknown:
+        warnings.append(f"Labelled cases without a result ({len(unknown)}): {few(unknown)}.")
+    extra = [result.case for name, result in results.cases.items() if name not in labelled]
+    if extra and not allow_unlabelled:
         raise EvaluateError(
-            f"results without a row in {labels.file_name} ({share}): {few(no_label)}. Label them, "
-            "or say --allow-unlabelled to leave them out of all figures",
+            f"results without a row in {labels.summary.file} ({len(extra)} of "
+            f"{len(results.cases)}): {few(extra)}. Label them, or use --allow-unlabelled to leave "
+            "them out of all figures",
             code="labels-missing-case",
         )
-    used = [one for name, one in results.cases.items() if name in set(labelled)]
-    kidneys = tuple(_kidney(one, results.cases.get(one.case)) for one in labels.kidneys)
-    asked = {(one.case, one.side) for one in labels.kidneys}
+    if extra:
+        warnings.append(f"Results without a label, left out ({len(extra)}): {few(extra)}.")
+    used = [result for name, result in results.cases.items() if name in labelled]
+    kidneys = tuple(_kidney(label, results.cases.get(label.case)) for label in labels.kidneys)
     return Cohort(
-        kidneys=kidneys,
-        unlabelled=tuple(_unlabelled(results, asked)),
-        setup=common_setup(used),
-        labelled_cases=len(labelled),
+        labels=labels.summary,
+        setup=_common_setup(used),
         cases_with_result=len(results.cases),
-        failed_cases=tuple(one.case for one in used if one.error_code is not None),
-        warnings=_warnings(labels, results, used, no_label, unknown),
+        warnings=(*warnings, *_warnings(labels.summary, results, used)),
+        groups={
+            group: group_size([kidney for kidney in kidneys if kidney.group is group])
+            for group in Group
+        },
+        kidneys=kidneys,
+        unlabelled_sides=tuple(_unlabelled_sides(labels, results)),
     )
 
 
-def _unknown_words(unknown: Sequence[str], labels: Labels, results: Results) -> str:
+def group_size(kidneys: Sequence[Kidney]) -> GroupSize:
+    """Count kidneys."""
+    with_lesion = sum(kidney.lesion for kidney in kidneys)
+    return GroupSize(len(kidneys), with_lesion, len(kidneys) - with_lesion)
+
+
+def _explain_unknown(unknown: Sequence[str], labels: Labels, results: Results) -> str:
+    """Return a message on cases without a result, with the likely cause."""
     text = (
-        f"cases of {labels.file_name} without a result ({len(unknown)}): {few(unknown)}. The "
-        f"results are of: {few(one.case for one in results.cases.values())}. "
+        f"cases of {labels.summary.file} without a result ({len(unknown)}): {few(unknown)}. There "
+        f"are results of: {few(result.case for result in results.cases.values())}. "
     )
     by_number = {case.lstrip("0"): case for case in results.cases}
-    shortened = next(
-        (one for one in unknown if one.isdigit() and by_number.get(one.lstrip("0"))), None
-    )
     by_letters = {case.casefold(): case for case in results.cases}
-    other_case = next((one for one in unknown if one.casefold() in by_letters), None)
-    if shortened:
-        full = by_number[shortened.lstrip("0")]
-        text += f"A spreadsheet may have made {shortened} of {full}; names must be the same. "
-    elif other_case:
-        full = by_letters[other_case.casefold()]
-        text += f"{other_case} and {full} differ in capital letters; names must be the same. "
+    for case in unknown:
+        if case.isdigit() and case.lstrip("0") in by_number:
+            full = by_number[case.lstrip("0")]
+            text += f"A spreadsheet may have made {case} of {full}; names must be the same. "
+            break
+        if case.casefold() in by_letters:
+            full = by_letters[case.casefold()]
+            text += f"{case} and {full} differ in capital letters; names must be the same. "
+            break
+    if len(unknown) == len(labels.cases):
+        return text + "Not one case has a result: check that labels and results belong together"
     return text + (
-        "Correct the names, or analyse these cases, or say --allow-missing to count them as "
+        "Correct the names, or analyse these cases, or use --allow-missing to count them as "
         "kidneys without an answer"
-        if len(unknown) < len({one.case for one in labels.kidneys})
-        else "Not one case has a result: check that labels and results belong together"
     )
 
 
-def _kidney(label: KidneyLabel, case: CaseAnswer | None) -> Kidney:
-    name = label.case if case is None else case.case
-    labelled = (name, label.side, label.lesion, label.size_mm)
-    if case is None:
-        return Kidney(*labelled, Group.NO_RESULT, None, False, None, ())
-    if case.error_code is not None:
-        return Kidney(*labelled, Group.CASE_FAILED, None, False, None, (case.error_code,))
-    answer = case.sides[label.side]
-    if answer.score is None:
-        group = Group(str(answer.outcome))
-    else:
-        group = Group.ASSESSABLE if answer.assessable else Group.NOT_ASSESSABLE
-    finding = answer.outcome in FINDINGS
-    return Kidney(*labelled, group, answer.score, finding, answer.outcome, answer.flags)
+def _kidney(label: KidneyLabel, result: Case | None) -> Kidney:
+    """Return the entry of a label; `result`: of its case, if there is one."""
+    group, outcome, score = Group.NO_RESULT, None, None
+    why: tuple[str, ...] = ()
+    if isinstance(result, FailedCase):
+        group, why = Group.CASE_FAILED, (result.error.code,)
+    elif result is not None:
+        side = result.sides[label.side]
+        outcome, score = side.outcome, side.lesion.probability_sum if side.lesion else None
+        why = tuple(flag.code for flag in result.flags_of(label.side))
+        assessable = Group.ASSESSABLE if side.assessable else Group.NOT_ASSESSABLE
+        group = Group(outcome.value) if score is None else assessable
+    finding = outcome in SUSPECTED
+    positive: CountedAs = "TP" if label.lesion else "FP"
+    negative: CountedAs = "FN" if label.lesion else "TN"
+    return Kidney(
+        case=label.case if result is None else result.case,
+        side=label.side,
+        lesion=label.lesion,
+        size_mm=label.size_mm,
+        group=group,
+        outcome=outcome,
+        score=score,
+        finding=finding,
+        counted_as=positive if finding else negative,
+        why=why,
+    )
 
 
-def _unlabelled(results: Results, asked: set[tuple[str, Side]]) -> Iterable[UnlabelledSide]:
-    for name, case in results.cases.items():
+def _unlabelled_sides(labels: Labels, results: Results) -> Iterator[UnlabelledSide]:
+    labelled = {(label.case, label.side) for label in labels.kidneys}
+    for name, result in results.cases.items():
         for side in SIDES:
-            if (name, side) not in asked:
-                answer = case.sides.get(side)
-                yield UnlabelledSide(case.case, side, answer.outcome if answer else None)
+            if (name, side) not in labelled:
+                outcome = None if isinstance(result, FailedCase) else result.sides[side].outcome
+                yield UnlabelledSide(result.case, side, outcome)
 
 
-def _warnings(
-    labels: Labels,
-    results: Results,
-    used: Sequence[CaseAnswer],
-    no_label: Sequence[str],
-    unknown: Sequence[str],
-) -> tuple[str, ...]:
-    found = []
-    if unknown:
-        found.append(f"Labelled cases without a result ({len(unknown)}): {few(unknown)}.")
-    if no_label:
-        found.append(f"Results without a label, left out ({len(no_label)}): {few(no_label)}.")
-    ran_on = dict.fromkeys(one.ran_on for one in used if one.ran_on is not None)
+def _common_setup(results: Sequence[Case]) -> Setup:
+    """Return the setup of all analysed cases; see `build_cohort` for what is raised."""
+    setups = {
+        result.case: Setup(
+            study_kind=result.study.kind,
+            profile=result.profile,
+            precision=result.provider.precision,
+            models=result.models,
+            thresholds=result.thresholds,
+        )
+        for result in results
+        if isinstance(result, CaseResult)
+    }
+    if not setups:
+        raise EvaluateError(
+            f"every labelled case failed ({len(results)}); there is no answer to evaluate. Their "
+            "errors are in their JSON files",
+            code="no-results",
+        )
+    (case, first), *others = setups.items()
+    for other_case, other in others:
+        if other != first:
+            names = [field.name for field in fields(Setup)]
+            differing = [name for name in names if getattr(first, name) != getattr(other, name)]
+            same = sum(setup == first for setup in setups.values())
+            raise EvaluateError(
+                f"the results come from different setups: {case} and {other_case} differ in "
+                f"{few(differing)}; {same} of {len(setups)} are as {case}. Analyse all cases with "
+                "the same models and settings, or each group into a folder of its own",
+                code="mixed-runs",
+            )
+    return first
+
+
+def _warnings(labels: LabelsSummary, results: Results, used: Sequence[Case]) -> Iterator[str]:
+    ran_on = dict.fromkeys(
+        f"{result.provider.ran}, rcc-onnx {result.rcc_onnx_version}"
+        for result in used
+        if isinstance(result, CaseResult)
+    )
     if len(ran_on) > 1:
-        found.append(f"The cases did not all run on the same: {'; '.join(ran_on)}.")
+        yield f"The cases ran on different providers or versions: {'; '.join(ran_on)}."
     if labels.ignored_columns:
-        found.append(f"Columns of the labels that are not used: {few(labels.ignored_columns)}.")
+        yield f"Columns of the labels that are not used: {few(labels.ignored_columns)}."
     if results.other_files:
-        found.append(f"JSON files that are no result: {few(results.other_files)}.")
-    return tuple(found)
+        yield f"JSON files that are not results of this version: {few(results.other_files)}."

@@ -1,58 +1,55 @@
-"""The figures of an evaluation: of the assessable kidneys, and of all that are labelled."""
+"""The figures of an evaluation, and the document evaluation.json that holds them."""
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any, ClassVar, Literal, get_args
 
 import numpy as np
 
+from rcc_onnx._version import __version__
 from rcc_onnx.errors import OptionError
-from rcc_onnx.evaluate.cohort import Cohort, CountedAs, Kidney
+from rcc_onnx.evaluate.cohort import Cohort, CountedAs, Group, Kidney
+from rcc_onnx.evaluate.masks import MaskResults
 from rcc_onnx.evaluate.statistics import (
     Auc,
     Confusion,
     Floats,
     Proportion,
-    Roc,
     SweepRow,
     auc,
     confusion,
-    roc,
-    sweep,
+    counts_at,
+    proportion,
 )
+from rcc_onnx.system.documents import STRICT
 
 DEFAULT_SIZE_EDGES_MM = (15.0, 25.0, 40.0)
-SHORT_SWEEP = (0.02, 0.1, 0.2, 0.5, 0.8, 0.9, 1.0, 1.1, 1.25, 2.0, 5.0, 10.0, 20.0)
-"""Multiples of the run's threshold that a person is shown; the whole sweep is in sweep.csv."""
+SWEEP_FACTORS = (0.02, 0.1, 0.2, 0.5, 0.8, 0.9, 1.0, 1.1, 1.25, 2.0, 5.0, 10.0, 20.0)
+"""Multiples of the run's threshold in the short sweep; sweep.csv has all thresholds."""
 
 
 @dataclass(frozen=True)
 class SizeRange:
-    """Lesions larger than `over_mm` and up to `up_to_mm`; both None for lesions without a size."""
+    """Lesions larger than `over_mm` and up to `up_to_mm` (None: no limit).
 
+    Both are None for lesions without a size.
+    """
+
+    name: str
     over_mm: float | None
     up_to_mm: float | None
 
-    @property
-    def name(self) -> str:
-        if self.over_mm is None or self.up_to_mm is None:
-            return "size not given"
-        if not self.over_mm:
-            return f"up to {self.up_to_mm:g} mm"
-        if math.isinf(self.up_to_mm):
-            return f"over {self.over_mm:g} mm"
-        return f"over {self.over_mm:g} to {self.up_to_mm:g} mm"
-
     def holds(self, size_mm: float | None) -> bool:
-        if size_mm is None or self.over_mm is None or self.up_to_mm is None:
+        if size_mm is None or self.over_mm is None:
             return size_mm is None and self.over_mm is None
-        return self.over_mm < size_mm <= self.up_to_mm
+        return self.over_mm < size_mm <= (math.inf if self.up_to_mm is None else self.up_to_mm)
 
 
 @dataclass(frozen=True)
 class SizeFigures:
-    """Lesions of one range of size. `auc` sets them against all kidneys without a lesion."""
+    """Lesions of one range of size; `auc` compares them with all kidneys without a lesion."""
 
     size: SizeRange
     sensitivity: Proportion
@@ -61,85 +58,125 @@ class SizeFigures:
 
 @dataclass(frozen=True)
 class PopulationFigures:
-    """The figures of one set of kidneys, at the thresholds of the run and over all others.
+    """The figures of one set of kidneys.
 
     Attributes:
-        auc, roc: None if no kidney has a lesion, or all have.
-        sweep: 0, every score, the run's threshold and its multiples of `SHORT_SWEEP`.
-        short_sweep: the last two of these only.
+        counts: at the thresholds of the run.
+        auc: None if no kidney has a lesion, or all have.
+        sweep: at multiples of the run's lesion threshold.
     """
 
-    name: str
-    confusion: Confusion
+    population: str
+    kidneys: int
+    counts: Confusion
     auc: Auc | None
-    roc: Roc | None
     by_size: tuple[SizeFigures, ...]
     sweep: tuple[SweepRow, ...]
-    short_sweep: tuple[SweepRow, ...]
 
 
 @dataclass(frozen=True)
 class Figures:
-    """Figures of both sets of kidneys."""
+    """The figures of both sets of kidneys."""
 
     assessable: PopulationFigures
     all_labelled: PopulationFigures
 
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluation:
+    """The document evaluation.json (docs/evaluate.md); `masks`: None unless they were compared."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
+
+    schema_version: Literal[1] = 1
+    rcc_onnx_version: str = __version__
+    notice: str
+    figures: Figures
+    masks: MaskResults | None
+    cohort: Cohort
+
     @property
-    def populations(self) -> tuple[PopulationFigures, PopulationFigures]:
-        return self.assessable, self.all_labelled
+    def populations(self) -> tuple[tuple[PopulationFigures, tuple[Kidney, ...]], ...]:
+        """The figures of both sets of kidneys, each with its kidneys."""
+        return (
+            (self.figures.assessable, self.cohort.of(Group.ASSESSABLE)),
+            (self.figures.all_labelled, self.cohort.kidneys),
+        )
+
+
+def evaluate(
+    cohort: Cohort,
+    edges_mm: Sequence[float] = DEFAULT_SIZE_EDGES_MM,
+    masks: MaskResults | None = None,
+) -> Evaluation:
+    """Return all figures of a cohort, at the edges of lesion sizes.
+
+    Raises:
+        OptionError: as `size_ranges`.
+    """
+    ranges = size_ranges(edges_mm)
+    threshold = cohort.setup.thresholds.lesion
+    figures = Figures(
+        _population("assessable kidneys", cohort.of(Group.ASSESSABLE), threshold, ranges),
+        _population("all labelled kidneys", cohort.kidneys, threshold, ranges),
+    )
+    notice = " ".join(cohort.setup.notices)
+    return Evaluation(notice=notice, figures=figures, masks=masks, cohort=cohort)
 
 
 def size_ranges(edges_mm: Sequence[float]) -> tuple[SizeRange, ...]:
-    """The ranges between the edges, below and above them, and the one without a size.
+    """Return the ranges between the edges, below and above them, and the one without a size.
 
     Raises:
-        OptionError: edges are not rising numbers above 0.
+        OptionError: the edges are not rising numbers above 0.
     """
     steps = [0.0, *edges_mm, math.inf]
-    if any(not before < after for before, after in pairwise(steps)):
+    if not edges_mm or any(not before < after for before, after in pairwise(steps)):
         raise OptionError(
-            f"edges of lesion sizes must be rising numbers above 0, such as 15,25,40, not "
-            f"{','.join(f'{one:g}' for one in edges_mm)}"
+            "edges of lesion sizes must be rising numbers above 0, such as 15,25,40, not "
+            f"{','.join(f'{edge:g}' for edge in edges_mm)}"
         )
-    pairs = pairwise(steps)
-    return (*(SizeRange(over, up_to) for over, up_to in pairs), SizeRange(None, None))
-
-
-def evaluate_cohort(cohort: Cohort, edges_mm: Sequence[float] = DEFAULT_SIZE_EDGES_MM) -> Figures:
-    """All figures of a cohort. Raises OptionError as `size_ranges` does."""
-    ranges = size_ranges(edges_mm)
-    threshold = cohort.setup.lesion_threshold
-    return Figures(
-        _population("assessable kidneys", cohort.assessable, threshold, ranges),
-        _population("all labelled kidneys", cohort.kidneys, threshold, ranges),
+    return (
+        SizeRange(f"up to {edges_mm[0]:g} mm", 0.0, edges_mm[0]),
+        *(
+            SizeRange(f"over {over:g} to {up_to:g} mm", over, up_to)
+            for over, up_to in pairwise(edges_mm)
+        ),
+        SizeRange(f"over {edges_mm[-1]:g} mm", edges_mm[-1], None),
+        SizeRange("size not given", None, None),
     )
 
 
 def _population(
     name: str, kidneys: Sequence[Kidney], threshold: float, ranges: Sequence[SizeRange]
 ) -> PopulationFigures:
-    with_lesion = [one for one in kidneys if one.lesion]
-    scores, others = _scores(with_lesion), _scores([one for one in kidneys if not one.lesion])
-    at_run = {kind: sum(one.counted_as is kind for one in kidneys) for kind in CountedAs}
-    short = sorted({threshold * factor for factor in SHORT_SWEEP})
+    with_lesion, without_lesion = scores_by_label(kidneys)
     by_size = []
     for size in ranges:
-        lesions = [one for one in with_lesion if size.holds(one.size_mm)]
-        found = sum(one.finding for one in lesions)
-        area = auc(_scores(lesions), others)
-        by_size.append(SizeFigures(size, Proportion(found, len(lesions)), area))
+        lesions = [kidney for kidney in kidneys if kidney.lesion and size.holds(kidney.size_mm)]
+        found = sum(kidney.finding for kidney in lesions)
+        area = auc(_scores(lesions), without_lesion)
+        by_size.append(SizeFigures(size, proportion(found, len(lesions)), area))
+    cells = [kidney.counted_as for kidney in kidneys]
+    thresholds = sorted({threshold * factor for factor in SWEEP_FACTORS})
     return PopulationFigures(
-        name=name,
-        confusion=Confusion(*(at_run[kind] for kind in CountedAs)),
-        auc=auc(scores, others),
-        roc=roc(scores, others),
+        population=name,
+        kidneys=len(kidneys),
+        counts=confusion(*map(cells.count, get_args(CountedAs))),
+        auc=auc(with_lesion, without_lesion),
         by_size=tuple(by_size),
-        sweep=sweep(scores, others, *short),
-        short_sweep=tuple(SweepRow(one, confusion(scores, others, one)) for one in short),
+        sweep=tuple(counts_at(with_lesion, without_lesion, value) for value in thresholds),
+    )
+
+
+def scores_by_label(kidneys: Sequence[Kidney]) -> tuple[Floats, Floats]:
+    """Return the scores of kidneys with and without a lesion; minus infinity without a score."""
+    return (
+        _scores([kidney for kidney in kidneys if kidney.lesion]),
+        _scores([kidney for kidney in kidneys if not kidney.lesion]),
     )
 
 
 def _scores(kidneys: Sequence[Kidney]) -> Floats:
-    """Scores as the statistics want them: minus infinity where there is none."""
-    return np.array([-np.inf if one.score is None else one.score for one in kidneys], np.float64)
+    scores = [-np.inf if kidney.score is None else kidney.score for kidney in kidneys]
+    return np.array(scores, np.float64)

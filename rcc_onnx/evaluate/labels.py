@@ -1,4 +1,4 @@
-"""Labels of a cohort: a CSV with one row for each kidney that somebody looked at.
+"""Labels of a cohort: a CSV with one row for each kidney that was assessed.
 
 Columns `case`, `side`, `lesion` and, if known, `size_mm`; UTF-8, separated by commas or semicolons,
 whichever the header uses (docs/evaluate.md).
@@ -21,12 +21,12 @@ SIZE = "size_mm"
 LESION_WORDS = {"1": True, "yes": True, "true": True, "0": False, "no": False, "false": False}
 SEPARATORS = {",": "comma", ";": "semicolon"}
 FEW = 5
-"""Offenders that a message lists; the rest is counted."""
+"""Items that a message lists; the rest is counted."""
 
 
 @dataclass(frozen=True)
 class KidneyLabel:
-    """What is true of one kidney. `size_mm` of the lesion, if there is one and it was measured."""
+    """The truth about one kidney; `size_mm` of its lesion, if that was measured."""
 
     case: str
     side: Side
@@ -35,30 +35,44 @@ class KidneyLabel:
 
 
 @dataclass(frozen=True)
-class Labels:
-    """A file of labels.
+class LabelsSummary:
+    """A file of labels in short.
 
     Attributes:
-        kidneys: at least one, each case and side once.
         separator: comma or semicolon.
-        ignored_columns: columns that nothing is made of.
+        ignored_columns: columns that are not used.
     """
 
-    file_name: str
-    kidneys: tuple[KidneyLabel, ...]
+    file: str
     separator: str
+    cases: int
+    kidneys: int
+    with_lesion: int
     ignored_columns: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class Labels:
+    """A file of labels; `kidneys`: at least one, each case and side once."""
+
+    summary: LabelsSummary
+    kidneys: tuple[KidneyLabel, ...]
+
+    @property
+    def cases(self) -> dict[str, None]:
+        """The labelled cases, in the order of the file."""
+        return dict.fromkeys(kidney.case for kidney in self.kidneys)
+
+
 def few(items: Iterable[str]) -> str:
-    """The first few, and how many more."""
+    """Return the first few items as text, and how many more there are."""
     listed = list(items)
     more = f" and {len(listed) - FEW} more" if len(listed) > FEW else ""
     return ", ".join(listed[:FEW]) + more
 
 
 def same_name(name: str) -> str:
-    """A name as it is compared: letters with accents can be stored in two ways that look alike."""
+    """Return a name for comparison: letters with accents can be stored in two ways."""
     return unicodedata.normalize("NFC", name)
 
 
@@ -66,8 +80,8 @@ def read_labels(path: Path) -> Labels:
     """Read and check a file of labels.
 
     Raises:
-        EvaluateError (labels-file): it cannot be read, is no UTF-8 or no CSV, or holds no row.
-        EvaluateError (labels-columns): a column is missing or named twice.
+        EvaluateError (labels-file): it cannot be read, is not UTF-8 or CSV, or has no row.
+        EvaluateError (labels-columns): a column is missing or repeated.
         EvaluateError (labels-value): a cell cannot be used.
         EvaluateError (labels-duplicate): a kidney has more than one row.
     """
@@ -78,19 +92,17 @@ def read_labels(path: Path) -> Labels:
             f"{path.name} is empty; its first line must be case,side,lesion", code="labels-file"
         )
     separator = ";" if ";" in header_line else ","
-    lines = _lines(path, text, separator)
-    header = [name.strip().lower() for name in lines[0][1]]
+    rows = _rows(path, text, separator)
+    header = [name.strip().lower() for name in rows[0][1]]
     _check_header(path, header)
     problems: list[str] = []
-    kidneys: list[KidneyLabel] = []
-    places: list[int] = []
-    for number, cells in lines[1:]:
+    lines: dict[KidneyLabel, list[int]] = {}
+    for line, cells in rows[1:]:
         found = _kidney(header, cells, separator)
         if isinstance(found, KidneyLabel):
-            kidneys.append(found)
-            places.append(number)
+            lines.setdefault(found, []).append(line)
         else:
-            problems += [f"line {number}: {problem}" for problem in found]
+            problems += [f"line {line}: {problem}" for problem in found]
     if problems:
         raise EvaluateError(
             f"values of {path.name} that cannot be used ({len(problems)}): "
@@ -98,15 +110,22 @@ def read_labels(path: Path) -> Labels:
             "Nothing was evaluated; correct them",
             code="labels-value",
         )
-    if not kidneys:
+    if not lines:
         raise EvaluateError(
             f"{path.name} has a header and no row; write one row for each kidney",
             code="labels-file",
         )
-    _check_duplicates(path, kidneys, places)
+    _check_duplicates(path, lines)
     known = (*REQUIRED, SIZE)
-    ignored = tuple(name for name in header if name and name not in known)
-    return Labels(path.name, tuple(kidneys), SEPARATORS[separator], ignored)
+    summary = LabelsSummary(
+        file=path.name,
+        separator=SEPARATORS[separator],
+        cases=len({kidney.case for kidney in lines}),
+        kidneys=len(lines),
+        with_lesion=sum(kidney.lesion for kidney in lines),
+        ignored_columns=tuple(name for name in header if name and name not in known),
+    )
+    return Labels(summary, tuple(lines))
 
 
 def _text(path: Path) -> str:
@@ -123,14 +142,14 @@ def _text(path: Path) -> str:
         ) from error
 
 
-def _lines(path: Path, text: str, separator: str) -> list[tuple[int, list[str]]]:
-    """Line number and cells of every line that is not blank."""
+def _rows(path: Path, text: str, separator: str) -> list[tuple[int, list[str]]]:
+    """Return line number and cells of every line that is not blank."""
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
     try:
         return [(reader.line_num, cells) for cells in reader if any(map(str.strip, cells))]
     except csv.Error as error:
         raise EvaluateError(
-            f"{path.name}, line {reader.line_num}: no CSV: {error}", code="labels-file"
+            f"{path.name}, line {reader.line_num}: not valid CSV: {error}", code="labels-file"
         ) from None
 
 
@@ -143,22 +162,22 @@ def _check_header(path: Path, header: Sequence[str]) -> None:
             "by commas or semicolons",
             code="labels-columns",
         )
-    twice = [name for name, times in Counter(header).items() if name and times > 1]
-    if twice:
+    repeated = [name for name, times in Counter(header).items() if name and times > 1]
+    if repeated:
         raise EvaluateError(
-            f"{path.name} names the column {few(twice)} more than once", code="labels-columns"
+            f"{path.name} names the column {few(repeated)} more than once", code="labels-columns"
         )
 
 
 def _kidney(header: Sequence[str], cells: Sequence[str], separator: str) -> KidneyLabel | list[str]:
-    """One row as a label, or what is wrong with it."""
+    """Return the label in a row, or what is wrong with it."""
     if len(cells) != len(header):
         return [f"{len(cells)} cells under {len(header)} columns"]
     row = {name: cell.strip() for name, cell in zip(header, cells, strict=True)}
     problems = []
     if not row["case"]:
         problems.append("no case")
-    side = next((one for one in SIDES if one == row["side"].lower()), None)
+    side = next((side for side in SIDES if side == row["side"].lower()), None)
     if side is None:
         problems.append(f"side {row['side']!r} is neither right nor left")
     lesion = LESION_WORDS.get(row["lesion"].lower())
@@ -173,7 +192,7 @@ def _kidney(header: Sequence[str], cells: Sequence[str], separator: str) -> Kidn
 
 
 def _size(row: Mapping[str, str], lesion: bool | None, separator: str) -> float | str | None:
-    """The lesion's size in mm, None if there is none, or what is wrong with it."""
+    """Return the lesion's size in mm, None without one, or what is wrong with it."""
     text = row.get(SIZE, "")
     if not text:
         return None
@@ -181,26 +200,26 @@ def _size(row: Mapping[str, str], lesion: bool | None, separator: str) -> float 
         # Where semicolons separate, spreadsheets write 12,5.
         size = float(text.replace(",", ".") if separator == ";" else text)
     except ValueError:
-        return f"size_mm {text!r} is no number"
+        return f"size_mm {text!r} is not a number"
     if lesion is False:
         return f"size_mm {text} where lesion is 0; leave it empty" if size else None
     if not (math.isfinite(size) and size > 0):
-        return f"size_mm {text} is no size; leave it empty if it is not known"
+        return f"size_mm {text} is not a size; leave it empty if it is not known"
     return size
 
 
-def _check_duplicates(path: Path, kidneys: Sequence[KidneyLabel], places: Sequence[int]) -> None:
-    lines: dict[tuple[str, Side], list[int]] = {}
-    for kidney, place in zip(kidneys, places, strict=True):
-        lines.setdefault((kidney.case, kidney.side), []).append(place)
-    twice = {kidney: found for kidney, found in lines.items() if len(found) > 1}
-    if twice:
-        listed = (
-            f"{case} {side} (lines {', '.join(map(str, found))})"
-            for (case, side), found in twice.items()
-        )
+def _check_duplicates(path: Path, lines: Mapping[KidneyLabel, Sequence[int]]) -> None:
+    found: dict[tuple[str, Side], list[int]] = {}
+    for kidney, numbers in lines.items():
+        found.setdefault((kidney.case, kidney.side), []).extend(numbers)
+    repeated = [
+        f"{case} {side} (lines {', '.join(map(str, sorted(numbers)))})"
+        for (case, side), numbers in found.items()
+        if len(numbers) > 1
+    ]
+    if repeated:
         raise EvaluateError(
-            f"kidneys with more than one row in {path.name} ({len(twice)}): {few(listed)}. Keep "
-            "one row for each kidney",
+            f"kidneys with more than one row in {path.name} ({len(repeated)}): {few(repeated)}. "
+            "Keep one row for each kidney",
             code="labels-duplicate",
         )

@@ -1,7 +1,7 @@
 """Figures with their 95 % intervals, on plain numbers.
 
-A kidney is called a finding where its score is **above** a threshold, as the pipeline does. A
-kidney without a score has minus infinity: below every threshold, equal to others of its kind.
+A kidney is a finding where its score is **above** a threshold, as in the pipeline. A kidney without
+a score has minus infinity: below every threshold, equal to others of its kind.
 """
 
 import math
@@ -20,30 +20,27 @@ BISECTIONS = 60
 
 @dataclass(frozen=True)
 class Proportion:
-    """So many of so many. Without any there is no value."""
+    """A share of kidneys with Wilson's 95 % interval; None without any kidney."""
 
+    value: float | None
+    low: float | None
+    high: float | None
     count: int
     of: int
 
-    def __post_init__(self) -> None:
-        if not 0 <= self.count <= self.of:
-            raise ValueError(f"{self.count} of {self.of} is no proportion")
 
-    @property
-    def value(self) -> float | None:
-        return self.count / self.of if self.of else None
-
-    @property
-    def interval(self) -> tuple[float, float] | None:
-        """Wilson's score interval (Wilson, J Am Stat Assoc 1927;22:209-212); None without any."""
-        if not self.of:
-            return None
-        square = Z_95**2
-        centre = self.count + square / 2
-        half = Z_95 * math.sqrt(self.count * (self.of - self.count) / self.of + square / 4)
-        low, high = (centre - half) / (self.of + square), (centre + half) / (self.of + square)
-        # At the ends the formula gives 0 and 1, but for rounding.
-        return (low if self.count else 0.0, high if self.count < self.of else 1.0)
+def proportion(count: int, of: int) -> Proportion:
+    """Return a share with its score interval (Wilson, J Am Stat Assoc 1927;22:209-212)."""
+    if not 0 <= count <= of:
+        raise ValueError(f"{count} of {of} is not a proportion")
+    if not of:
+        return Proportion(None, None, None, 0, 0)
+    square = Z_95**2
+    centre = count + square / 2
+    half = Z_95 * math.sqrt(count * (of - count) / of + square / 4)
+    low, high = (centre - half) / (of + square), (centre + half) / (of + square)
+    # At the ends the formula gives 0 and 1, except for rounding.
+    return Proportion(count / of, low if count else 0.0, high if count < of else 1.0, count, of)
 
 
 @dataclass(frozen=True)
@@ -54,23 +51,32 @@ class Confusion:
     fp: int
     tn: int
     fn: int
+    sensitivity: Proportion
+    specificity: Proportion
+    accuracy: Proportion
 
-    @property
-    def sensitivity(self) -> Proportion:
-        return Proportion(self.tp, self.tp + self.fn)
 
-    @property
-    def specificity(self) -> Proportion:
-        return Proportion(self.tn, self.tn + self.fp)
+def confusion(tp: int, fp: int, tn: int, fn: int) -> Confusion:
+    """Return the four counts with the shares that follow from them."""
+    return Confusion(
+        tp, fp, tn, fn,
+        sensitivity=proportion(tp, tp + fn),
+        specificity=proportion(tn, tn + fp),
+        accuracy=proportion(tp + tn, tp + fp + tn + fn),
+    )  # fmt: skip
 
-    @property
-    def accuracy(self) -> Proportion:
-        return Proportion(self.tp + self.tn, self.tp + self.fp + self.tn + self.fn)
+
+@dataclass(frozen=True)
+class SweepRow:
+    """The counts at a threshold."""
+
+    threshold: float
+    counts: Confusion
 
 
 @dataclass(frozen=True)
 class Auc:
-    """Area under the ROC curve, its 95 % interval, and which method gave the interval."""
+    """The area under the ROC curve, its 95 % interval, and the interval's method."""
 
     value: float
     low: float
@@ -78,26 +84,12 @@ class Auc:
     method: str
 
 
-@dataclass(frozen=True)
-class Roc:
-    """The ROC curve's corners, from (0, 0) to (1, 1)."""
-
-    false_positive_rate: Floats
-    true_positive_rate: Floats
-
-
-@dataclass(frozen=True)
-class SweepRow:
-    threshold: float
-    confusion: Confusion
-
-
 def auc(with_lesion: Floats, without_lesion: Floats) -> Auc | None:
-    """Share of pairs in which the kidney with a lesion has the higher score; a tie counts half.
+    """Return the share of pairs in which the kidney with a lesion has the higher score.
 
-    The interval is DeLong's (DeLong et al., Biometrics 1988;44:837-845), cut off at 0 and 1. It
-    has no width where the estimated variance is 0 (every pair in the same order), and cannot be
-    estimated from one kidney of a kind; there the interval is Newcombe's (Stat Med
+    A tie counts half. The interval is DeLong's (DeLong et al., Biometrics 1988;44:837-845), clipped
+    to 0 and 1. It has no width where the estimated variance is 0 (every pair in the same order),
+    and cannot be estimated from one kidney of a kind; there the interval is Newcombe's (Stat Med
     2006;25:559-573, method 5), which is to the AUC what Wilson's is to a proportion.
 
     Scores are minus infinity where there is none. None if one of the two arrays is empty.
@@ -119,19 +111,19 @@ def auc(with_lesion: Floats, without_lesion: Floats) -> Auc | None:
 
 
 def newcombe_interval(value: float, m: int, n: int) -> tuple[float, float]:
-    """The AUCs that lie within 1.96 of their own standard errors of `value`.
+    """Return the lowest and the highest AUC within 1.96 of its own standard errors of `value`.
 
     The standard error is that of Hanley and McNeil (Radiology 1982;143:29-36) for two groups of
     the mean size. Newcombe, Stat Med 2006;25:559-573, method 5.
     """
 
-    def deviation(auc_value: float) -> float:
+    def deviation(area: float) -> float:
         size = (m + n) / 2
-        brackets = 2 * size - 1 - 3 * (size - 1) / ((2 - auc_value) * (1 + auc_value))
-        return Z_95 * math.sqrt(max(0.0, auc_value * (1 - auc_value) * brackets / (m * n)))
+        brackets = 2 * size - 1 - 3 * (size - 1) / ((2 - area) * (1 + area))
+        return Z_95 * math.sqrt(max(0.0, area * (1 - area) * brackets / (m * n)))
 
     def bound(outer: float) -> float:
-        """Where the distance to `value` is what the deviation allows, between `outer` and it."""
+        """Return where the distance to `value` equals the deviation, between it and `outer`."""
         inner = value
         if outer == inner:
             return outer
@@ -147,42 +139,42 @@ def newcombe_interval(value: float, m: int, n: int) -> tuple[float, float]:
 
 
 def _midranks(values: Floats) -> Floats:
-    """Ranks from 1; equal values share the mean of theirs."""
-    _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
+    """Return ranks from 1; equal values share the mean of theirs."""
+    _, index, counts = np.unique(values, return_inverse=True, return_counts=True)
     ranks: Floats = np.cumsum(counts) - (counts - 1) / 2
-    return ranks[place]
+    return ranks[index]
 
 
-def roc(with_lesion: Floats, without_lesion: Floats) -> Roc | None:
-    """Every operating point that the scores allow; None if one of the two is empty."""
+def roc(with_lesion: Floats, without_lesion: Floats) -> tuple[Floats, Floats] | None:
+    """Return false and true positive rates at the ROC curve's corners, from (0, 0) to (1, 1).
+
+    None if one of the two arrays is empty.
+    """
     if not with_lesion.size or not without_lesion.size:
         return None
     values = np.unique(np.concatenate([with_lesion, without_lesion]))[::-1]
-    return Roc(_share_from(without_lesion, values), _share_from(with_lesion, values))
+    return _share_from(without_lesion, values), _share_from(with_lesion, values)
 
 
 def _share_from(scores: Floats, values: Floats) -> Floats:
-    """0, then for each value (falling) the share of scores that are not below it."""
-    ordered = np.sort(scores)
-    share: Floats = 1 - np.searchsorted(ordered, values, side="left") / scores.size
+    """Return 0, then for each value (falling) the share of scores that are not below it."""
+    share: Floats = 1 - np.searchsorted(np.sort(scores), values, side="left") / scores.size
     return np.concatenate([[0.0], share])
 
 
-def confusion(with_lesion: Floats, without_lesion: Floats, threshold: float) -> Confusion:
-    """Counts where a score above `threshold` is a finding."""
+def counts_at(with_lesion: Floats, without_lesion: Floats, threshold: float) -> SweepRow:
+    """Return the counts where a score above `threshold` is a finding."""
     tp = int((with_lesion > threshold).sum())
     fp = int((without_lesion > threshold).sum())
-    return Confusion(tp, fp, without_lesion.size - fp, with_lesion.size - tp)
+    counts = confusion(tp, fp, without_lesion.size - fp, with_lesion.size - tp)
+    return SweepRow(threshold, counts)
 
 
 def sweep(with_lesion: Floats, without_lesion: Floats, *more: float) -> tuple[SweepRow, ...]:
-    """One row for 0, every score and every threshold of `more`, rising.
+    """Return a row for 0, every score and every threshold of `more`, rising.
 
-    Between two neighbouring rows nothing changes, so the rows are all there is to choose from.
+    Between two neighbouring rows nothing changes, so these are all thresholds to choose from.
     """
     scores = np.concatenate([with_lesion, without_lesion])
     thresholds = np.unique(np.concatenate([scores[np.isfinite(scores)], [0.0, *more]]))
-    return tuple(
-        SweepRow(float(one), confusion(with_lesion, without_lesion, float(one)))
-        for one in thresholds
-    )
+    return tuple(counts_at(with_lesion, without_lesion, float(value)) for value in thresholds)

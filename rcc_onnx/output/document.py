@@ -16,6 +16,7 @@ class SchemaName(StrEnum):
     CASE = "case"
     RESULTS = "results"
     DOCTOR = "doctor"
+    EVALUATION = "evaluation"
 
 
 def read_case(data: bytes) -> Case:

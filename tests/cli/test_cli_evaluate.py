@@ -4,13 +4,14 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner, Result
 
 from rcc_onnx.cli.app import app
-from rcc_onnx.evaluate.documents import PHANTOMS_ONLY
+from rcc_onnx.evaluate.cohort import PHANTOMS_ONLY
 from rcc_onnx.types import RESEARCH_ONLY
 from tests.support.cohorts import Answer, paper_cohort, small_cohort, write_answer, write_labels
 from tests.support.mask_files import kidneys, write_nifti
@@ -68,20 +69,20 @@ def test_the_published_figures(tmp_path: Path) -> None:
     assert "│ size not given │ 112/132 84.8% │" in text
 
 
-def test_an_evaluation_may_be_repeated_and_goes_elsewhere(tmp_path: Path) -> None:
+def test_an_evaluation_is_repeated_and_written_elsewhere(tmp_path: Path) -> None:
     out, labels = small_cohort(tmp_path)
     assert run(out, labels).exit_code == 0
     assert run(out, labels, "--no-plots", "--size-edges", "20").exit_code == 0
     assert not (out / "evaluation" / "roc.png").exists()
     assert run(out, labels, "--no-plots", "--to", tmp_path / "to").exit_code == 0
     document = json.loads((out / "evaluation" / "evaluation.json").read_text())
-    sizes = [one["size"] for one in document["figures"]["assessable"]["by_size"]]
+    sizes = [part["size"]["name"] for part in document["figures"]["assessable"]["by_size"]]
     assert sizes == ["up to 20 mm", "over 20 mm", "size not given"]
     assert (tmp_path / "to" / "evaluation.json").is_file()
 
 
-def test_phantoms_are_told(tmp_path: Path) -> None:
-    study = type(case_result().study)("digital-phantom", 44, 44, 44, 1, (5.0, 0.7, 0.7), ())
+def test_phantoms_are_a_notice(tmp_path: Path) -> None:
+    study = replace(case_result().study, kind="digital-phantom")
     write_answer(tmp_path / "out", "p[1]", Answer(120.0), Answer(), study=study)
     labels = write_labels(
         tmp_path / "labels.csv", {("p[1]", "right"): (1, 20.0), ("p[1]", "left"): (0, None)}
@@ -91,7 +92,7 @@ def test_phantoms_are_told(tmp_path: Path) -> None:
     assert "Newcombe for the AUC" in text
 
 
-def test_what_options_allow(tmp_path: Path) -> None:
+def test_options_allow_missing_and_unlabelled_cases(tmp_path: Path) -> None:
     out, labels = small_cohort(tmp_path)
     write_answer(out, "g", Answer(), Answer())
     with labels.open("a") as file:
@@ -107,7 +108,7 @@ def test_what_options_allow(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "says"),
+    ("change", "message"),
     [
         (lambda out, labels: [out / "none", labels], "[no-results]"),
         (lambda out, labels: [out, out / "none.csv"], "[labels-file]"),
@@ -122,11 +123,13 @@ def test_what_options_allow(tmp_path: Path) -> None:
         (lambda out, labels: [out], "Missing argument"),
     ],
 )
-def test_what_cannot_start_ends_with_2(tmp_path: Path, change: object, says: str) -> None:
+def test_an_evaluation_that_cannot_start_exits_with_2(
+    tmp_path: Path, change: object, message: str
+) -> None:
     out, labels = small_cohort(tmp_path)
     result = run(*change(out, labels))  # type: ignore[operator]
     assert result.exit_code == 2
-    assert says in result.output
+    assert message in result.output
     assert "Traceback" not in result.output
 
 
@@ -165,18 +168,18 @@ main()
 
 
 @pytest.mark.parametrize(
-    ("blocked", "options", "code", "says"),
+    ("blocked", "options", "code", "message"),
     [
         # The figures need numpy and what infer needs, nothing else.
         ("matplotlib scipy nibabel highdicom sklearn", ["--no-plots"], 0, "Files are in"),
         ("matplotlib", [], 2, "error [missing-extra]: Drawing needs matplotlib"),
         ("nibabel", ["--masks", "."], 2, "Comparing masks needs nibabel"),
         ("highdicom", ["--no-plots", "--masks", "."], 2, "Reading a SEG needs highdicom"),
-        ("scipy", ["--masks", "."], 2, 'pip install "rcc-onnx[evaluate]", or go without --masks'),
+        ("scipy", ["--masks", "."], 2, 'pip install "rcc-onnx[evaluate]", or leave out --masks'),
     ],
 )
-def test_extras_that_are_not_there(
-    tmp_path: Path, blocked: str, options: list[str], code: int, says: str
+def test_missing_extras(
+    tmp_path: Path, blocked: str, options: list[str], code: int, message: str
 ) -> None:
     out, labels = small_cohort(tmp_path)
     script = BLOCKED.replace("{BLOCKED}", repr(set(blocked.split())))
@@ -191,6 +194,6 @@ def test_extras_that_are_not_there(
         env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
     )
     assert done.returncode == code, done.stderr
-    assert says in done.stdout + done.stderr
+    assert message in done.stdout + done.stderr
     assert "Traceback" not in done.stderr
     assert (out / "evaluation").exists() == (code == 0)

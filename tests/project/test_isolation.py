@@ -96,7 +96,8 @@ def test_the_wheel_contains_the_package_and_its_data(installed: Path) -> None:
     templates = (ROOT / "rcc_onnx" / "output" / "html" / "templates").iterdir()
     assert {f"rcc_onnx/output/html/templates/{path.name}" for path in templates} <= files
     assert {
-        f"rcc_onnx/output/schemas/{name}.json" for name in ("case", "results", "doctor")
+        f"rcc_onnx/output/schemas/{name}.json"
+        for name in ("case", "results", "doctor", "evaluation")
     } <= files
     assert {
         f"rcc_onnx/models/phantom/{name}"

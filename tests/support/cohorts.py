@@ -5,10 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rcc_onnx.results import KidneyFinding, LesionFinding, SideFinding
+from rcc_onnx.evaluate.cohort import Cohort, build_cohort, read_results
+from rcc_onnx.evaluate.labels import read_labels
+from rcc_onnx.results import SideFinding
+from rcc_onnx.system.documents import document_bytes
 from rcc_onnx.types import SIDES, Centre, LesionBox, Note, Outcome, Side
-from tests.support.results import case_result, failed_case
-from tests.support.runs import write_case
+from tests.support.results import case_result, failed_case, kidney_finding, lesion_finding
 
 THRESHOLD = 50.0
 CUT = Note("kidney-cut-by-first-slice", "The kidney is cut off.")
@@ -16,7 +18,7 @@ CUT = Note("kidney-cut-by-first-slice", "The kidney is cut off.")
 
 @dataclass(frozen=True)
 class Answer:
-    """One side. A score of None is a kidney that was not found."""
+    """The result of one side. A score of None is a kidney that was not found."""
 
     score: float | None = 1.0
     assessable: bool = True
@@ -26,24 +28,40 @@ class Answer:
         flags = () if self.assessable else (CUT,)
         if self.score is None:
             missing = Outcome.KIDNEY_NOT_FOUND if self.located else Outcome.KIDNEY_NOT_LOCATED
-            return SideFinding(missing, KidneyFinding(3.0, None), None, flags)
+            return SideFinding(missing, kidney_finding(3.0), flags=flags)
         box = LesionBox(17, 10, 30, 12, 32)
         if self.score <= THRESHOLD:
             outcome = Outcome.NO_LESION
         else:
             outcome = Outcome.LESION if self.located else Outcome.LESION_NOT_LOCATED
-        lesion = LesionFinding(self.score, box if outcome is Outcome.LESION else None)
-        return SideFinding(outcome, KidneyFinding(4000.0, Centre(20, 90, 41)), lesion, flags)
+        lesion = lesion_finding(self.score, box if outcome is Outcome.LESION else None)
+        return SideFinding(outcome, kidney_finding(4000.0, Centre(20, 90, 41)), lesion, flags)
+
+
+def cohort_of(
+    out: Path, labels: Path, *, unlabelled: bool = False, missing: bool = False
+) -> Cohort:
+    """Match a folder of results with labels; `unlabelled`, `missing`: what is allowed."""
+    return build_cohort(
+        read_labels(labels), read_results(out), allow_unlabelled=unlabelled, allow_missing=missing
+    )
 
 
 def write_answer(out: Path, case: str, right: Answer, left: Answer, **changes: Any) -> Path:
-    """Write one analysed case; `changes` replace fields of the result."""
+    """Write the JSON of one analysed case; `changes` replace fields of the result."""
     sides: Mapping[Side, SideFinding] = {"right": right.finding(), "left": left.finding()}
-    return write_case(case_result(case, sides=sides, **changes), out)
+    result = case_result(case, sides=sides, **changes).without_images()
+    return _write(out / f"{case}.json", document_bytes(result))
 
 
 def write_failure(out: Path, case: str) -> Path:
-    return write_case(failed_case(case), out)
+    return _write(out / f"{case}.json", document_bytes(failed_case(case)))
+
+
+def _write(path: Path, data: bytes) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(data)
+    return path
 
 
 def write_labels(path: Path, rows: Mapping[tuple[str, Side], tuple[int, float | None]]) -> Path:
@@ -91,7 +109,7 @@ def small_cohort(folder: Path) -> tuple[Path, Path]:
 def paper_cohort(folder: Path, patients: int, found: int, cleared: int) -> tuple[Path, Path]:
     """As published: every patient has a lesion in one kidney and none in the other.
 
-    `found` of the kidneys with a lesion and `cleared` of those without were answered rightly.
+    `found` of the kidneys with a lesion and `cleared` of those without were answered correctly.
     """
     out, rows = folder / "out", {}
     for number in range(patients):

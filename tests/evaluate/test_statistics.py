@@ -10,12 +10,12 @@ from sklearn.metrics import roc_auc_score, roc_curve
 
 from rcc_onnx.evaluate.statistics import (
     Z_95,
-    Confusion,
     Floats,
-    Proportion,
     auc,
     confusion,
+    counts_at,
     newcombe_interval,
+    proportion,
     roc,
     sweep,
 )
@@ -37,7 +37,7 @@ def for_sklearn(with_lesion: Floats, without: Floats) -> tuple[Floats, Floats]:
 
 @settings(deadline=None)
 @given(SCORES, SCORES)
-def test_auc_is_scikit_learns(ones: list[float], others: list[float]) -> None:
+def test_the_auc_agrees_with_scikit_learn(ones: list[float], others: list[float]) -> None:
     found = auc(scores(*ones), scores(*others))
     assert found is not None
     expected = roc_auc_score(*for_sklearn(scores(*ones), scores(*others)))
@@ -48,18 +48,18 @@ def test_auc_is_scikit_learns(ones: list[float], others: list[float]) -> None:
 
 @settings(deadline=None)
 @given(SCORES, SCORES)
-def test_roc_is_scikit_learns(ones: list[float], others: list[float]) -> None:
+def test_the_roc_agrees_with_scikit_learn(ones: list[float], others: list[float]) -> None:
     found = roc(scores(*ones), scores(*others))
     assert found is not None
     truth, pooled = for_sklearn(scores(*ones), scores(*others))
     false_positive, true_positive, _ = roc_curve(truth, pooled, drop_intermediate=False)
-    np.testing.assert_allclose(found.false_positive_rate, false_positive, atol=1e-12)
-    np.testing.assert_allclose(found.true_positive_rate, true_positive, atol=1e-12)
+    np.testing.assert_allclose(found[0], false_positive, atol=1e-12)
+    np.testing.assert_allclose(found[1], true_positive, atol=1e-12)
 
 
 @settings(deadline=None)
 @given(SCORES, SCORES)
-def test_delong_is_its_definition(ones: list[float], others: list[float]) -> None:
+def test_delongs_interval_follows_its_definition(ones: list[float], others: list[float]) -> None:
     """The published formula, pair by pair: components, their variances, the normal interval."""
     found = auc(scores(*ones), scores(*others))
     assert found is not None
@@ -92,8 +92,8 @@ def test_kidneys_without_a_score_rank_below_all_and_tie() -> None:
     assert auc(scores(none), scores(none)).value == 0.5  # type: ignore[union-attr]
     curve = roc(scores(none, 5), scores(none, 0))
     assert curve is not None
-    assert curve.true_positive_rate.tolist() == [0, 0.5, 0.5, 1]
-    assert curve.false_positive_rate.tolist() == [0, 0, 0.5, 1]
+    assert curve[1].tolist() == [0, 0.5, 0.5, 1]
+    assert curve[0].tolist() == [0, 0, 0.5, 1]
 
 
 def test_an_interval_where_delong_has_no_width() -> None:
@@ -142,36 +142,25 @@ def test_newcombes_bounds_solve_his_equation(value: float, m: int, n: int) -> No
     ],
 )
 def test_wilsons_interval(count: int, of: int, low: float, high: float) -> None:
-    interval = Proportion(count, of).interval
-    assert interval == pytest.approx((low, high), abs=5e-5)
+    share = proportion(count, of)
+    assert (share.low, share.high) == pytest.approx((low, high), abs=5e-5)
 
 
 def test_a_share_of_nothing_has_no_value() -> None:
-    assert Proportion(0, 0).value is None
-    assert Proportion(0, 0).interval is None
+    share = proportion(0, 0)
+    assert (share.value, share.low, share.high, share.of) == (None, None, None, 0)
     with pytest.raises(ValueError, match="3 of 2"):
-        Proportion(3, 2)
+        proportion(3, 2)
 
 
-@pytest.mark.parametrize(
-    ("patients", "found", "cleared", "percentages"),
-    [(453, 382, 418, (84.3, 92.3, 88.3)), (132, 112, 119, (84.8, 90.2, 87.5))],
-)
-def test_the_published_counts_give_the_published_percentages(
-    patients: int, found: int, cleared: int, percentages: tuple[float, float, float]
-) -> None:
-    counts = Confusion(tp=found, fp=patients - cleared, tn=cleared, fn=patients - found)
-    shares = (counts.sensitivity, counts.specificity, counts.accuracy)
-    assert tuple(round(100 * (one.value or 0), 1) for one in shares) == percentages
-
-
-def test_a_score_at_the_threshold_is_no_finding() -> None:
-    assert confusion(scores(50, 50.1), scores(50, 51), 50) == Confusion(tp=1, fp=1, tn=1, fn=1)
+def test_a_score_at_the_threshold_is_not_a_finding() -> None:
+    row = counts_at(scores(50, 50.1), scores(50, 51), 50)
+    assert row.counts == confusion(tp=1, fp=1, tn=1, fn=1)
 
 
 @settings(deadline=None)
 @given(SCORES, SCORES, st.floats(0, 1e4))
-def test_the_sweep_holds_every_operating_point(
+def test_the_sweep_has_every_operating_point(
     ones: list[float], others: list[float], threshold: float
 ) -> None:
     with_lesion, without = scores(*ones), scores(*others)
@@ -181,10 +170,10 @@ def test_the_sweep_holds_every_operating_point(
     assert 50.0 in thresholds
     # Any threshold does what the next lower row does.
     below = [row for row in rows if row.threshold <= threshold][-1]
-    assert below.confusion == confusion(with_lesion, without, threshold)
-    assert rows[-1].confusion.tp == 0
+    assert below.counts == counts_at(with_lesion, without, threshold).counts
+    assert rows[-1].counts.tp == 0
 
 
 def test_the_sweep_of_kidneys_without_scores() -> None:
     (row,) = sweep(scores(-math.inf), scores())
-    assert (row.threshold, row.confusion) == (0, Confusion(0, 0, 0, 1))
+    assert (row.threshold, row.counts) == (0, confusion(0, 0, 0, 1))

@@ -1,4 +1,4 @@
-"""Files of labels: what is read, and every way in which one is refused."""
+"""Files of labels: ways to write them, and every refusal."""
 
 from pathlib import Path
 
@@ -32,20 +32,20 @@ EXPECTED = (KidneyLabel("a", "right", True, 12.5), KidneyLabel("ä b", "left", F
 def test_ways_to_write_the_same(tmp_path: Path, text: str) -> None:
     found = read_labels(labels(tmp_path, text))
     assert found.kidneys == EXPECTED
-    assert found.file_name == "labels.csv"
-    assert found.ignored_columns == ()
+    assert found.summary.file == "labels.csv"
+    assert found.summary.ignored_columns == ()
 
 
-def test_the_header_says_what_separates(tmp_path: Path) -> None:
+def test_the_header_decides_on_the_separator(tmp_path: Path) -> None:
     comma = read_labels(labels(tmp_path, "case,side,lesion\na;b,right,1\n"))
-    assert (comma.separator, comma.kidneys[0].case) == ("comma", "a;b")
+    assert (comma.summary.separator, comma.kidneys[0].case) == ("comma", "a;b")
     semicolon = read_labels(labels(tmp_path, "case;side;lesion\na,b;right;1\n"))
-    assert (semicolon.separator, semicolon.kidneys[0].case) == ("semicolon", "a,b")
+    assert (semicolon.summary.separator, semicolon.kidneys[0].case) == ("semicolon", "a,b")
 
 
 def test_other_columns_are_named(tmp_path: Path) -> None:
     found = read_labels(labels(tmp_path, "case,side,lesion,size,note\na,right,1,30,x\n"))
-    assert found.ignored_columns == ("size", "note")
+    assert found.summary.ignored_columns == ("size", "note")
     assert found.kidneys[0].size_mm is None
 
 
@@ -55,14 +55,14 @@ def test_a_size_is_not_needed(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "encoding", "code", "says"),
+    ("text", "encoding", "code", "message"),
     [
         ("", "utf-8", "labels-file", "is empty"),
         (" \n\n", "utf-8", "labels-file", "is empty"),
         ("case,side,lesion\n", "utf-8", "labels-file", "no row"),
         ("case,side,lesion\nä,right,1\n", "latin-1", "labels-file", "CSV UTF-8"),
         ("case,side,lesion\na,right,1\n", "utf-16", "labels-file", "CSV UTF-8"),
-        ('case,side,lesion\n"a,right,1\n', "utf-8", "labels-file", "no CSV"),
+        ('case,side,lesion\n"a,right,1\n', "utf-8", "labels-file", "not valid CSV"),
         ("case\tside\tlesion\na\tright\t1\n", "utf-8", "labels-columns", "commas or semicolons"),
         ("case,side\na,right\n", "utf-8", "labels-columns", "lacks the column lesion"),
         ("a,right,1\n", "utf-8", "labels-columns", "case, side, lesion; its first line has: a"),
@@ -72,10 +72,10 @@ def test_a_size_is_not_needed(tmp_path: Path) -> None:
         ("case,side,lesion\na,right,\n", "utf-8", "labels-value", "lesion '' is none of"),
         ("case,side,lesion\n,right,1\n", "utf-8", "labels-value", "no case"),
         ("case,side,lesion\na,right\n", "utf-8", "labels-value", "2 cells under 3 columns"),
-        ("case,side,lesion,size_mm\na,right,1,big\n", "utf-8", "labels-value", "is no number"),
-        ("case,side,lesion,size_mm\na,right,1,0\n", "utf-8", "labels-value", "0 is no size"),
-        ("case,side,lesion,size_mm\na,right,1,-3\n", "utf-8", "labels-value", "-3 is no size"),
-        ("case,side,lesion,size_mm\na,right,1,nan\n", "utf-8", "labels-value", "nan is no size"),
+        ("case,side,lesion,size_mm\na,right,1,big\n", "utf-8", "labels-value", "is not a number"),
+        ("case,side,lesion,size_mm\na,right,1,0\n", "utf-8", "labels-value", "0 is not a size"),
+        ("case,side,lesion,size_mm\na,right,1,-3\n", "utf-8", "labels-value", "-3 is not a size"),
+        ("case,side,lesion,size_mm\na,right,1,nan\n", "utf-8", "labels-value", "nan is not a size"),
         ("case,side,lesion,size_mm\na,right,0,8\n", "utf-8", "labels-value", "where lesion is 0"),
         (
             "case,side,lesion\na,right,1\nb,left,0\na,Right,0\n",
@@ -85,8 +85,10 @@ def test_a_size_is_not_needed(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_what_is_refused(tmp_path: Path, text: str, encoding: str, code: str, says: str) -> None:
-    with raises_code(code, match=says) as caught:
+def test_unusable_labels_are_refused(
+    tmp_path: Path, text: str, encoding: str, code: str, message: str
+) -> None:
+    with raises_code(code, match=message) as caught:
         read_labels(labels(tmp_path, text, encoding))
     assert "labels.csv" in str(caught.value)
 
