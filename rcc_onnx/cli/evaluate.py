@@ -9,9 +9,8 @@ from rcc_onnx.cli.shared import EXIT_SOME_FAILED, console, exit_on_error
 from rcc_onnx.errors import OptionError
 
 if TYPE_CHECKING:
-    from rcc_onnx.evaluate.cohort import Results
+    from rcc_onnx.evaluate.cohort import Cohort
     from rcc_onnx.evaluate.figures import Evaluation
-    from rcc_onnx.evaluate.labels import Labels
     from rcc_onnx.evaluate.mask_files import ValueMapping
     from rcc_onnx.evaluate.masks import MaskResults
 
@@ -81,18 +80,17 @@ def evaluate(  # noqa: PLR0913, PLR0917  an option each
     """
     with exit_on_error():
         from rcc_onnx.evaluate import figures  # noqa: PLC0415
-        from rcc_onnx.evaluate.cohort import build_cohort, read_results  # noqa: PLC0415  heavy
+        from rcc_onnx.evaluate.cohort import build_cohort  # noqa: PLC0415  heavy
         from rcc_onnx.evaluate.labels import read_labels  # noqa: PLC0415
 
         edges = _edges(size_edges)
         mapping = _mapping(mask_labels, masks)
         _require_extras(plots, masks)
         labels = read_labels(labels_file)
-        results = read_results(out)
         cohort = build_cohort(
-            labels, results, allow_unlabelled=allow_unlabelled, allow_missing=allow_missing
+            labels, out, allow_unlabelled=allow_unlabelled, allow_missing=allow_missing
         )
-        compared = None if masks is None else _compare(labels, results, out, masks, mapping)
+        compared = None if masks is None else _compare(cohort, out, masks, mapping)
         evaluation = figures.evaluate(cohort, edges, compared)
         folder = out / "evaluation" if to is None else to
         _write(evaluation, folder, plots, json_file)
@@ -134,14 +132,14 @@ def _require_extras(plots: bool, masks: Path | None) -> None:
 
 
 def _compare(
-    labels: "Labels", results: "Results", out: Path, masks: Path, mapping: "ValueMapping | None"
+    cohort: "Cohort", out: Path, masks: Path, mapping: "ValueMapping | None"
 ) -> "MaskResults":
     """Compare the masks of the labelled cases, also of those that failed or have no result."""
     from rich.markup import escape  # noqa: PLC0415  as above
 
     from rcc_onnx.evaluate.masks import compare_masks  # noqa: PLC0415
 
-    cases = [results.cases[case].case if case in results.cases else case for case in labels.cases]
+    cases = list(dict.fromkeys(kidney.case for kidney in cohort.kidneys))
     with console().status("comparing masks") as status:
         return compare_masks(
             cases,

@@ -18,6 +18,8 @@ RUN_DOCUMENTS = {"results.json"}
 PHANTOMS_ONLY = "These are figures of digital phantoms and say nothing about patients."
 UNSUITABLE = "The models were not made for this kind of study: the figures mean nothing."
 
+Results = Mapping[str, Case]
+"""The cases of a folder, by `same_name`."""
 CountedAs = Literal["TP", "FP", "TN", "FN"]
 """A kidney's cell of the two-by-two table."""
 
@@ -97,14 +99,6 @@ class Setup:
 
 
 @dataclass(frozen=True)
-class Results:
-    """The cases of a folder, by `same_name`, and JSON files that are not results."""
-
-    cases: Mapping[str, Case]
-    other_files: tuple[str, ...]
-
-
-@dataclass(frozen=True)
 class Cohort:
     """Every labelled kidney, and every side that was not labelled.
 
@@ -127,13 +121,64 @@ class Cohort:
         return tuple(kidney for kidney in self.kidneys if kidney.group is group)
 
 
-def read_results(out: Path) -> Results:
-    """Read every case's result in a folder; at least one.
+def build_cohort(
+    labels: Labels, out: Path, *, allow_unlabelled: bool, allow_missing: bool
+) -> Cohort:
+    """Read the results in a folder, and match them with labels by case and side.
+
+    Args:
+        labels: of the kidneys.
+        out: the folder of results.
+        allow_unlabelled: count cases without a label and leave them out, instead of refusing them.
+        allow_missing: count labelled cases without a result as no finding, instead of refusing.
 
     Raises:
-        EvaluateError (no-results): no such folder, or no result in it.
-        ResultDocumentError: a file cannot be read, was renamed, or has another's name.
+        EvaluateError (labels-unknown-case, labels-missing-case): a label or a result is missing.
+        EvaluateError (mixed-runs): the results come from different setups.
+        EvaluateError (no-results): no such folder, or no case in it was analysed.
+        ResultDocumentError: the result of a labelled case is damaged; a result cannot be read, was
+            renamed, or has the name of another one.
     """
+    results, other_files = _read_results(out)
+    labelled, warnings = labels.cases, []
+    for name in other_files:
+        if same_name(Path(name).stem) in labelled:
+            raise ResultDocumentError(
+                f"{name} is damaged, was edited, or is of another version; analyse the case again"
+            )
+    unknown = [case for case in labelled if case not in results]
+    if len(unknown) == len(labelled) or (unknown and not allow_missing):
+        raise EvaluateError(_explain_unknown(unknown, labels, results), code="labels-unknown-case")
+    if unknown:
+        warnings.append(f"Labelled cases without a result ({len(unknown)}): {few(unknown)}.")
+    extra = [result.case for name, result in results.items() if name not in labelled]
+    if extra and not allow_unlabelled:
+        raise EvaluateError(
+            f"results without a row in {labels.summary.file} ({len(extra)} of "
+            f"{len(results)}): {few(extra)}. Label them, or use --allow-unlabelled to leave "
+            "them out of all figures",
+            code="labels-missing-case",
+        )
+    if extra:
+        warnings.append(f"Results without a label, left out ({len(extra)}): {few(extra)}.")
+    used = [result for name, result in results.items() if name in labelled]
+    kidneys = tuple(_kidney(label, results.get(label.case)) for label in labels.kidneys)
+    return Cohort(
+        labels=labels.summary,
+        setup=_common_setup(used),
+        cases_with_result=len(results),
+        warnings=(*warnings, *_warnings(labels.summary, other_files, used)),
+        groups={
+            group: group_size([kidney for kidney in kidneys if kidney.group is group])
+            for group in Group
+        },
+        kidneys=kidneys,
+        unlabelled_sides=tuple(_unlabelled_sides(labels, results)),
+    )
+
+
+def _read_results(out: Path) -> tuple[Results, list[str]]:
+    """Return every result in a folder, at least one, and the JSON files that are not results."""
     cases: dict[str, Case] = {}
     other_files = {path.name for path in out.glob("*.json")} - RUN_DOCUMENTS
     try:
@@ -157,61 +202,7 @@ def read_results(out: Path) -> Results:
             f"{out} holds no result; give the folder that `rcc-onnx infer` wrote to",
             code="no-results",
         )
-    return Results(cases, tuple(sorted(other_files)))
-
-
-def build_cohort(
-    labels: Labels, results: Results, *, allow_unlabelled: bool, allow_missing: bool
-) -> Cohort:
-    """Match labels and results by case and side.
-
-    Args:
-        labels: of the kidneys.
-        results: of the cases.
-        allow_unlabelled: count cases without a label and leave them out, instead of refusing them.
-        allow_missing: count labelled cases without a result as no finding, instead of refusing.
-
-    Raises:
-        EvaluateError (labels-unknown-case, labels-missing-case): a label or a result is missing.
-        EvaluateError (mixed-runs): the results come from different setups.
-        EvaluateError (no-results): no case was analysed.
-        ResultDocumentError: the result of a labelled case is damaged.
-    """
-    labelled, warnings = labels.cases, []
-    for name in results.other_files:
-        if same_name(Path(name).stem) in labelled:
-            raise ResultDocumentError(
-                f"{name} is damaged, was edited, or is of another version; analyse the case again"
-            )
-    unknown = [case for case in labelled if case not in results.cases]
-    if len(unknown) == len(labelled) or (unknown and not allow_missing):
-        raise EvaluateError(_explain_unknown(unknown, labels, results), code="labels-unknown-case")
-    if unknown:
-        warnings.append(f"Labelled cases without a result ({len(unknown)}): {few(unknown)}.")
-    extra = [result.case for name, result in results.cases.items() if name not in labelled]
-    if extra and not allow_unlabelled:
-        raise EvaluateError(
-            f"results without a row in {labels.summary.file} ({len(extra)} of "
-            f"{len(results.cases)}): {few(extra)}. Label them, or use --allow-unlabelled to leave "
-            "them out of all figures",
-            code="labels-missing-case",
-        )
-    if extra:
-        warnings.append(f"Results without a label, left out ({len(extra)}): {few(extra)}.")
-    used = [result for name, result in results.cases.items() if name in labelled]
-    kidneys = tuple(_kidney(label, results.cases.get(label.case)) for label in labels.kidneys)
-    return Cohort(
-        labels=labels.summary,
-        setup=_common_setup(used),
-        cases_with_result=len(results.cases),
-        warnings=(*warnings, *_warnings(labels.summary, results, used)),
-        groups={
-            group: group_size([kidney for kidney in kidneys if kidney.group is group])
-            for group in Group
-        },
-        kidneys=kidneys,
-        unlabelled_sides=tuple(_unlabelled_sides(labels, results)),
-    )
+    return cases, sorted(other_files)
 
 
 def group_size(kidneys: Sequence[Kidney]) -> GroupSize:
@@ -224,10 +215,10 @@ def _explain_unknown(unknown: Sequence[str], labels: Labels, results: Results) -
     """Return a message on cases without a result, with the likely cause."""
     text = (
         f"cases of {labels.summary.file} without a result ({len(unknown)}): {few(unknown)}. There "
-        f"are results of: {few(result.case for result in results.cases.values())}. "
+        f"are results of: {few(result.case for result in results.values())}. "
     )
-    by_number = {case.lstrip("0"): case for case in results.cases}
-    by_letters = {case.casefold(): case for case in results.cases}
+    by_number = {case.lstrip("0"): case for case in results}
+    by_letters = {case.casefold(): case for case in results}
     for case in unknown:
         if case.isdigit() and case.lstrip("0") in by_number:
             full = by_number[case.lstrip("0")]
@@ -276,7 +267,7 @@ def _kidney(label: KidneyLabel, result: Case | None) -> Kidney:
 
 def _unlabelled_sides(labels: Labels, results: Results) -> Iterator[UnlabelledSide]:
     labelled = {(label.case, label.side) for label in labels.kidneys}
-    for name, result in results.cases.items():
+    for name, result in results.items():
         for side in SIDES:
             if (name, side) not in labelled:
                 outcome = None if isinstance(result, FailedCase) else result.sides[side].outcome
@@ -317,7 +308,9 @@ def _common_setup(results: Sequence[Case]) -> Setup:
     return first
 
 
-def _warnings(labels: LabelsSummary, results: Results, used: Sequence[Case]) -> Iterator[str]:
+def _warnings(
+    labels: LabelsSummary, other_files: Sequence[str], used: Sequence[Case]
+) -> Iterator[str]:
     ran_on = dict.fromkeys(
         f"{result.provider.ran}, rcc-onnx {result.rcc_onnx_version}"
         for result in used
@@ -327,5 +320,5 @@ def _warnings(labels: LabelsSummary, results: Results, used: Sequence[Case]) -> 
         yield f"The cases ran on different providers or versions: {'; '.join(ran_on)}."
     if labels.ignored_columns:
         yield f"Columns of the labels that are not used: {few(labels.ignored_columns)}."
-    if results.other_files:
-        yield f"JSON files that are not results of this version: {few(results.other_files)}."
+    if other_files:
+        yield f"JSON files that are not results of this version: {few(other_files)}."

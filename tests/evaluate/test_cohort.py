@@ -4,15 +4,16 @@ import unicodedata
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 
 from rcc_onnx.errors import ResultDocumentError
-from rcc_onnx.evaluate.cohort import Group, read_results
+from rcc_onnx.evaluate.cohort import Group
 from rcc_onnx.evaluate.figures import evaluate
 from rcc_onnx.evaluate.statistics import confusion
 from rcc_onnx.options import InferenceOptions
+from rcc_onnx.output.folder import OutputFolder
 from rcc_onnx.types import Precision, Profile, ProviderName, Thresholds
 from tests.support.cohorts import (
     Answer,
@@ -153,11 +154,11 @@ def test_differences_that_are_allowed_are_warnings(tmp_path: Path) -> None:
 
 
 def test_a_folder_without_results(tmp_path: Path) -> None:
+    labels = write_labels(tmp_path / "labels.csv", {("a", "right"): (0, None)})
     for folder in (tmp_path / "none", tmp_path):
         with raises_code("no-results", match="holds no result"):
-            read_results(folder)
+            cohort_of(folder, labels)
     write_failure(tmp_path / "out", "a")
-    labels = write_labels(tmp_path / "labels.csv", {("a", "right"): (0, None)})
     with raises_code("no-results", match="every labelled case failed"):
         cohort_of(tmp_path / "out", labels)
 
@@ -182,22 +183,27 @@ def test_a_damaged_result_of_a_labelled_case_is_refused(
         cohort_of(out, labels)
 
 
+def refusal(out: Path) -> str:
+    """Return why the results in a folder cannot be used."""
+    labels = write_labels(out / "labels.csv", {("a", "right"): (0, None)})
+    with pytest.raises(ResultDocumentError) as caught:
+        cohort_of(out, labels)
+    return str(caught.value)
+
+
 def test_a_renamed_result_is_refused(tmp_path: Path) -> None:
     write_answer(tmp_path, "a", Answer(), Answer()).rename(tmp_path / "b.json")
-    with pytest.raises(ResultDocumentError, match=r"b\.json is the result of case 'a'"):
-        read_results(tmp_path)
+    assert refusal(tmp_path).startswith("b.json is the result of case 'a'")
 
 
 def test_a_result_that_cannot_be_read_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(path: Path) -> bytes:
-        raise PermissionError(13, "Permission denied", str(path))
+    def fail(self: OutputFolder) -> NoReturn:
+        raise PermissionError(13, "Permission denied", "a.json")
 
-    write_answer(tmp_path, "a", Answer(), Answer())
-    monkeypatch.setattr(Path, "read_bytes", fail)
-    with pytest.raises(ResultDocumentError, match=r"a\.json cannot be read \(Permission denied"):
-        read_results(tmp_path)
+    monkeypatch.setattr(OutputFolder, "stored_cases", fail)
+    assert refusal(tmp_path) == "a.json cannot be read (Permission denied)"
 
 
 def test_a_case_stored_under_two_spellings_is_refused(tmp_path: Path) -> None:
@@ -205,5 +211,4 @@ def test_a_case_stored_under_two_spellings_is_refused(tmp_path: Path) -> None:
         write_answer(tmp_path, unicodedata.normalize(form, "Fäll"), Answer(), Answer())
     if len(list(tmp_path.glob("*.json"))) < 2:
         pytest.skip("NOT TESTED HERE: the file system makes one name of the two")
-    with pytest.raises(ResultDocumentError, match="another result has the same name"):
-        read_results(tmp_path)
+    assert "another result has the same name" in refusal(tmp_path)

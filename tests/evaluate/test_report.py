@@ -12,7 +12,7 @@ from PIL import Image
 
 from rcc_onnx.errors import MissingExtraError, OutputError
 from rcc_onnx.evaluate import require
-from rcc_onnx.evaluate.cohort import PHANTOMS_ONLY, UNSUITABLE, read_results
+from rcc_onnx.evaluate.cohort import PHANTOMS_ONLY, UNSUITABLE
 from rcc_onnx.evaluate.figures import Evaluation, evaluate
 from rcc_onnx.evaluate.masks import compare_masks
 from rcc_onnx.evaluate.plots import write_plots
@@ -38,7 +38,7 @@ def with_masks(folder: Path) -> Evaluation:
     write_nifti(out / "c_mask.nii.gz", kidneys())
     write_nifti(references / "c.nii.gz", kidneys() * 50)
     write_nifti(out / "f_mask.nii.gz", kidneys())
-    masks = compare_masks(list(read_results(out).cases), out, references, None)
+    masks = compare_masks("abcdef", out, references, None)
     return evaluate(cohort_of(out, labels), masks=masks)
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rcc_onnx.evaluate.cohort import Cohort, build_cohort, read_results
+from rcc_onnx.evaluate.cohort import Cohort, build_cohort
 from rcc_onnx.evaluate.labels import read_labels
 from rcc_onnx.results import SideFinding
 from rcc_onnx.system.documents import document_bytes
@@ -43,7 +43,7 @@ def cohort_of(
 ) -> Cohort:
     """Match a folder of results with labels; `unlabelled`, `missing`: what is allowed."""
     return build_cohort(
-        read_labels(labels), read_results(out), allow_unlabelled=unlabelled, allow_missing=missing
+        read_labels(labels), out, allow_unlabelled=unlabelled, allow_missing=missing
     )
 
 

@@ -105,3 +105,12 @@ def write_seg(
     path.parent.mkdir(parents=True, exist_ok=True)
     seg.save_as(path)
     return path
+
+
+def coded_segments(mask: NDArray[np.uint8]) -> list[tuple[Dataset, NDArray[np.bool_]]]:
+    """As kidneys with a coded side, the lesion overlapping its kidney, numbered the other way."""
+    return [
+        (segment(1, "suspected lesion", side="left", lesion=True), mask == 3),
+        (segment(2, "left", side="left"), mask >= 2),
+        (segment(3, "right", side="right"), mask == 1),
+    ]
