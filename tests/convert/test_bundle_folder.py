@@ -20,34 +20,22 @@ def content(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
-def test_a_new_folder(tmp_path: Path, files: dict[str, bytes]) -> None:
-    out = tmp_path / "models" / "published"
-    write_folder(out, files, overwrite=False)
-    assert content(out) == files
-    assert [path.name for path in out.parent.iterdir()] == ["published"]
-
-
-def test_replacing_a_bundle(tmp_path: Path, files: dict[str, bytes]) -> None:
-    out = tmp_path / "b"
-    write_folder(out, files | {"MODEL_CARD.md": b"old"}, overwrite=False)
-    with pytest.raises(OutputExistsError, match="--overwrite") as raised:
-        write_folder(out, files, overwrite=False)
-    assert raised.value.code == "convert-out-exists"
-    assert content(out)["MODEL_CARD.md"] == b"old"
-    write_folder(out, files, overwrite=True)
-    assert content(out) == files
-    assert [path.name for path in tmp_path.iterdir()] == ["b"]
-
-
-def test_an_empty_folder_is_replaced_on_request_only(
+def test_a_bundle_or_an_empty_folder_is_replaced_on_request_only(
     tmp_path: Path, files: dict[str, bytes]
 ) -> None:
-    out = tmp_path / "b"
-    out.mkdir()
-    with pytest.raises(OutputExistsError):
-        check_target(out, overwrite=False)
-    write_folder(out, files, overwrite=True)
-    assert content(out) == files
+    new, old, empty = (tmp_path / "models" / name for name in ("new", "old", "empty"))
+    write_folder(new, files, overwrite=False)
+    write_folder(old, files | {"MODEL_CARD.md": b"old"}, overwrite=False)
+    empty.mkdir()
+    for out in (old, empty):
+        before = content(out)
+        with pytest.raises(OutputExistsError, match="--overwrite") as raised:
+            write_folder(out, files, overwrite=False)
+        assert raised.value.code == "convert-out-exists"
+        assert content(out) == before
+        write_folder(out, files, overwrite=True)
+    assert content(new) == content(old) == content(empty) == files
+    assert {path.name for path in new.parent.iterdir()} == {"new", "old", "empty"}
 
 
 def test_anything_else_is_never_replaced(tmp_path: Path) -> None:

@@ -81,19 +81,25 @@ def test_the_bundle_gets_both_variants_in_float16(folder: Path) -> None:
     assert quietly(folder).manifest.networks.kidney.variants.keys() == entry.variants.keys()
 
 
+def spoil(rewrite: str, value: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let `rewrite` set the weights of the kidney network to `value`."""
+    real = getattr(quantize, rewrite)
+
+    def spoilt(*given: object) -> onnx.ModelProto:
+        model: onnx.ModelProto = real(*given)
+        for weight in model.graph.initializer:
+            if len(weight.dims) == 4:
+                values = np.full_like(onnx.numpy_helper.to_array(weight), value)
+                weight.CopyFrom(onnx.numpy_helper.from_array(values, weight.name))
+        return model
+
+    monkeypatch.setattr(quantize, rewrite, spoilt)
+
+
 def test_float16_that_overflows_writes_nothing(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = quantize.to_float16
-
-    def spoilt(*given: object) -> onnx.ModelProto:
-        model = real(*given)  # type: ignore[arg-type]
-        weight = model.graph.initializer[0]
-        values = np.full_like(onnx.numpy_helper.to_array(weight), np.nan)
-        weight.CopyFrom(onnx.numpy_helper.from_array(values, weight.name))
-        return model
-
-    monkeypatch.setattr(quantize, "to_float16", spoilt)
+    spoil("to_float16", np.nan, monkeypatch)
     before = contents(folder)
     with pytest.raises(QuantizeError, match="in float16 the kidney network answered"):
         quantize_bundle(folder, None, progress=lambda text: None, kind="float16")
@@ -117,17 +123,7 @@ def test_once_more_gives_the_same_bundle_and_keeps_what_else_it_holds(folder: Pa
 def test_a_decision_that_differs_writes_nothing(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    real = quantize.to_int8
-
-    def spoilt(*given: object) -> onnx.ModelProto:
-        model = real(*given)  # type: ignore[arg-type]
-        for weight in model.graph.initializer:
-            if len(weight.dims) == 4:
-                values = np.full(tuple(weight.dims), -5, np.float32)
-                weight.CopyFrom(onnx.numpy_helper.from_array(values, weight.name))
-        return model
-
-    monkeypatch.setattr(quantize, "to_int8", spoilt)
+    spoil("to_int8", -5, monkeypatch)
     before = contents(folder)
     with pytest.raises(QuantizedDecisionsError, match="4 of 4 maps") as raised:
         quietly(folder)

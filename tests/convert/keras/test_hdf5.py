@@ -55,15 +55,9 @@ def _split_names(file: h5py.File) -> None:
         root.attrs[f"layer_names{number}"] = np.array(names[start : start + 5], dtype="S64")
 
 
-def _no_training(file: h5py.File) -> None:
+def _other_training(file: h5py.File) -> None:
     del file.attrs["training_config"]
-
-
-def _optimizer(file: h5py.File) -> None:
     file.create_dataset("optimizer_weights/Adam/iterations:0", data=np.int64(7))
-
-
-def _tf_keras_version(file: h5py.File) -> None:
     file.attrs["keras_version"] = "2.2.4-tf"
 
 
@@ -73,9 +67,7 @@ def _compressed(file: h5py.File) -> None:
     file.create_dataset(WEIGHT, data=values, compression="gzip")
 
 
-@pytest.mark.parametrize(
-    "edit", [_as_bytes, _split_names, _no_training, _optimizer, _tf_keras_version, _compressed]
-)
+@pytest.mark.parametrize("edit", [_as_bytes, _split_names, _other_training, _compressed])
 def test_other_ways_to_write_the_same(tmp_path: Path, edit: Edit) -> None:
     plain = read_keras_file(TINY_FILES.kidney)
     found = read_keras_file(edited_copy(tmp_path, edit, TINY_FILES.kidney))
@@ -227,11 +219,8 @@ def test_descriptions_and_weights_have_a_limit(monkeypatch: pytest.MonkeyPatch) 
 def test_every_truncation_is_refused(tmp_path: Path) -> None:
     content = TINY_FILES.kidney.read_bytes()
     path = tmp_path / "kidney.h5"
-    refused = 0
     for size in range(8, len(content), 701):
         path.write_bytes(content[:size])
         with pytest.raises(ConvertError) as raised:
             read_keras_file(path)
         assert raised.value.code == "convert-damaged"
-        refused += 1
-    assert refused > 40

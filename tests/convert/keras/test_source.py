@@ -17,17 +17,8 @@ from convert.errors import (
 from convert.keras import source
 from convert.keras.hdf5 import read_keras_file
 from convert.keras.source import HDF5_SIGNATURE, check_readable, identify
-from rcc_onnx.bundles.manifest import ByNetwork
+from rcc_onnx.bundles.manifest import ByNetwork, SourceFile
 from tests.support.fixtures_convert import TINY_FILES
-
-
-def test_hashes_of_a_known_file() -> None:
-    found = identify(TINY_FILES.kidney, "kidney")
-    # Printed by `git hash-object` and `sha256sum`.
-    assert found.git_blob == "2957b4d3d11f272ae67787cea06dc4cc958cf7ef"
-    assert found.sha256 == "8c5cdf5786c60f7faca2b4e6413fae77eb21af2c27aaad6aa50004823cd13605"
-    assert found.file == "kidney_tiny.h5"
-    assert not found.published
 
 
 def test_git_agrees_about_a_file_of_several_chunks(tmp_path: Path) -> None:
@@ -48,14 +39,18 @@ def test_git_agrees_about_a_file_of_several_chunks(tmp_path: Path) -> None:
 def test_published_means_the_published_file_of_the_same_network(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    # Printed by `git hash-object` and `sha256sum`.
     blob = "2957b4d3d11f272ae67787cea06dc4cc958cf7ef"
+    sha256 = "8c5cdf5786c60f7faca2b4e6413fae77eb21af2c27aaad6aa50004823cd13605"
+    found = identify(TINY_FILES.kidney, "kidney")
+    assert found == SourceFile("kidney_tiny.h5", sha256, blob, published=False)
     monkeypatch.setattr(source, "PUBLISHED_GIT_BLOBS", ByNetwork(blob, "0" * 40))
     assert identify(TINY_FILES.kidney, "kidney").published
     assert not identify(TINY_FILES.kidney, "lesion").published
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "text"),
     [
         (b"", "empty"),
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n", "git lfs pull"),
@@ -67,10 +62,10 @@ def test_published_means_the_published_file_of_the_same_network(
         (b"\x00" * 4096, "not an HDF5"),
     ],
 )
-def test_other_files_are_named_for_what_they_are(tmp_path: Path, content: bytes, said: str) -> None:
+def test_other_files_are_named_for_what_they_are(tmp_path: Path, content: bytes, text: str) -> None:
     path = tmp_path / "kidney.h5"
     path.write_bytes(content)
-    with pytest.raises(NotHdf5Error, match=said) as raised:
+    with pytest.raises(NotHdf5Error, match=text) as raised:
         identify(path, "kidney")
     assert raised.value.code == "convert-not-hdf5"
     assert "kidney.h5" in str(raised.value)
@@ -92,31 +87,29 @@ def test_a_file_beyond_the_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 # --- Damaged files must not take the converter down with them ------------------------------------
 
 
-def test_a_good_file_passes() -> None:
+def test_a_good_file_and_one_that_is_refused_are_readable(tmp_path: Path) -> None:
     check_readable(TINY_FILES.kidney)
-
-
-def test_a_file_that_is_refused_for_a_reason_passes_too(tmp_path: Path) -> None:
     path = tmp_path / "other.h5"
     path.write_bytes(b"no HDF5")
     check_readable(path)
 
 
-def test_a_crash_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(source, "_PROBE", "import os; os.abort()")
-    with pytest.raises(DamagedFileError, match="crashed") as raised:
+@pytest.mark.parametrize(
+    ("process", "text"),
+    [("import os; os.abort()", "crashed"), ("import time; time.sleep(60)", "did not end")],
+)
+def test_a_crash_and_a_search_without_end_are_errors(
+    process: str, text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(source, "_PROBE", process)
+    if text == "did not end":
+        monkeypatch.setattr(source, "PROBE_TIMEOUT_S", 0.2)
+    with pytest.raises(DamagedFileError, match=text) as raised:
         check_readable(TINY_FILES.kidney)
     assert raised.value.code == "convert-damaged"
 
 
-def test_a_search_without_end_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(source, "_PROBE", "import time; time.sleep(60)")
-    monkeypatch.setattr(source, "PROBE_TIMEOUT_S", 0.2)
-    with pytest.raises(DamagedFileError, match="did not end"):
-        check_readable(TINY_FILES.kidney)
-
-
-def test_random_damage_ends_in_an_error_of_ours_or_a_readable_file(tmp_path: Path) -> None:
+def test_random_damage_ends_in_our_error_or_a_readable_file(tmp_path: Path) -> None:
     # Some of these crash the HDF5 library when read in this process.
     content = TINY_FILES.kidney.read_bytes()
     path = tmp_path / "kidney.h5"

@@ -3,7 +3,7 @@
 import numpy as np
 import onnx
 import pytest
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto
 
 from convert.errors import QuantizeError
 from convert.optimize.float16 import to_float16
@@ -39,7 +39,7 @@ def test_the_emulation_rounds_between_steps() -> None:
     assert run_onnx(plain, ones).max() == pytest.approx(3e-4, rel=1e-3)
     assert run_onnx(emulated, ones).max() == 0
     half = types_of(to_float16(plain))
-    assert half["first/Conv_1"] == TensorProto.FLOAT16
+    assert half["Conv1/Conv_1"] == TensorProto.FLOAT16
     assert {weight.data_type for weight in emulated.graph.initializer} <= {
         TensorProto.FLOAT,
         TensorProto.INT64,
@@ -52,21 +52,11 @@ def test_a_weight_that_is_too_large_for_float16_is_refused() -> None:
 
 
 def chain(shift: float) -> onnx.ModelProto:
-    """Two 1x1 convolutions: one adds `shift`, the other takes 1 away; channels last in and out."""
-    one = np.ones((1, 1, 1, 1), np.float32)
-    weights = {"kernel": one, "up": np.array([shift], np.float32), "down": -one.reshape(1)}
-    nodes = [
-        helper.make_node("Transpose", ["image"], ["x"], perm=[0, 3, 1, 2]),
-        helper.make_node("Conv", ["x", "kernel", "up"], ["y"], "first"),
-        helper.make_node("Relu", ["y"], ["z"]),
-        helper.make_node("Conv", ["z", "kernel", "down"], ["w"], "second"),
-        helper.make_node("Transpose", ["w"], ["probability"], perm=[0, 2, 3, 1]),
-    ]
-    ends = [
-        helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", 2, 2, 1])
-        for name in ("image", "probability")
-    ]
-    stored = [numpy_helper.from_array(value, name) for name, value in weights.items()]
-    graph = helper.make_graph(nodes, "network", ends[:1], ends[1:], stored)
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-    return onnx.shape_inference.infer_shapes(model, strict_mode=True, data_prop=True)
+    """Two 1x1 convolutions: one adds `shift`, the other takes 1 away."""
+    network = OnnxUNet(shape=(2, 2))
+    kernel = network.keep(np.ones((1, 1, 1, 1), np.float32))
+    x = network.add("Reshape", "image", network.whole([-1, 1, 2, 2]))
+    x = network.add("Conv", x, kernel, network.keep(np.array([shift], np.float32)))
+    x = network.add("Conv", network.add("Relu", x), kernel, network.keep(-np.ones(1, np.float32)))
+    network.add("Reshape", x, network.whole([-1, 2, 2, 1]), out="probability")
+    return network.model()

@@ -23,38 +23,10 @@ def quantized(plain: onnx.ModelProto, shape: tuple[int, ...]) -> onnx.ModelProto
     return to_int8(plain, observed_ranges(plain, images(shape, 4)))
 
 
-def flat_network(activation: str = "Relu") -> onnx.ModelProto:
-    """A 2D U-Net of one level."""
-    network = OnnxUNet(shape=(8, 6, 1))
-    x = network.add("Reshape", "image", network.whole([-1, 1, 8, 6]))
-
-    def block(x: str, inside: int) -> str:
-        pads = [1, 1, 1, 1]
-        weights, bias = network.floats(4, inside, 3, 3), network.floats(4)
-        x = network.add("Conv", x, weights, bias, kernel_shape=[3, 3], pads=pads)
-        return network.add(activation, x)
-
-    top = block(x, 1)
-    low = block(network.add("MaxPool", top, kernel_shape=[2, 2], strides=[2, 2]), 4)
-    up = network.add(
-        "ConvTranspose", low, network.floats(4, 4, 2, 2), kernel_shape=[2, 2], strides=[2, 2]
-    )
-    up = network.add("Add", up, network.floats(1, 4, 1, 1))
-    last = block(network.add("Concat", top, up, axis=1), 8)
-    x = network.add("Conv", last, network.floats(1, 4, 1, 1), kernel_shape=[1, 1])
-    x = network.add("Sigmoid", x)
-    network.add("Reshape", x, network.whole([-1, 8, 6, 1, 1]), out="probability")
-    return network.model()
-
-
-@pytest.mark.parametrize("activation", ["Relu", "LeakyRelu"])
-def test_slices_in_any_batch(activation: str) -> None:
-    plain = flat_network(activation)
-    small = quantized(plain, (8, 6, 1))
-    image = np.concatenate(images((8, 6, 1), 3))
-    expected = run_onnx(plain, image)
-    assert expected.std() > 0.02
-    np.testing.assert_allclose(run_onnx(small, image), expected, atol=ROUNDING)
+def test_slices_in_any_batch() -> None:
+    shape = (8, 6)
+    small = quantized(OnnxUNet(shape=shape, kernel=(3, 3)).build(), shape)
+    image = np.concatenate(images(shape, 3))
     np.testing.assert_array_equal(run_onnx(small, image)[1:2], run_onnx(small, image[1:2]))
 
 

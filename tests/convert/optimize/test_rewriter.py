@@ -89,6 +89,13 @@ PASSES = {
         spread=(0, 1),
         batches=(1,),
     ),
+    "int8, images": Pass(
+        quantized,
+        {name: IMAGE_UNET | UNETS[name] for name in (*ROUNDED[:2], "another activation")},
+        most=0.03,
+        least=1e-5,
+        spread=(0, 1),
+    ),
 }
 CASES = [(kind, name) for kind, entry in PASSES.items() for name in entry.unets]
 
