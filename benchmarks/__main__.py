@@ -11,7 +11,6 @@ import time
 from benchmarks import common
 
 SCRIPTS = ("limit", "networks", "engines", "startup", "writing", "memory", "scaling")
-WITH_OPENVINO = ("limit", "networks", "engines")
 QUICK = {
     "limit": ["--repeats", "4"],
     "networks": ["--repeats", "4"],
@@ -26,7 +25,6 @@ QUICK = {
 def main() -> None:
     parser = common.parser(__doc__, "NAME")
     parser.set_defaults(results=common.RESULTS)
-    parser.add_argument("--openvino-python", default=sys.executable, help="Python with openvino")
     parser.add_argument("--quick", action="store_true", help="fewer rounds: about five minutes")
     parser.add_argument("--only", nargs="+", choices=SCRIPTS, default=SCRIPTS, metavar="NAME")
     options = parser.parse_args()
@@ -38,8 +36,6 @@ def main() -> None:
         command += ["--threads", str(options.threads), "--results", str(options.results)]
         command += ["--fresh"] if options.fresh else []
         command += QUICK[script] if options.quick else []
-        if script in WITH_OPENVINO:
-            command += ["--openvino-python", options.openvino_python]
         started = time.perf_counter()
         if subprocess.run(command, cwd=common.ROOT, check=False).returncode:
             failed.append(script)

@@ -4,13 +4,17 @@ import argparse
 import json
 import platform
 import subprocess
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 from rcc_onnx._version import __version__
+from rcc_onnx.batch.worker_pool import Handler, Limits, TaskProcess
+from rcc_onnx.errors import BenchError, RccOnnxError
+from rcc_onnx.system.documents import to_json
 from rcc_onnx.system.host import processor, usable_cpus
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -100,6 +104,39 @@ def earlier(path: Path, settings: dict[str, Any], fresh: bool) -> list[dict[str,
     # JSON has no tuples, so both sides are compared as JSON.
     same = document.get("settings") == json.loads(json.dumps(settings))
     return list(document["rounds"]) if same else []
+
+
+@contextmanager
+def worker(make: Callable[[], Handler[Any, Any]]) -> Iterator[Callable[[Any], dict[str, Any]]]:
+    """Start a process with the first task, and end it with the block.
+
+    Args:
+        make: called in the process; returns what does tasks. Both must be picklable.
+
+    Yields:
+        A function of a task: the result's fields, or `error` if there is none.
+    """
+    process: TaskProcess[Any, Any] = TaskProcess(make, Limits())
+
+    def ask(task: Any) -> dict[str, Any]:
+        try:
+            return dict(to_json(process.do(task, lambda stage, done: None)))
+        except RccOnnxError as error:
+            return {"error": str(error)}
+
+    try:
+        yield ask
+    finally:
+        process.close()
+
+
+@contextmanager
+def missing_packages_named() -> Iterator[None]:
+    """Turn an ImportError into an error that names the package."""
+    try:
+        yield
+    except ImportError as error:
+        raise BenchError(f"{error.name} is not installed") from error
 
 
 def write_json(path: Path, document: dict[str, Any]) -> None:

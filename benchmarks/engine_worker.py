@@ -1,24 +1,19 @@
-"""Another engine in a process of its own, for the benchmarks.
+"""Engines for `benchmarks.engines`, each loaded in a process of its own."""
 
-Started as `python -m benchmarks.engine_worker ENGINE FOLDER THREADS`. ENGINE is `notebook` (Keras,
-one slice a call), `keras-batched` or `openvino`; FOLDER is what `benchmarks.measuring_networks`
-wrote. Speaks as `rcc_onnx.diagnostics.bench_worker` does.
-"""
-
-import sys
 import time
-from collections.abc import Callable
-from dataclasses import asdict
-from functools import partial
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
 import numpy as np
 
+from benchmarks.common import missing_packages_named
 from benchmarks.other_engines import BatchedNetworks, NotebookNetworks, OpenVinoNetworks
-from rcc_onnx.diagnostics.bench_worker import Answer, Json, serve
+from rcc_onnx.batch.worker_pool import Handler
+from rcc_onnx.diagnostics.bench import BenchSetup, load_engine
 from rcc_onnx.runtime.networks import Networks
-from rcc_onnx.system.memory import memory_bytes, peak_memory_bytes
+from rcc_onnx.system.memory import peak_memory_bytes
 from rcc_onnx.types import SIDES, Thresholds
 
 ENGINES: dict[str, tuple[Callable[[Path, int], Networks], str]] = {
@@ -28,38 +23,59 @@ ENGINES: dict[str, tuple[Callable[[Path, int], Networks], str]] = {
 }
 THRESHOLDS = Thresholds()
 
-Found = tuple[dict[str, str], dict[str, list[float | None]], dict[str, float], int]
-"""Outcomes, sums, seconds by stage, slices."""
+Found = tuple[dict[str, str], dict[str, float], int]
+"""Outcomes, seconds by stage, slices."""
 
 
-def start(engine: str, folder: Path, threads: int) -> Callable[[str], Json]:
-    """The engine, loaded: from the path of a study to an `Answer` as JSON."""
+@dataclass(frozen=True)
+class EngineTiming:
+    """One analysis of a study; `runtime`: version of what ran the networks."""
+
+    seconds: float
+    stages_s: Mapping[str, float]
+    slices: int
+    outcomes: Mapping[str, str]
+    runtime: str
+    peak_memory_bytes: int | None
+
+
+def load_ours(setup: BenchSetup) -> Handler[Path, EngineTiming]:
+    """This engine, loaded: what analyses studies."""
+    analyse = load_engine(setup)
+
+    def timed(study: Path, on_progress: Callable[[str, float], None]) -> EngineTiming:
+        found = analyse(study, on_progress)
+        return EngineTiming(
+            found.seconds,
+            found.stages_s,
+            found.slices,
+            {side: str(outcome) for side, outcome in found.outcomes.items()},
+            found.provider.onnxruntime,
+            found.peak_memory_bytes,
+        )
+
+    return timed
+
+
+def load_other_engine(engine: str, folder: Path, threads: int) -> Handler[Path, EngineTiming]:
+    """Another engine, loaded: what analyses studies.
+
+    Args:
+        engine: `notebook` (Keras, one slice a call), `keras-batched` or `openvino`.
+        folder: what `benchmarks.measuring_networks` wrote.
+        threads: of the CPU.
+    """
     networks_of, package = ENGINES[engine]
-    networks = networks_of(folder, threads)
+    with missing_packages_named():
+        networks = networks_of(folder, threads)
     way = through_pipeline if engine == "openvino" else as_notebook
     version = metadata.version(package)
 
-    def analyse(study: str) -> Json:
+    def analyse(study: Path, on_progress: object) -> EngineTiming:
         started = time.perf_counter()
-        outcomes, sums, stages, slices = way(Path(study), networks)
+        outcomes, stages, slices = way(study, networks)
         seconds = time.perf_counter() - started
-        answer = Answer(
-            seconds=seconds,
-            stages_s=stages | {"total": seconds},
-            loading_s=0.0,
-            slices=slices,
-            outcomes=outcomes,
-            sums=sums,
-            ran=engine,
-            reason="",
-            runtime=version,
-            threads=threads,
-            bundle=str(folder.name),
-            variants={},
-            memory_bytes=memory_bytes(),
-            peak_memory_bytes=peak_memory_bytes(),
-        )
-        return asdict(answer)
+        return EngineTiming(seconds, stages, slices, outcomes, version, peak_memory_bytes())
 
     return analyse
 
@@ -76,14 +92,7 @@ def through_pipeline(study: Path, networks: Networks) -> Found:
         read = read_study(study, Profile.STANDARD)
     sides = analyse_study(read, networks, THRESHOLDS, watch).sides
     outcomes = {str(side): str(one.outcome) for side, one in sides.items()}
-    sums = {
-        str(side): [
-            one.kidney.probability_sum,
-            one.lesion.probability_sum if one.lesion else None,
-        ]
-        for side, one in sides.items()
-    }
-    return outcomes, sums, dict(watch.seconds()), len(read.needed_slices)
+    return outcomes, dict(watch.seconds()), len(read.needed_slices)
 
 
 def as_notebook(study: Path, networks: Networks) -> Found:
@@ -103,12 +112,10 @@ def as_notebook(study: Path, networks: Networks) -> Found:
     clock.append(time.perf_counter())
     halves, kidneys = split_sides(volume), split_sides(probability.astype(np.float64))
     outcomes: dict[str, str] = {}
-    sums: dict[str, list[float | None]] = {}
     lesion_seconds = 0.0
     for side in SIDES:
         kidney_sum = float(kidneys[side].sum())
         centre = locate_kidney(kidneys[side]) if kidney_sum > THRESHOLDS.kidney else None
-        sums[side] = [kidney_sum, None]
         if centre is None:
             found = kidney_sum > THRESHOLDS.kidney
             outcomes[side] = "kidney_not_located" if found else "kidney_not_found"
@@ -117,7 +124,6 @@ def as_notebook(study: Path, networks: Networks) -> Found:
         started = time.perf_counter()
         lesion = networks.lesion_probability(crop.astype(np.float32) / np.float32(255))
         lesion_seconds += time.perf_counter() - started
-        sums[side][1] = float(lesion.sum())
         if not lesion.sum() > THRESHOLDS.lesion:
             outcomes[side] = "no_lesion"
         else:
@@ -127,13 +133,4 @@ def as_notebook(study: Path, networks: Networks) -> Found:
         "kidney_network": clock[2] - clock[1],
         "lesion_network": lesion_seconds,
     }
-    return outcomes, sums, stages, len(volume)
-
-
-def main() -> None:
-    engine, folder, threads = sys.argv[1:]
-    serve(partial(start, engine, Path(folder), int(threads)))
-
-
-if __name__ == "__main__":
-    main()
+    return outcomes, stages, len(volume)

@@ -2,25 +2,27 @@
 
 Each engine is a process of its own with its networks loaded; a round gives the study to each in
 turn. Ratios are medians over rounds of one engine's time over another's in the same round. Needs
-the extra `convert` for Keras; OpenVINO's own runtime where `openvino` is installed (in the Python
-given with --openvino-python). An engine that cannot run is named, never left out in silence.
+the extra `convert` for Keras, `openvino` for OpenVINO's own runtime, and the package
+onnxruntime-openvino for the provider. An engine that cannot run is named, never left out silently.
 """
 
 import json
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 from benchmarks import common
-from benchmarks.measuring_networks import build_networks
+from benchmarks.engine_worker import load_other_engine, load_ours
 from benchmarks.studies import SEEDS, long_study
-from rcc_onnx.diagnostics.bench import Worker, started_worker, worker_command
-from rcc_onnx.diagnostics.bench_worker import Setup
+from rcc_onnx.batch.worker_pool import Handler
+from rcc_onnx.diagnostics.bench import BenchSetup
+from rcc_onnx.types import Precision, ProviderName
 
 NETWORK_STAGES = ("kidney_network", "lesion_network")
 
@@ -29,11 +31,11 @@ Rounds = list[dict[str, Any]]
 
 @dataclass(frozen=True)
 class Engine:
-    """One of those compared."""
+    """One of those compared; `load`: called in its process, returns what analyses studies."""
 
     key: str
     label: str
-    command: list[str]
+    load: Callable[[], Handler[Path, Any]]
 
 
 @dataclass(frozen=True)
@@ -55,37 +57,38 @@ OUTSIDE_NETWORKS = 0.08
 """Largest share of a warm case in float32 that may be spent outside the two networks."""
 
 
-def engines(networks: Path, threads: int, openvino_python: str) -> list[Engine]:
+def engines(networks: Path, threads: int) -> list[Engine]:
     """All engines. That one is listed does not mean that it runs here."""
 
-    def other(key: str, python: str = sys.executable) -> list[str]:
-        return [python, "-m", "benchmarks.engine_worker", key, str(networks), str(threads)]
+    def other(key: str) -> Callable[[], Handler[Path, Any]]:
+        return partial(load_other_engine, key, networks, threads)
 
-    def ours(precision: str, provider: str = "cpu", python: str = sys.executable) -> list[str]:
-        setup = Setup(provider, precision, threads, str(networks / "bundle"))
-        return worker_command(setup, python)
+    def ours(
+        precision: Precision = Precision.FLOAT32, provider: ProviderName = ProviderName.CPU
+    ) -> Callable[[], Handler[Path, Any]]:
+        bundle = str(networks / "bundle")
+        return partial(load_ours, BenchSetup(provider, precision, threads, bundle))
 
     return [
         Engine("notebook", "Keras as the notebook: a slice a call", other("notebook")),
         Engine("keras-batched", "Keras batched, tf.function", other("keras-batched")),
-        Engine(
-            "openvino", "this pipeline on OpenVINO's runtime", other("openvino", openvino_python)
-        ),
-        Engine("float32", "rcc-onnx float32", ours("float32")),
-        Engine("int8", "rcc-onnx int8", ours("int8")),
+        Engine("openvino", "this pipeline on OpenVINO's runtime", other("openvino")),
+        Engine("float32", "rcc-onnx float32", ours()),
+        Engine("int8", "rcc-onnx int8", ours(Precision.INT8)),
         Engine(
             "openvino-provider",
             "rcc-onnx float32, provider openvino",
-            ours("float32", "openvino", openvino_python),
+            ours(provider=ProviderName.OPENVINO),
         ),
     ]
 
 
 def whole_process(engine: Engine, study: Path) -> dict[str, Any]:
     """Start the engine, analyse one study, end: seconds from start to the process's end."""
-    with started_worker(engine.command) as worker:
-        reply = worker.ask(str(study))
-    return reply | {"whole_s": time.perf_counter() - worker.started}
+    started = time.perf_counter()
+    with common.worker(engine.load) as ask:
+        reply = ask(study)
+    return reply | {"whole_s": time.perf_counter() - started}
 
 
 def measure(
@@ -94,20 +97,20 @@ def measure(
     """Rounds of warm and whole-process runs, and why engines did not run."""
     rounds: Rounds = []
     refused: dict[str, str] = {}
-    running: list[tuple[Engine, Worker]] = []
+    running: list[tuple[Engine, Callable[[Path], dict[str, Any]]]] = []
     with ExitStack() as stack:
         for engine in all_engines:
-            worker = stack.enter_context(started_worker(engine.command))
-            reply = worker.ask(str(studies[0]))
+            ask = stack.enter_context(common.worker(engine.load))
+            reply = ask(studies[0])
             if "error" in reply:
                 refused[engine.key] = reply["error"]
                 print(f"NOT MEASURED: {engine.label}: {reply['error']}", file=sys.stderr)
             else:
-                running.append((engine, worker))
+                running.append((engine, ask))
         for number in range(repeats):
             for study in studies:
                 print(f"warm, round {number + 1} of {repeats}, {study.name}", file=sys.stderr)
-                answers = {engine.key: worker.ask(str(study)) for engine, worker in running}
+                answers = {engine.key: ask(study) for engine, ask in running}
                 rounds.append({"kind": "warm", "study": study.name, "answers": answers})
     for number in range(whole):
         print(f"whole process, round {number + 1} of {whole}", file=sys.stderr)
@@ -235,18 +238,20 @@ def markdown(document: dict[str, Any], all_engines: Sequence[Engine]) -> str:
 
 
 def main() -> None:
+    # Not at the top, which processes that are measured import too: it needs the converter.
+    from benchmarks.measuring_networks import build_networks  # noqa: PLC0415
+
     parser = common.parser(__doc__, "engines")
     parser.add_argument("--slices", type=int, default=80, help="analysed slices")
     parser.add_argument("--studies", type=int, default=1, choices=range(1, len(SEEDS) + 1))
     parser.add_argument("--repeats", type=int, default=5, help="warm rounds to add")
     parser.add_argument("--whole", type=int, default=2, help="whole-process rounds to add")
-    parser.add_argument("--openvino-python", default=sys.executable, help="Python with openvino")
     parser.add_argument("--only", nargs="+", metavar="ENGINE", help="leave the others out")
     options = parser.parse_args()
     networks = options.work / "networks"
     build_networks(networks)
     studies = [long_study(options.work, options.slices, seed) for seed in SEEDS[: options.studies]]
-    every = engines(networks, options.threads, options.openvino_python)
+    every = engines(networks, options.threads)
     chosen = [one for one in every if not options.only or one.key in options.only]
     path = options.json or options.work / "engines.json"
     settings = {

@@ -4,9 +4,9 @@ How many multiply-adds in float32 this machine's threads reach at best, how many
 networks need, and so the least time for a case by direct convolution, whatever the engine.
 """
 
-import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -16,10 +16,10 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from benchmarks import common
-from benchmarks.measuring_networks import build_networks
-from benchmarks.network_worker import SLICES
+from benchmarks.limit_worker import load_runtime
+from benchmarks.network_worker import SLICES, load_variant
+from rcc_onnx.batch.worker_pool import Handler
 from rcc_onnx.bundles.manifest import BATCH
-from rcc_onnx.diagnostics.bench import Worker, started_worker
 
 CASE = {"kidney": 80, "lesion": 2}
 """Runs of each network in the case that is compared: 80 slices, a crop for each kidney."""
@@ -85,41 +85,33 @@ def _probe(shape: list[int], kind: str, weight: np.ndarray, **attributes: Any) -
 
 def measure(files: dict[str, Path], networks: Path, options: Any) -> tuple[Rounds, dict[str, str]]:
     """Rounds of seconds: of the probes by runtime, of the networks by engine; and what was left."""
-    commands: dict[str, tuple[list[str], dict[str, str]]] = {}
-    probe_lines = {name: str(path) for name, path in files.items()}
-    for runtime in RUNTIMES:
-        worker = ["-m", "benchmarks.limit_worker", runtime, str(options.threads)]
-        commands[runtime] = ([_python(runtime, options), *worker], probe_lines)
-    network_lines = {name: name for name in CASE}
+    loads: dict[str, tuple[Callable[[], Handler[Any, Any]], dict[str, Any]]] = {
+        runtime: (partial(load_runtime, runtime, options.threads), dict(files))
+        for runtime in RUNTIMES
+    }
     for variant, who in ENGINES.items():
-        worker = ["-m", "benchmarks.network_worker", variant, str(networks), str(options.threads)]
-        commands[who] = ([_python(variant, options), *worker], network_lines)
+        load_networks = partial(load_variant, variant, networks, options.threads)
+        loads[who] = (load_networks, {name: name for name in CASE})
     rounds: Rounds = []
     refused: dict[str, str] = {}
     with ExitStack() as stack:
-        running: dict[str, Worker] = {}
-        for who, (command, lines) in commands.items():
-            worker_process = stack.enter_context(started_worker(command))
-            replies = [worker_process.ask(line) for line in lines.values()]
+        running = {}
+        for who, (load, tasks) in loads.items():
+            ask = stack.enter_context(common.worker(load))
+            replies = [ask(task) for task in tasks.values()]
             errors = [one["error"] for one in replies if "error" in one]
             if errors:
                 refused[who] = errors[0]
             else:
-                running[who] = worker_process
+                running[who] = ask
         for _ in range(options.repeats):
             rounds.append(
                 {
-                    who: {
-                        what: worker.ask(line)["seconds"] for what, line in commands[who][1].items()
-                    }
-                    for who, worker in running.items()
+                    who: {what: ask(task)["seconds"] for what, task in loads[who][1].items()}
+                    for who, ask in running.items()
                 }
             )
     return rounds, refused
-
-
-def _python(variant: str, options: Any) -> str:
-    return str(options.openvino_python) if variant == "openvino" else sys.executable
 
 
 def best_rates(rounds: Rounds, work: dict[str, int]) -> dict[tuple[str, str], float]:
@@ -180,9 +172,11 @@ def markdown(document: dict[str, Any]) -> str:
 
 
 def main() -> None:
+    # Not at the top, which processes that are measured import too: it needs the converter.
+    from benchmarks.measuring_networks import build_networks  # noqa: PLC0415
+
     parser = common.parser(__doc__, "limit")
     parser.add_argument("--repeats", type=int, default=10, help="rounds to add")
-    parser.add_argument("--openvino-python", default=sys.executable, help="Python with openvino")
     options = parser.parse_args()
     networks = options.work / "networks"
     build_networks(networks)

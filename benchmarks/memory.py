@@ -5,14 +5,14 @@ libraries included.
 """
 
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from benchmarks import common
-from benchmarks.measuring_networks import build_networks
 from benchmarks.studies import SEEDS, THIN_MM, long_study
-from rcc_onnx.diagnostics.bench import started_worker, worker_command
-from rcc_onnx.diagnostics.bench_worker import Setup
+from rcc_onnx.diagnostics.bench import BenchSetup, load_engine
+from rcc_onnx.types import Precision
 
 SLICES = 80
 THIN_SLICES = 1000
@@ -25,19 +25,19 @@ FLAT_MB = 10
 """Memory counted in pages, with the allocator's slack, moves by a few MB by itself."""
 
 
-def peak_mb(setup: Setup, study: Path) -> float | str:
+def peak_mb(setup: BenchSetup, study: Path) -> float | str:
     """Peak of a process that analyses one study, in MB; in words why it could not."""
-    with started_worker(worker_command(setup)) as worker:
-        reply = worker.ask(str(study))
+    with common.worker(partial(load_engine, setup)) as ask:
+        reply = ask(study)
     return str(reply["error"]) if "error" in reply else reply["peak_memory_bytes"] / 1e6
 
 
-def after_each_mb(setup: Setup, studies: list[Path], cases: int) -> list[float]:
+def after_each_mb(setup: BenchSetup, studies: list[Path], cases: int) -> list[float]:
     """Memory that a process holds after each of its cases, in MB."""
     held = []
-    with started_worker(worker_command(setup)) as worker:
+    with common.worker(partial(load_engine, setup)) as ask:
         for number in range(cases):
-            reply = worker.ask(str(studies[number % len(studies)]))
+            reply = ask(studies[number % len(studies)])
             if "error" in reply:
                 raise SystemExit(f"case {number + 1}: {reply['error']}")
             held.append(reply["memory_bytes"] / 1e6)
@@ -75,6 +75,9 @@ def markdown(document: dict[str, Any]) -> str:
 
 
 def main() -> None:
+    # Not at the top, which processes that are measured import too: it needs the converter.
+    from benchmarks.measuring_networks import build_networks  # noqa: PLC0415
+
     parser = common.parser(__doc__, "memory")
     parser.add_argument("--cases", type=int, default=100, help="cases in one process; 0: none")
     options = parser.parse_args()
@@ -84,8 +87,8 @@ def main() -> None:
         "thin slices": long_study(options.work, THIN_SLICES, spacing_mm=THIN_MM),
     }
     peaks = []
-    for precision in ("float32", "int8"):
-        setup = Setup("cpu", precision, options.threads, bundle)
+    for precision in (Precision.FLOAT32, Precision.INT8):
+        setup = BenchSetup(precision=precision, threads=options.threads, models=bundle)
         for what, study in studies.items():
             slices = SLICES if what == "one case" else THIN_SLICES
             peak = peak_mb(setup, study)
@@ -103,7 +106,7 @@ def main() -> None:
         long_study(options.work, count, seed)
         for count, seed in zip(MANY_SLICES, SEEDS, strict=True)
     ]
-    float32 = Setup("cpu", "float32", options.threads, bundle)
+    float32 = BenchSetup(threads=options.threads, models=bundle)
     document = {
         "command": "python -m benchmarks.memory",
         "settings": {"threads": options.threads, "environment": common.environment()},

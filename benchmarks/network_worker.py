@@ -1,22 +1,19 @@
 """One network by itself in a process of its own, for the benchmarks.
 
-Started as `python -m benchmarks.network_worker VARIANT FOLDER THREADS`. Each line of input,
-`kidney` or `lesion`, is answered with the seconds that one run took, and with the sum of its
-answer. VARIANT is `as-converted` (the plain ONNX file in ONNX Runtime), `float32` or `int8` (as
-this engine runs them), or `openvino`.
+A variant is `as-converted` (the plain ONNX file in ONNX Runtime), `float32` or `int8` (as this
+engine runs them), or `openvino`.
 """
 
 import os
-import sys
 import time
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 
+from benchmarks.common import missing_packages_named
 from benchmarks.other_engines import Floats, OpenVinoNetworks
-from rcc_onnx.diagnostics.bench_worker import Json, serve
+from rcc_onnx.batch.worker_pool import Handler
 from rcc_onnx.phantom import network_samples
 from rcc_onnx.runtime.networks import Networks
 from rcc_onnx.types import Precision, ProviderName
@@ -65,15 +62,16 @@ def networks_of(variant: str, folder: Path, threads: int) -> Networks:
     return open_networks(bundle, ProviderName.CPU, threads, Precision(variant))
 
 
-def start(variant: str, folder: Path, threads: int) -> Callable[[str], Json]:
-    """The networks, loaded, and a phantom's slices and crop to run them on."""
-    networks = networks_of(variant, folder, threads)
+def load_variant(variant: str, folder: Path, threads: int) -> Handler[str, dict[str, float]]:
+    """What runs a network, `kidney` or `lesion`, on a phantom's slices or crop: seconds and sum."""
+    with missing_packages_named():
+        networks = networks_of(variant, folder, threads)
     samples = network_samples(SEED)
     middle = len(samples.slices) // 2 - SLICES // 2
     slices = samples.slices[middle : middle + SLICES].astype(np.float32) / np.float32(255)
     crop = samples.crops[-1].astype(np.float32) / np.float32(255)
 
-    def answer(network: str) -> Json:
+    def run(network: str, on_progress: object) -> dict[str, float]:
         started = time.perf_counter()
         if network == "kidney":
             probability = networks.kidney_probability(slices)
@@ -81,13 +79,4 @@ def start(variant: str, folder: Path, threads: int) -> Callable[[str], Json]:
             probability = networks.lesion_probability(crop)
         return {"seconds": time.perf_counter() - started, "sum": float(probability.sum())}
 
-    return answer
-
-
-def main() -> None:
-    variant, folder, threads = sys.argv[1:]
-    serve(partial(start, variant, Path(folder), int(threads)))
-
-
-if __name__ == "__main__":
-    main()
+    return run

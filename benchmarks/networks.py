@@ -5,14 +5,13 @@ As converted, as this engine runs them in float32 and int8, and in OpenVINO's ow
 
 import sys
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 from benchmarks import common
-from benchmarks.measuring_networks import build_networks
-from benchmarks.network_worker import SLICES
-from rcc_onnx.diagnostics.bench import Worker, started_worker
+from benchmarks.network_worker import SLICES, load_variant
 
 VARIANTS = ("as-converted", "float32", "int8", "openvino")
 UNITS = {"kidney": ("2D", SLICES, "slice"), "lesion": ("3D", 1, "crop")}
@@ -25,28 +24,25 @@ TARGETS = (
 Rounds = list[dict[str, Any]]
 
 
-def measure(
-    networks: Path, threads: int, repeats: int, openvino_python: str
-) -> tuple[Rounds, dict[str, str]]:
+def measure(networks: Path, threads: int, repeats: int) -> tuple[Rounds, dict[str, str]]:
     """Rounds of seconds by network and variant, and why variants did not run."""
     rounds: Rounds = []
     refused: dict[str, str] = {}
     with ExitStack() as stack:
-        running: dict[str, Worker] = {}
+        running = {}
         for variant in VARIANTS:
-            python = openvino_python if variant == "openvino" else sys.executable
-            command = [python, "-m", "benchmarks.network_worker", variant, str(networks)]
-            worker = stack.enter_context(started_worker([*command, str(threads)]))
-            replies = [worker.ask(network) for network in UNITS]
+            load = partial(load_variant, variant, networks, threads)
+            ask = stack.enter_context(common.worker(load))
+            replies = [ask(network) for network in UNITS]
             errors = [one["error"] for one in replies if "error" in one]
             if errors:
                 refused[variant] = errors[0]
                 print(f"NOT MEASURED: {variant}: {errors[0]}", file=sys.stderr)
             else:
-                running[variant] = worker
+                running[variant] = ask
         for _ in range(repeats):
             for network in UNITS:
-                answers = {variant: worker.ask(network) for variant, worker in running.items()}
+                answers = {variant: ask(network) for variant, ask in running.items()}
                 rounds.append({"network": network, "answers": answers})
     return rounds, refused
 
@@ -107,16 +103,18 @@ def markdown(document: dict[str, Any]) -> str:
 
 
 def main() -> None:
+    # Not at the top, which processes that are measured import too: it needs the converter.
+    from benchmarks.measuring_networks import build_networks  # noqa: PLC0415
+
     parser = common.parser(__doc__, "networks")
     parser.add_argument("--repeats", type=int, default=12, help="rounds to add")
-    parser.add_argument("--openvino-python", default=sys.executable, help="Python with openvino")
     options = parser.parse_args()
     networks = options.work / "networks"
     build_networks(networks)
     path = options.json or options.work / "networks.json"
     settings = {"threads": options.threads, "environment": common.environment()}
     rounds = common.earlier(path, settings, options.fresh)
-    added, refused = measure(networks, options.threads, options.repeats, options.openvino_python)
+    added, refused = measure(networks, options.threads, options.repeats)
     document = {
         "command": "python -m benchmarks.networks",
         "settings": settings,

@@ -6,15 +6,14 @@ Warm, in turn. 1,000 thin slices are one of the studies: a tenth of them is anal
 import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 from benchmarks import common
-from benchmarks.measuring_networks import build_networks
 from benchmarks.studies import THIN_MM, long_study
-from rcc_onnx.diagnostics.bench import Worker, started_worker, worker_command
-from rcc_onnx.diagnostics.bench_worker import Setup
+from rcc_onnx.diagnostics.bench import BenchSetup, load_engine
 from rcc_onnx.system.host import usable_cpus
 
 ANALYSED = (40, 80, 160, 320)
@@ -27,17 +26,18 @@ def measure(bundle: Path, studies: dict[str, Path], threads: Sequence[int], repe
     """Rounds of answers by study and threads."""
     rounds: Rounds = []
     with ExitStack() as stack:
-        running: dict[str, Worker] = {}
+        running = {}
         for count in threads:
-            command = worker_command(Setup("cpu", "float32", count, str(bundle)))
-            running[str(count)] = stack.enter_context(started_worker(command))
-            reply = running[str(count)].ask(str(next(iter(studies.values()))))
+            setup = BenchSetup(threads=count, models=str(bundle))
+            ask = stack.enter_context(common.worker(partial(load_engine, setup)))
+            running[str(count)] = ask
+            reply = ask(next(iter(studies.values())))
             if "error" in reply:
                 raise SystemExit(f"{count} threads: {reply['error']}")
         for number in range(repeats):
             for name, study in studies.items():
                 print(f"round {number + 1} of {repeats}, {name}", file=sys.stderr)
-                answers = {count: worker.ask(str(study)) for count, worker in running.items()}
+                answers = {count: ask(study) for count, ask in running.items()}
                 rounds.append({"study": name, "answers": answers})
     return rounds
 
@@ -70,6 +70,9 @@ def markdown(document: dict[str, Any]) -> str:
 
 
 def main() -> None:
+    # Not at the top, which processes that are measured import too: it needs the converter.
+    from benchmarks.measuring_networks import build_networks  # noqa: PLC0415
+
     parser = common.parser(__doc__, "scaling")
     parser.add_argument("--repeats", type=int, default=3, help="rounds to add")
     parser.add_argument("--analysed", type=int, nargs="+", default=ANALYSED, help="slices")

@@ -8,15 +8,14 @@ import subprocess
 import sys
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 from benchmarks import common
-from benchmarks.measuring_networks import build_networks
 from rcc_onnx.cli.demo import DEMO_SEED
-from rcc_onnx.diagnostics.bench import started_worker, worker_command
-from rcc_onnx.diagnostics.bench_worker import Setup
+from rcc_onnx.diagnostics.bench import BenchSetup, load_engine
 from rcc_onnx.phantom.study import make_phantom_folder
 
 VERSION_S = 0.3
@@ -37,19 +36,19 @@ def measure(bundle: str, threads: int, repeats: int) -> Rounds:
     """Rounds of seconds: `version`, `whole` and `warm`."""
     rounds: Rounds = []
     with tempfile.TemporaryDirectory() as name:
-        study = str(make_phantom_folder(DEMO_SEED, Path(name)).folder)
-        infer = ["infer", study, "--models", bundle, "--threads", str(threads)]
+        study = make_phantom_folder(DEMO_SEED, Path(name)).folder
+        infer = ["infer", str(study), "--models", bundle, "--threads", str(threads)]
         # Or the second round would find its work done.
         infer += ["--provider", "cpu", "--out", str(Path(name) / "out"), "--overwrite"]
-        setup = Setup("cpu", "float32", threads, bundle)
-        with started_worker(worker_command(setup)) as worker:
-            worker.ask(study)
+        setup = BenchSetup(threads=threads, models=bundle)
+        with common.worker(partial(load_engine, setup)) as ask:
+            ask(study)
             for _ in range(repeats):
                 rounds.append(
                     {
                         "version": seconds_of("--version"),
                         "whole": seconds_of(*infer),
-                        "warm": worker.ask(study)["seconds"],
+                        "warm": ask(study)["seconds"],
                     }
                 )
     return rounds
@@ -81,6 +80,9 @@ def markdown(document: dict[str, Any]) -> str:
 
 
 def main() -> None:
+    # Not at the top, which processes that are measured import too: it needs the converter.
+    from benchmarks.measuring_networks import build_networks  # noqa: PLC0415
+
     parser = common.parser(__doc__, "startup")
     parser.add_argument("--repeats", type=int, default=5, help="rounds to add")
     options = parser.parse_args()

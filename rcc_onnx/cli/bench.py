@@ -42,7 +42,7 @@ def bench(  # noqa: PLR0913, PLR0917  an option each
 ) -> None:
     """Measure how fast this machine analyses studies.
 
-    By provider and precision, in turns, each in a process of its own.
+    Benchmarks each provider and precision in its own process, interleaved.
 
     Example: rcc-onnx bench --repeats 3 --plot bench.png
     """
@@ -50,28 +50,23 @@ def bench(  # noqa: PLR0913, PLR0917  an option each
     with exit_on_error(), tempfile.TemporaryDirectory() as scratch:
         from rich.markup import escape  # noqa: PLC0415  heavy imports only where used
 
-        from rcc_onnx.cli import bench_report as display_bench  # noqa: PLC0415
-        from rcc_onnx.cli.bench_plot import save_plot  # noqa: PLC0415
-        from rcc_onnx.diagnostics.bench import default_setups, measure, recommend, write_bench_json  # noqa: PLC0415  # noqa: PLC0415
+        from rcc_onnx.cli.bench_report import bench_tables, notes, save_plot, save_report  # noqa: PLC0415
+        from rcc_onnx.diagnostics.bench import default_setups, measure  # noqa: PLC0415
         from rcc_onnx.dicom import find_studies  # noqa: PLC0415
         from rcc_onnx.phantom.study import make_phantom_folder  # noqa: PLC0415
-        from rcc_onnx.types import RESEARCH_ONLY  # noqa: PLC0415
 
         terminal = console(soft_wrap=False)
         if studies is None:
             studies = make_phantom_folder(DEMO_SEED, Path(scratch)).folder
-        found = find_studies(studies, None, InputIs.AUTO)[:cases]
-        names, folders = [name for name, _ in found], [folder for _, folder in found]
+        found = dict(find_studies(studies, None, InputIs.AUTO)[:cases])
         setups = default_setups(models, threads, provider, precision)
         with terminal.status("starting") as status:
-            measured = measure(setups, folders, repeats, lambda text: status.update(escape(text)))
-        terminal.print(display_bench.measurements_table(measured))
-        terminal.print(display_bench.stages_table(measured))
-        if len(names) > 1:
-            terminal.print(display_bench.cases_table(measured, names))
-        for line in (*display_bench.notes(measured, recommend(measured)), RESEARCH_ONLY):
+            report = measure(setups, found, repeats, lambda text: status.update(escape(text)))
+        for table in bench_tables(report):
+            terminal.print(table)
+        for line in notes(report):
             terminal.print(line, markup=False, soft_wrap=True)
         if json_file is not None:
-            write_bench_json(measured, names, json_file)
+            save_report(report, json_file)
         if plot is not None:
-            save_plot(measured, plot)
+            save_plot(report, plot)

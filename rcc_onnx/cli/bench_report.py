@@ -1,82 +1,154 @@
-"""What a person sees of `rcc-onnx bench`. Nothing here prints."""
+"""What `rcc-onnx bench` shows and saves: tables, notes, a document and a plot."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator
+from pathlib import Path
+from statistics import median
 
+from PIL import Image, ImageDraw, ImageFont
 from rich.table import Table
 from rich.text import Text
 
-from rcc_onnx.diagnostics.bench import Measurement, Recommendation
+from rcc_onnx.diagnostics.bench import BenchReport, SetupFigures
+from rcc_onnx.errors import OutputError
+from rcc_onnx.system.documents import document_bytes
+from rcc_onnx.types import Precision
 
-MB = 1_000_000
+OTHER = "everything else"
+"""What no stage covers."""
 
 
-def measurements_table(measurements: Sequence[Measurement]) -> Table:
-    """A row for each setup: cold, warm, slices per second, memory."""
-    table = Table(title="A case on this machine", title_justify="left")
-    table.add_column("setup", overflow="fold", min_width=14)
+def bench_tables(report: BenchReport) -> Iterator[Table]:
+    """Yield the tables: setups, their stages, and the cases if there are several."""
+    table = Table("setup", title="A case on this machine", title_justify="left")
     for name in ("cold s", "warm p50 s", "p95 s", "slices/s", "peak MB"):
         table.add_column(name, justify="right")
-    for one in measurements:
-        if not one.answers or one.cold_s is None:
-            table.add_row(Text(one.setup.label), Text("not measured", style="yellow"))
-            continue
-        table.add_row(
-            Text(one.setup.label),
-            f"{one.cold_s:.2f}",
-            f"{one.p50_s:.2f}",
-            f"{one.p95_s:.2f}",
-            f"{one.slices_per_s:.1f}",
-            memory_words(one.peak_memory_bytes),
+    for result in report.setups:
+        row = ["not measured"]
+        if result.figures:
+            found = result.figures
+            seconds = (found.cold_s, found.warm_p50_s, found.warm_p95_s)
+            row = [f"{value:.2f}" for value in seconds]
+            row += [f"{found.slices_per_s:.1f}", _megabytes(found.peak_memory_bytes)]
+        table.add_row(result.setup.label, *row)
+    yield table
+    stages = {label: _stages(figures) for label, figures in _measured(report).items()}
+    yield _median_table("stage", stages, "{:.3f}")
+    cases = {
+        label: {f"{case.study} ({case.slices} slices)": median(case.warm_s) for case in found.cases}
+        for label, found in _measured(report).items()
+    }
+    if any(len(of_setup) > 1 for of_setup in cases.values()):
+        yield _median_table("case", cases, "{:.2f}")
+
+
+def notes(report: BenchReport) -> Iterator[str]:
+    """Yield what could not be measured, what ran, and what to use, a line each."""
+    for result in report.setups:
+        if result.refused:
+            yield f"not measured: {result.setup.label}: {result.refused}"
+    for label, figures in _measured(report).items():
+        runs = sum(len(case.warm_s) for case in figures.cases)
+        provider = figures.provider
+        yield (
+            f"{label}: onnxruntime {provider.onnxruntime}, {provider.threads} threads, models "
+            f"{figures.bundle}, {runs} warm runs"
         )
+    setup = report.recommended.setup
+    options = f"--provider {setup.provider}"
+    if setup.precision is not Precision.FLOAT32:
+        options += f" --precision {setup.precision}"
+    yield f"Recommended here: {options} ({report.recommended.reason})."
+    yield report.notice
+
+
+def save_report(report: BenchReport, path: Path) -> None:
+    """Write the report as JSON. Raises OutputError if that is not possible."""
+    try:
+        path.write_bytes(document_bytes(report))
+    except OSError as error:
+        raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
+
+
+def _measured(report: BenchReport) -> dict[str, SetupFigures]:
+    """Return the figures of the setups that ran, by label."""
+    return {result.setup.label: result.figures for result in report.setups if result.figures}
+
+
+def _stages(figures: SetupFigures) -> dict[str, float]:
+    """Return median warm seconds by stage, in words."""
+    stages = {stage.replace("_", " "): s for stage, s in figures.stages_p50_s.items()}
+    return {**stages, OTHER: figures.other_p50_s}
+
+
+def _median_table(what: str, columns: dict[str, dict[str, float]], form: str) -> Table:
+    """Return a table of seconds: a row for each stage or case, a column for each setup."""
+    table = Table(what, title=f"Warm seconds by {what}, median", title_justify="left")
+    for label in columns:
+        table.add_column(label, justify="right", overflow="fold")
+    names = dict.fromkeys(name for column in columns.values() for name in column)
+    for name in names:
+        cells = (form.format(column[name]) if name in column else "" for column in columns.values())
+        table.add_row(Text(name), *cells)
     return table
 
 
-def stages_table(measurements: Sequence[Measurement]) -> Table:
-    """Median warm seconds by stage, a column for each setup."""
-    ran = [one for one in measurements if one.answers]
-    table = Table(title="Warm seconds by stage, median", title_justify="left")
-    table.add_column("stage", overflow="fold")
-    for one in ran:
-        table.add_column(one.setup.label, justify="right", overflow="fold")
-    for stage in dict.fromkeys(stage for one in ran for stage in one.stages):
-        table.add_row(stage.replace("_", " "), *(f"{one.stage_s(stage):.3f}" for one in ran))
-    table.add_row("everything else", *(f"{one.rest_s:.3f}" for one in ran))
-    return table
+def _megabytes(size: int | None) -> str:
+    return "unknown" if size is None else f"{size / 1e6:.0f}"
 
 
-def cases_table(measurements: Sequence[Measurement], studies: Sequence[str]) -> Table:
-    """Median warm seconds by case, a column for each setup."""
-    ran = [one for one in measurements if one.answers]
-    table = Table(title="Warm seconds by case, median", title_justify="left")
-    table.add_column("case", overflow="fold")
-    table.add_column("slices", justify="right")
-    for one in ran:
-        table.add_column(one.setup.label, justify="right", overflow="fold")
-    for index, study in enumerate(studies):
-        slices = next((one.warm[index][-1].slices for one in ran if index in one.warm), "")
-        times = (f"{one.case_p50_s(index):.2f}" if index in one.warm else "failed" for one in ran)
-        table.add_row(Text(study), str(slices), *times)
-    return table
+# --- The plot ------------------------------------------------------------------------------------
+
+WIDTH, LEFT, RIGHT = 1000, 210, 190
+TOP, ROW, BAR, LEGEND = 70, 64, 30, 34
+COLORS = ("#4477aa", "#66ccee", "#228833", "#ccbb44", "#ee6677")
+"""Paul Tol's bright scheme: color-blind readers can tell them apart too."""
+OTHER_COLOR, INK, PAPER = "#bbbbbb", "#222222", "#ffffff"
 
 
-def notes(measurements: Sequence[Measurement], choice: Recommendation) -> tuple[str, ...]:
-    """What could not be measured, what ran, and what to take, a line each."""
-    lines = [
-        f"not measured: {one.setup.label}: {one.refused}" for one in measurements if one.refused
-    ]
-    for one in measurements:
-        if one.answers:
-            last = one.answers[-1]
-            lines.append(
-                f"{one.setup.label}: onnxruntime {last.runtime}, {last.threads} threads, models "
-                f"{last.bundle}, {len(one.answers)} warm runs"
-            )
-    options = f"--provider {choice.setup.provider}"
-    if choice.setup.precision != "float32":
-        options += f" --precision {choice.setup.precision}"
-    return (*lines, f"Recommended here: {options} ({choice.reason}).")
+def save_plot(report: BenchReport, path: Path) -> None:
+    """Draw the setups that ran into a PNG file. Raises OutputError if it cannot be written."""
+    try:
+        plot(report).save(path, "PNG")
+    except OSError as error:
+        raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
 
 
-def memory_words(peak: int | None) -> str:
-    """Megabytes, or that they could not be asked."""
-    return "unknown" if peak is None else f"{peak / MB:.0f}"
+def plot(report: BenchReport) -> Image.Image:
+    """Return warm median seconds of a case: a bar for each setup, made of its stages; RGB."""
+    ran = _measured(report)
+    names = dict.fromkeys(name for figures in ran.values() for name in _stages(figures))
+    colors = dict(zip((name for name in names if name != OTHER), COLORS, strict=False))
+    colors[OTHER] = OTHER_COLOR
+    image = Image.new("RGB", (WIDTH, TOP + ROW * len(ran) + 2 * LEGEND + 20), PAPER)
+    draw, font = ImageDraw.Draw(image), ImageFont.load_default(16)
+    draw.text((20, 20), "Warm seconds of a case, median", INK, ImageFont.load_default(22))
+    longest = max(figures.warm_p50_s for figures in ran.values())
+    for row, (label, figures) in enumerate(ran.items()):
+        draw.text((20, TOP + ROW * row + 6), label, INK, font)
+        _draw_bar(draw, figures, TOP + ROW * row, (WIDTH - LEFT - RIGHT) / longest, colors)
+    x, y = 20.0, TOP + ROW * len(ran)
+    for name, color in colors.items():
+        draw.rectangle((x, y + 4, x + 14, y + 18), color)
+        draw.text((x + 20, y), name, INK, font)
+        x += 44 + draw.textlength(name, font)
+    draw.text((20, y + LEGEND), report.notice, INK, font)
+    return image
+
+
+def _draw_bar(
+    draw: ImageDraw.ImageDraw,
+    figures: SetupFigures,
+    y: int,
+    pixels_per_second: float,
+    colors: dict[str, str],
+) -> None:
+    x = float(LEFT)
+    for name, seconds in _stages(figures).items():
+        end = x + seconds * pixels_per_second
+        if end - x >= 1:
+            draw.rectangle((x, y, end, y + BAR), colors[name])
+        x = end
+    draw.text((x + 8, y), f"{figures.warm_p50_s:.2f} s", INK, ImageFont.load_default(16))
+    peak = _megabytes(figures.peak_memory_bytes)
+    small = ImageFont.load_default(12)
+    draw.text((x + 8, y + 19), f"cold {figures.cold_s:.1f} s, peak {peak} MB", INK, small)

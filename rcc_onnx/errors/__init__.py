@@ -34,6 +34,7 @@ RccOnnxError
     CaseMemoryError             MemoryError
   WatchError                    RuntimeError       `rcc-onnx watch`
     InboxGoneError              FileNotFoundError
+    OutputGoneError             FileNotFoundError
     StudyChangedError
     StudyUnreadableError        OSError
     NameTakenError              ValueError

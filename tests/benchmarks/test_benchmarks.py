@@ -8,16 +8,24 @@ import numpy as np
 import pytest
 
 from benchmarks import common, engines, limit, memory, networks, scaling, startup
+from benchmarks.engine_worker import EngineTiming
 from benchmarks.plain_notebook import notebook_volume
 from benchmarks.studies import long_study
-from rcc_onnx.diagnostics.bench import started_worker
 from rcc_onnx.dicom import read_study
 from rcc_onnx.pipeline.preprocess import network_volume
 from rcc_onnx.types import Profile
-from tests.support.measurements import ANSWER
 from tests.support.onnx_unets import OnnxUNet
+from tests.support.probes import load_from_a_missing_package
 from tests.support.tiny_networks import tiny_model
 
+TIMING = EngineTiming(
+    seconds=2.0,
+    stages_s={"reading_headers": 0.1, "kidney_network": 1.2, "lesion_network": 0.6},
+    slices=80,
+    outcomes={"right": "lesion", "left": "no_lesion"},
+    runtime="1.32.0",
+    peak_memory_bytes=400_000_000,
+)
 ENVIRONMENT = {
     "rcc_onnx": "0.1.0",
     "commit": "abc",
@@ -31,7 +39,7 @@ ENVIRONMENT = {
 
 def engine_round(kind: str = "warm", **seconds: float) -> dict[str, Any]:
     answers = {
-        key.replace("_", "-"): asdict(ANSWER) | {"seconds": one, "whole_s": one}
+        key.replace("_", "-"): asdict(TIMING) | {"seconds": one, "whole_s": one}
         for key, one in seconds.items()
     }
     return {"kind": kind, "study": "s", "answers": answers}
@@ -76,7 +84,7 @@ def test_the_engines_section_names_what_is_missing() -> None:
         "figures": engines.figures(rounds),
         "rounds": rounds,
     }
-    text = engines.markdown(document, engines.engines(Path("networks"), 2, "python"))
+    text = engines.markdown(document, engines.engines(Path("networks"), 2))
     assert "| rcc-onnx float32 (1.32.0) | 2.00 | 3.00 | 4.0 | 10.0% | 400 |" in text
     assert "| rcc-onnx int8 | not measured |" in text
     assert "Not measured: int8: no such variant" in text
@@ -139,7 +147,7 @@ def test_memory_that_grows_is_seen(held: list[float], says: str) -> None:
 
 
 def test_the_scaling_section() -> None:
-    answers = {count: asdict(ANSWER) | {"seconds": s} for count, s in (("1", 4.0), ("2", 2.0))}
+    answers = {count: asdict(TIMING) | {"seconds": s} for count, s in (("1", 4.0), ("2", 2.0))}
     text = scaling.markdown(
         {
             "command": "c",
@@ -182,10 +190,9 @@ def test_the_baseline_computes_what_the_engine_computes(tmp_path: Path) -> None:
     assert ours.max() == 255
 
 
-def test_an_engine_that_is_not_here_says_so(tmp_path: Path) -> None:
-    engine = engines.Engine("x", "x", ["python", "-m", "benchmarks.engine_worker", "x", "y", "1"])
-    with started_worker(engine.command) as worker:
-        assert "KeyError" in worker.ask("study")["error"]
+def test_an_engine_that_is_not_here_says_so() -> None:
+    with common.worker(load_from_a_missing_package) as ask:
+        assert ask(Path("study")) == {"error": "no_such_package is not installed"}
 
 
 # --- The limit -----------------------------------------------------------------------------------

@@ -78,8 +78,9 @@ def test_bench_measures_and_writes_what_it_found(
     assert "Recommended here: --provider cpu (the only one that ran)" in result.output
     assert RESEARCH_ONLY in result.output
     document = json.loads(out.read_text())
-    assert document["studies"] == ["case[1]"]
-    assert document["setups"][0]["threads"] == 1
+    (setup,) = document["setups"]
+    assert [case["study"] for case in setup["figures"]["cases"]] == ["case[1]"]
+    assert setup["setup"]["threads"] == 1
     assert picture.read_bytes().startswith(b"\x89PNG")
 
 

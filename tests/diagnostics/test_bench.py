@@ -1,119 +1,190 @@
-"""Measuring: workers that answer, refuse and die, and setups that take turns."""
+"""Measuring: setups that run, refuse and fail, in turns; which one is recommended."""
 
-import sys
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from rcc_onnx.diagnostics import bench
-from rcc_onnx.diagnostics.bench import default_setups, measure, started_worker
-from rcc_onnx.diagnostics.bench_worker import Setup
-from rcc_onnx.errors import BenchError
+from rcc_onnx.diagnostics.bench import (
+    BenchReport,
+    BenchSetup,
+    CaseTiming,
+    default_setups,
+    measure,
+    recommend,
+)
+from rcc_onnx.errors import BenchError, RccOnnxError
 from rcc_onnx.phantom import make_study
-from rcc_onnx.types import Precision, ProviderName
-from tests.support.measurements import measurement
+from rcc_onnx.runtime.providers import ProviderRecord
+from rcc_onnx.system.documents import document_bytes, read_document
+from rcc_onnx.types import Outcome, Precision, ProviderName
+from tests.support.measurements import OUTCOMES, measured, refused
+
+CPU, CUDA, OPENVINO = ProviderName.CPU, ProviderName.CUDA, ProviderName.OPENVINO
+STAGES = {"reading_headers": 0.1, "kidney_network": 1.2, "lesion_network": 0.6}
+TIMING = CaseTiming(
+    seconds=2.0,
+    stages_s=STAGES,
+    loading_s=0.5,
+    slices=80,
+    outcomes=OUTCOMES,
+    bundle="tiny 1.0.0",
+    provider=ProviderRecord(CPU, CPU, "", 2, "1.32.0"),
+    memory_bytes=300_000_000,
+    peak_memory_bytes=400_000_000,
+)
 
 
-@pytest.fixture(scope="module")
-def phantom(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_study(1, tmp_path_factory.mktemp("phantoms") / "a study", quick=True).folder
-
-
-def script(code: str) -> list[str]:
-    return [sys.executable, "-c", f"import sys, json\nfor line in sys.stdin:\n    {code}"]
-
-
-def test_a_worker_answers_line_by_line() -> None:
-    with started_worker(
-        script("print(json.dumps({'got': json.loads(line)}), flush=True)")
-    ) as worker:
-        assert worker.ask("one") == {"got": "one"}
-        for name in ("two words", "line\nbreak", "no text \udcff", "\u00e4"):
-            assert worker.ask(name) == {"got": name}
-
-
-def test_a_worker_that_dies_says_its_last_words() -> None:
-    code = "import sys; print('loading', file=sys.stderr); sys.exit('no memory left')"
-    with started_worker([sys.executable, "-c", code]) as worker:
-        reply = worker.ask("study")
-    assert reply["code"] == "ended"
-    assert "code 1: no memory left" in reply["error"]
-
-
-def test_a_real_setup_is_measured_cold_and_warm(phantom: Path, tiny_bundle: Path) -> None:
-    setups = (Setup("cpu", threads=1, models=str(tiny_bundle)), Setup("coreml"))
+def test_a_real_setup_is_measured_cold_and_warm(tmp_path: Path, tiny_bundle: Path) -> None:
+    study = make_study(1, tmp_path / "a study", quick=True).folder
+    setups = (BenchSetup(threads=1, models=str(tiny_bundle)), BenchSetup(ProviderName.COREML))
     said: list[str] = []
-    ran, not_here = measure(setups, [phantom], 2, said.append)
+    report = measure(setups, {"a study": study}, 2, said.append)
+    ran, not_here = report.setups
+    figures = ran.figures
+    assert figures is not None
     assert ran.refused is None
-    assert [len(answers) for answers in ran.warm.values()] == [2]
-    assert ran.cold is not None
-    assert ran.cold_s is not None
-    assert ran.cold_s > ran.cold.seconds + ran.cold.loading_s
-    assert ran.cold.loading_s > 0
-    assert {one.loading_s < ran.cold.loading_s / 2 for one in ran.answers} == {True}
-    last = ran.answers[-1]
-    assert (last.ran, last.threads, last.slices) == ("cpu", 1, ran.cold.slices)
-    assert set(ran.stages) >= {"reading_headers", "kidney_network"}
-    assert 0 <= ran.rest_s < ran.p50_s
-    assert "coreml" in (not_here.refused or "")
-    assert any("round 2 of 2, a study, cpu float32" in one for one in said)
+    assert [len(case.warm_s) for case in figures.cases] == [2]
+    assert figures.cold_s > figures.loading_networks_s > 0
+    assert (figures.provider.ran, figures.provider.threads) == (CPU, 1)
+    assert set(figures.stages_p50_s) >= {"reading_headers", "kidney_network"}
+    assert 0 <= figures.other_p50_s < figures.warm_p50_s <= figures.warm_p95_s
+    assert "coreml" in str(not_here.refused)
+    assert not_here.figures is None
+    assert any("round 2 of 2, a study, cpu float32" in text for text in said)
+    assert report.recommended.setup == setups[0]
+    assert read_document(BenchReport, document_bytes(report)) == report
 
 
-def test_setups_take_turns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    log = tmp_path / "log"
-    answer = measurement().answers[0].__dict__
-
-    def command(setup: Setup) -> list[str]:
-        entry = f"{setup.provider} "
-        return script(
-            f"open({str(log)!r}, 'a').write({entry!r} + json.loads(line) + '\\n'); "
-            f"print(json.dumps({answer!r}), flush=True)"
-        )
-
-    monkeypatch.setattr(bench, "worker_command", command)
-    measure([Setup("a"), Setup("b")], [Path("x"), Path("y")], 2)
-    one_round = ["a x", "b x", "a y", "b y"]
-    assert log.read_text().splitlines() == ["a x", "b x", *one_round, *one_round]
+# --- With made-up answers ------------------------------------------------------------------------
 
 
-def test_nothing_to_measure_is_an_error_with_the_reasons(phantom: Path) -> None:
-    with pytest.raises(BenchError, match="coreml float32: coreml is not in this onnxruntime"):
-        measure([Setup("coreml")], [phantom], 1)
+@pytest.fixture
+def answers(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[str]]:
+    """Have every setup answer by a function of its provider and the study; return the order."""
+
+    def install(answer: Callable[[str, str], CaseTiming]) -> list[str]:
+        order: list[str] = []
+
+        class FakeProcess:
+            def __init__(self, make: Any, limits: object) -> None:
+                (setup,) = make.args
+                self.provider = setup.provider
+
+            def do(self, study: Path, on_progress: object) -> CaseTiming:
+                order.append(f"{self.provider} {study}")
+                return answer(self.provider, str(study))
+
+            def close(self) -> None:
+                order.append("closed")
+
+        monkeypatch.setattr(bench, "TaskProcess", FakeProcess)
+        return order
+
+    return install
 
 
-def test_a_setup_that_fails_later_is_left_out_from_then_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    answer = measurement().answers[0].__dict__
-    code = (
-        f"print(json.dumps({answer!r} if json.loads(line) != 'bad' else "
-        "{'error': 'broken', 'code': 'x'}), flush=True)"
-    )
-    monkeypatch.setattr(bench, "worker_command", lambda setup: script(code))
-    (one,) = measure([Setup("a")], [Path("good"), Path("bad")], 3)
-    assert one.refused == "bad: broken"
-    assert {index: len(answers) for index, answers in one.warm.items()} == {0: 1}
+def test_setups_take_turns(answers: Callable[..., list[str]]) -> None:
+    order = answers(lambda provider, study: TIMING)
+    measure([BenchSetup(CPU), BenchSetup(CUDA)], {"x": Path("x"), "y": Path("y")}, 2)
+    one_round = ["cpu x", "cuda x", "cpu y", "cuda y"]
+    assert order == ["cpu x", "cuda x", *one_round, *one_round, "closed", "closed"]
 
 
-def test_medians_and_percentiles() -> None:
-    one = measurement(seconds=2.0)
-    assert one.p50_s == 2.0
-    assert one.p95_s == pytest.approx(2.9)
-    assert one.slices_per_s == pytest.approx(3 * 80 / (1.8 + 2.0 + 3.0))
-    assert one.peak_memory_bytes == 400_000_000
-    assert measurement(peak_memory_bytes=None).peak_memory_bytes is None
-    assert one.stages == ("reading_headers", "kidney_network", "lesion_network")
-    assert one.rest_s == pytest.approx(0.1)
+def test_a_setup_that_fails_later_is_left_out_from_then_on(
+    answers: Callable[..., list[str]],
+) -> None:
+    def answer(provider: str, study: str) -> CaseTiming:
+        if study == "bad":
+            raise RccOnnxError("broken", code="x")
+        return TIMING
+
+    order = answers(answer)
+    studies = {"good": Path("good"), "bad": Path("bad")}
+    report = measure([BenchSetup(CPU)], studies, 3)
+    (result,) = report.setups
+    assert result.refused == "broken"
+    assert result.figures is not None
+    assert [(case.study, len(case.warm_s)) for case in result.figures.cases] == [("good", 1)]
+    assert order == ["cpu good", "cpu good", "cpu bad", "closed"]
+    assert report.recommended.setup.provider is CPU, "nothing else ran"
+
+
+def test_nothing_to_measure_is_an_error_with_the_reasons(
+    answers: Callable[..., list[str]],
+) -> None:
+    def answer(provider: str, study: str) -> CaseTiming:
+        raise RccOnnxError(f"{provider} is not here", code="x")
+
+    answers(answer)
+    with pytest.raises(BenchError, match="cuda float32: cuda is not here"):
+        measure([BenchSetup(CUDA)], {"x": Path("x")}, 1)
+
+
+def test_medians_percentiles_and_the_peak(answers: Callable[..., list[str]]) -> None:
+    seconds = iter((9.0, 1.8, 2.0, 3.0))
+    peaks = iter((1, 300, 400, 100))
+    answers(lambda *_: replace(TIMING, seconds=next(seconds), peak_memory_bytes=next(peaks)))
+    figures = measure([BenchSetup(CPU)], {"x": Path("x")}, 3).setups[0].figures
+    assert figures is not None
+    assert figures.warm_p50_s == 2.0
+    assert figures.warm_p95_s == pytest.approx(2.9)
+    assert figures.slices_per_s == pytest.approx(3 * 80 / (1.8 + 2.0 + 3.0))
+    assert figures.peak_memory_bytes == 400
+    assert figures.stages_p50_s == STAGES
+    assert figures.other_p50_s == pytest.approx(0.1)
+    assert figures.loading_networks_s == 0.5
+
+
+def test_a_peak_that_is_unknown_once_is_unknown(answers: Callable[..., list[str]]) -> None:
+    answers(lambda *_: replace(TIMING, peak_memory_bytes=None))
+    figures = measure([BenchSetup(CPU)], {"x": Path("x")}, 1).setups[0].figures
+    assert figures is not None
+    assert figures.peak_memory_bytes is None
+
+
+# --- Which setups, and which of them -------------------------------------------------------------
 
 
 def test_default_setups(monkeypatch: pytest.MonkeyPatch) -> None:
-    listed = (ProviderName.CPU, ProviderName.OPENVINO, ProviderName.COREML)
-    monkeypatch.setattr(bench, "listed_providers", lambda: listed)
-    labels = [one.label for one in default_setups("m", 3)]
-    assert labels == ["cpu float32", "cpu int8", "openvino float32"]
-    assert default_setups("m", 3)[0] == Setup("cpu", "float32", 3, "m")
-    monkeypatch.setattr(bench, "listed_providers", lambda: (ProviderName.CUDA, ProviderName.CPU))
-    labels = [one.label for one in default_setups("m", 3)]
-    assert labels == ["cpu float32", "cpu int8", "cuda float32", "cuda float16"]
-    labels = [one.label for one in default_setups("m", 3, [ProviderName.AUTO])]
-    assert labels == ["auto float32"]
-    named = default_setups(None, None, [ProviderName.OPENVINO], [Precision.INT8])
-    assert [one.label for one in named] == ["openvino int8"]
+    def labels(*named: Any) -> list[str]:
+        return [setup.label for setup in default_setups("m", 3, *named)]
+
+    monkeypatch.setattr(bench, "listed_providers", lambda: (CPU, OPENVINO, ProviderName.COREML))
+    assert labels() == ["cpu float32", "cpu int8", "openvino float32"]
+    assert default_setups("m", 3)[0] == BenchSetup(CPU, Precision.FLOAT32, 3, "m")
+    monkeypatch.setattr(bench, "listed_providers", lambda: (CUDA, CPU))
+    assert labels() == ["cpu float32", "cpu int8", "cuda float32", "cuda float16"]
+    assert labels([ProviderName.AUTO]) == ["auto float32"]
+    assert labels([OPENVINO], [Precision.INT8]) == ["openvino int8"]
+
+
+def test_the_fastest_is_recommended() -> None:
+    choice = recommend([measured(), measured(precision="int8", seconds=1.0)])
+    assert choice.setup.label == "cpu int8"
+    assert choice.reason == "1.00 s a case, the same outcomes as cpu float32"
+    assert "exact" in recommend([measured(), measured("openvino", seconds=3.0)]).reason
+
+
+def test_one_with_other_outcomes_is_not_recommended() -> None:
+    other = {"right": Outcome.NO_LESION, "left": Outcome.NO_LESION}
+    fast = measured(precision="int8", seconds=0.5, outcomes=other)  # type: ignore[arg-type]
+    choice = recommend([fast, measured()])
+    assert choice.setup.label == "cpu float32"
+    assert "not considered because of different outcomes: cpu int8" in choice.reason
+
+
+def test_of_nearly_equal_ones_the_leanest_is_recommended() -> None:
+    fast = measured("openvino", seconds=1.95, peak_memory_bytes=600_000_000)
+    assert recommend([measured(), fast]).setup.label == "cpu float32"
+    faster = measured("openvino", seconds=1.5, peak_memory_bytes=600_000_000)
+    assert recommend([measured(), faster]).setup.label == "openvino float32"
+
+
+def test_one_that_was_refused_is_not_recommended() -> None:
+    stopped = replace(measured(), refused="broken")
+    for failed in (refused("cpu"), stopped):
+        assert recommend([failed, measured("openvino")]).reason == "the only one that ran"

@@ -147,20 +147,11 @@ def test_every_file_of_the_folder_has_an_owner(
         notices.owners([tmp_path / "libreadline.so.8"], ROOT)
 
 
-def test_the_frozen_program_runs_modules_of_this_package_only() -> None:
-    entry = PACKAGING / "pyinstaller" / "entry.py"
+def test_the_frozen_program_is_the_command() -> None:
+    command = [sys.executable, str(PACKAGING / "pyinstaller" / "entry.py"), "--version"]
     environ = {**os.environ, "PYTHONPATH": str(ROOT)}
-
-    def ran(*arguments: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, str(entry), *arguments]
-        return subprocess.run(command, env=environ, capture_output=True, text=True, check=False)
-
-    assert ran("--version").stdout.startswith("rcc-onnx ")
-    assert ran("-m", "rcc_onnx", "--version").returncode == 2
-    assert ran("-m", "json.tool", "--help").returncode == 2
-    # A worker whose input ends at once.
-    worker = ran("-m", "rcc_onnx.diagnostics.bench_worker", '{"provider": "none"}')
-    assert "No such option" not in worker.stderr
+    done = subprocess.run(command, env=environ, capture_output=True, text=True, check=False)
+    assert done.stdout.startswith("rcc-onnx ")
 
 
 DOCKERFILE = (PACKAGING / "docker" / "Dockerfile").read_text(encoding="utf-8")

@@ -2,8 +2,9 @@
 
     python -m tests.support.watch_counting LOG MODELS INBOX --out OUT ...
 
-MODELS is a bundle, or `none`: then nothing is computed, and each study has the same made-up result,
-after an hour if there is a file `slow` in it, or fails if there is a file `bad`.
+MODELS is a bundle, or `none`: then nothing is computed, and each study has the same made-up
+result, after an hour if there is a file
+`slow` in it, or fails if there is a file `bad`.
 """
 
 import hashlib
@@ -12,7 +13,7 @@ import os
 import random
 import sys
 import time
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,25 +23,21 @@ from rcc_onnx.cli import watch as cli_watch
 from rcc_onnx.cli.app import main
 from rcc_onnx.engine import Engine
 from rcc_onnx.errors import IntakeError
-from rcc_onnx.results import AnalysedCase
+from rcc_onnx.results import CaseResult
 from tests.support.results import case_result
-from tests.support.watch_bench import bundle_of
 
 MEAN_S = 0.02
 """Of an analysis that computes nothing."""
-build_config = cli_watch.build_config
+work_of = cli_watch.work_of
 
 
 class CountingEngine:
     """Stands in for an engine, or before one."""
 
-    def __init__(self, log: Path, config: BatchConfig, engine: Engine | None) -> None:
-        self.log, self.options, self.engine = log, config.options, engine
+    def __init__(self, log: Path, work: BatchConfig, engine: Engine | None) -> None:
+        self.log, self.options, self.engine = log, work.options, engine
 
-    def bundle_for(self, kind: Any) -> Any:
-        return self.engine.bundle_for(kind) if self.engine else bundle_of(case_result().models)
-
-    def analyse(self, path: Path, case: str, on_progress: Any, **options: Any) -> AnalysedCase:
+    def analyse(self, path: Path, case: str, *more: Any, **options: Any) -> CaseResult:
         line = {
             "case": case,
             "content": content_of(path),
@@ -50,8 +47,7 @@ class CountingEngine:
         with self.log.open("a") as file:
             file.write(json.dumps(line) + "\n")
         if self.engine is not None:
-            return self.engine.analyse(path, case, on_progress, **options)
-        on_progress("reading_headers", 0.0)
+            return self.engine.analyse(path, case, *more, **options)
         if (path / "slow").exists():
             time.sleep(3600)
         # So that kills meet a study in hand.
@@ -62,7 +58,7 @@ class CountingEngine:
 
 
 @dataclass(frozen=True)
-class CountingConfig(BatchConfig):
+class CountingWork(BatchConfig):
     """Makes such engines."""
 
     log: Path = Path()
@@ -75,7 +71,7 @@ class CountingConfig(BatchConfig):
 def content_of(study: Path) -> str:
     """What tells a study's content from others', counted without the code that is tested."""
     digest = hashlib.sha256()
-    files = [study] if study.is_file() else sorted(p for p in study.rglob("*") if p.is_file())
+    files = [study] if study.is_file() else sorted(one for one in study.rglob("*") if one.is_file())
     for path in files:
         digest.update(repr((str(path.relative_to(study)), path.read_bytes())).encode())
     return digest.hexdigest()
@@ -84,11 +80,10 @@ def content_of(study: Path) -> str:
 if __name__ == "__main__":
     log, models = Path(sys.argv[1]), sys.argv[2]
 
-    def counting(*arguments: Any, **more: Any) -> BatchConfig:
-        config = build_config(*arguments, **more)
-        own = {field.name: getattr(config, field.name) for field in fields(BatchConfig)}
-        return CountingConfig(**{**own, "models": models}, log=log)
+    def counting(*asked: Any) -> BatchConfig:
+        work = work_of(*asked)
+        return CountingWork(**{**vars(work), "models": models}, log=log)
 
-    cli_watch.build_config = counting
+    cli_watch.work_of = counting
     sys.argv = ["rcc-onnx", "watch", *sys.argv[3:]]
     main()
