@@ -144,8 +144,11 @@ def write_json(path: Path, document: dict[str, Any]) -> None:
     path.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
 
 
-def write_section(path: Path, name: str, text: str) -> None:
-    """Put a benchmark's text between its two marks in a Markdown file, at the end if new."""
+def write_section(path: Path, name: str, text: str, heading: str = "") -> None:
+    """Put a benchmark's text between its two marks in a Markdown file.
+
+    If they are not there, it comes at the end, below `heading`.
+    """
     start, end = f"<!-- {name}: start -->", f"<!-- {name}: end -->"
     block = f"{start}\n\n{text.strip()}\n\n{end}"
     old = path.read_text(encoding="utf-8") if path.is_file() else "# Results\n"
@@ -153,7 +156,7 @@ def write_section(path: Path, name: str, text: str) -> None:
         before, rest = old.split(start, 1)
         new = before + block + rest.split(end, 1)[1]
     else:
-        new = f"{old.rstrip()}\n\n{block}\n"
+        new = "\n\n".join(part for part in (old.rstrip(), heading, block) if part) + "\n"
     path.write_text(new, encoding="utf-8")
 
 

@@ -1,7 +1,7 @@
-"""How long the headers of a large study take, with a warm disk: `python -m benchmarks.header_scan`.
+"""Times the header scan of a large study, with a warm disk: `python -m benchmarks.header_scan`.
 
 Writes 2,000 slices of 512x512 into a temporary folder, reads them once to warm the disk's cache,
-and times finding, reading and judging them.
+and times finding, reading and sorting them.
 """
 
 import argparse
@@ -30,12 +30,12 @@ def main() -> None:
         series_table(folder)
         times = [_timed(folder) for _ in range(options.repeats)]
     best = min(times)
-    listed = ", ".join(f"{one:.2f}" for one in times)
+    listed = ", ".join(f"{seconds:.2f}" for seconds in times)
     print(f"{options.files} files: {listed} s; best {best:.2f} s, target {TARGET_S:.0f} s")
 
 
 def _write(folder: Path, count: int) -> None:
-    """A phantom's slice again and again, each a tenth of a millimetre further to the feet."""
+    """Write one slice of a phantom many times, each half a millimetre further to the feet."""
     make_study(0, folder)
     files = sorted(folder.iterdir())
     slice_ = pydicom.dcmread(files[0])

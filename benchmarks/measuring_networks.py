@@ -1,14 +1,14 @@
-"""Networks of a plausible published size, for measuring: `python -m benchmarks.measuring_networks`.
+"""Networks of the likely size of the published ones: `python -m benchmarks.measuring_networks`.
 
-The published files are not needed to measure speed, but their size is, and so is an answer that
-means something: an engine that is fast on noise proves nothing about its decisions. So the trained
+The published files are not needed to measure speed, but their size is, and so are outputs that mean
+something: an engine that is fast on noise proves nothing about its decisions. So the trained
 networks of the `phantom` bundle (8 base filters) are put into U-Nets four times as wide (32 base
 filters, 7.8 and 5.6 million weights): the trained channels see only one another, the others hold
 random weights and are computed like any channel, and the last layer all but ignores them. On
-phantoms the wide networks answer as the trained ones do; on patients they mean as little.
+phantoms the wide networks give what the trained ones do; on patients they mean as little.
 
-Writes OUT/kidney.h5, OUT/lesion.h5 and, through `python -m convert`, OUT/bundle with the form for
-CPUs and the int8 variant. Needs the extra `convert`. Not for anything but measuring.
+Writes OUT/kidney.h5, OUT/lesion.h5 and, through `python -m convert`, OUT/bundle with the variants
+for CPUs and in int8. Needs the extra `convert`. Only for measuring.
 """
 
 import argparse
@@ -37,22 +37,23 @@ WIDE_FILTERS = 32
 NAME = "measuring"
 SEED = 4
 INT8_STUDIES = 12
-"""Phantoms on which decisions in int8 are compared: enough to see that the variant is not broken.
-How well int8 agrees is measured where a bundle is made to be used, on 200 and more."""
+"""Phantoms on which decisions in int8 are compared, enough to notice a broken variant. Bundles that
+are made to be used are compared on 200 and more."""
 IGNORED = 1e-6
-"""Weight of a random channel in the last layer: not zero, so that no optimiser may drop what feeds
-it, and too small to move a probability by more than float32 does."""
+"""Weight of a random channel in the last layer: not zero, so that no optimiser may drop its inputs,
+and too small to move a probability by more than float32 rounding."""
 NORMALISATION_EPSILON = 1e-3
-"""Keras's own; a variance of 1 minus this makes a normalisation that changes nothing."""
+"""Keras's own; with a variance of 1 minus this, a normalisation changes nothing."""
 
 SHAPES = {"kidney": KIDNEY_SHAPE, "lesion": LESION_SHAPE}
 PLANS = {"kidney": KIDNEY_PLAN, "lesion": LESION_PLAN}
 
 
 def build_networks(out: Path, trained: str = "phantom") -> Path:
-    """Write both Keras files and their bundle below `out`, unless they are there; the bundle.
+    """Write both Keras files and their bundle below `out`, unless they are there.
 
-    `trained` is a bundle made by `convert.phantom_training`, by name or folder.
+    Returns the folder of the bundle. `trained` is a bundle made by `convert.phantom_training`, by
+    name or folder.
     """
     bundle = out / "bundle"
     if (bundle / "manifest.json").is_file():
@@ -71,7 +72,7 @@ def build_networks(out: Path, trained: str = "phantom") -> Path:
 
 
 def _add_int8(bundle: Path) -> None:
-    """Add the int8 variant, unless it is there; say so where it is refused."""
+    """Add the int8 variant, unless it is there; print the reason if it is refused."""
     if "int8" in load_bundle(bundle).manifest.networks.kidney.variants:
         return
     try:
@@ -102,13 +103,13 @@ def widen(name: NetworkName, trained: Path, out: Path) -> None:
 
 
 def _trained_weights(model: Any) -> Iterator[list[Floats]]:
-    """The trained weights layer by layer, in Keras's order and layout.
+    """Yield the trained weights layer by layer, in Keras's order and layout.
 
     Where conversion folded a normalisation into its convolution, one that only adds the
     convolution's bias takes its place.
     """
-    values = {one.name: numpy_helper.to_array(one) for one in model.graph.initializer}
-    nodes = [one for one in model.graph.node if one.op_type in _WEIGHTED]
+    values = {weight.name: numpy_helper.to_array(weight) for weight in model.graph.initializer}
+    nodes = [node for node in model.graph.node if node.op_type in _WEIGHTED]
     for at, node in enumerate(nodes):
         arrays = [values[name] for name in node.input[1:]]
         follower = nodes[at + 1].op_type if at + 1 < len(nodes) else ""
@@ -123,32 +124,32 @@ def _trained_weights(model: Any) -> Iterator[list[Floats]]:
             yield [_to_keras(arrays[0])]
         else:
             yield [_to_keras(arrays[0])]
-            none = np.zeros_like(arrays[1])
-            yield [none + 1, arrays[1], none, none + np.float32(1 - NORMALISATION_EPSILON)]
+            zeros = np.zeros_like(arrays[1])
+            yield [zeros + 1, arrays[1], zeros, zeros + np.float32(1 - NORMALISATION_EPSILON)]
 
 
 _WEIGHTED = ("Conv", "ConvTranspose", "BatchNormalization")
 
 
 def _added_bias(model: Any, node: Any, values: dict[str, Floats]) -> Floats:
-    """The bias that conversion left as an addition after a convolution."""
-    (add,) = (one for one in model.graph.node if one.input and one.input[0] == node.output[0])
+    """Return the bias that conversion left as an addition after a convolution."""
+    (add,) = (taker for taker in model.graph.node if node.output[0] in taker.input[:1])
     assert add.op_type == "Add"
     return values[add.input[1]]
 
 
 def _to_keras(kernel: Floats) -> Floats:
-    """(a, b, *window) to (*window, b, a): in, out of a convolution; out, in of a transposed one."""
+    """Turn (a, b, *window) into (*window, b, a), whichever of a and b are the outputs."""
     return np.transpose(kernel, (*range(2, kernel.ndim), 1, 0))
 
 
 @dataclass(frozen=True)
 class _Role:
-    """What a convolution is in the U-Net.
+    """The role of a convolution in the U-Net.
 
     Attributes:
-        joined: its input is a skip connection and what came up from below, one after the other.
-        last: it makes the answer.
+        joined: its input is a skip connection and the upsampled level below, in this order.
+        last: it gives the output.
         transposed: Keras keeps its output channels before its input channels.
     """
 
@@ -163,7 +164,7 @@ class _Role:
 
 
 def _wide_normalisation(shapes: list[tuple[int, ...]], narrow: list[Floats]) -> list[Floats]:
-    """Scale, shift, mean and variance: the trained ones, then those that change nothing."""
+    """Return scale, shift, mean and variance: the trained ones, then ones without effect."""
     wide = [
         np.full(shape, value) for shape, value in zip(shapes, (1.0, 0.0, 0.0, 1.0), strict=True)
     ]
@@ -175,10 +176,10 @@ def _wide_normalisation(shapes: list[tuple[int, ...]], narrow: list[Floats]) -> 
 def _wide_kernel(
     shape: tuple[int, ...], narrow: Floats, rng: np.random.Generator, role: _Role
 ) -> Floats:
-    """The trained kernel in a wide one, whose other outputs are random and see every input.
+    """Put the trained kernel into a wide one, whose other outputs are random and see every input.
 
-    Trained outputs see trained inputs only, but for the last layer, where random inputs count next
-    to nothing.
+    Trained outputs see trained inputs only; those of the last layer see the others with next to no
+    weight.
     """
     wide = np.empty(shape, np.float32)
     into = np.swapaxes(wide, -1, -2) if role.transposed else wide
@@ -202,7 +203,7 @@ def _padded(bias: Floats, shape: tuple[int, ...]) -> Floats:
 
 
 def _kept_inputs(wide: int, narrow: int, joined: bool) -> list[tuple[slice, slice]]:
-    """Where trained input channels lie among the wide ones: at the start of each joined half."""
+    """Return where trained input channels lie among the wide ones: first in each joined half."""
     if not joined:
         return [(slice(0, narrow), slice(0, narrow))]
     half, part = wide // 2, narrow // 2

@@ -1,7 +1,7 @@
 """Both networks in other engines: Keras as the notebook uses it, Keras batched, OpenVINO.
 
 Each class takes the folder that `benchmarks.measuring_networks` wrote and the number of threads,
-and is a `rcc_onnx.runtime.networks.Networks`.
+and implements `rcc_onnx.runtime.networks.Networks`.
 """
 
 import os
@@ -28,8 +28,19 @@ def import_tensorflow(threads: int) -> Any:
     return tf
 
 
+def in_batches(slices: Floats, size: int, run: Callable[[Floats], Floats]) -> Floats:
+    """Run slices (n, 160, 160) in batches of one size; the last one is filled with zeros."""
+    outputs = np.empty_like(slices)
+    for start in range(0, len(slices), size):
+        part = slices[start : start + size]
+        batch = np.zeros((size, 160, 160, 1), np.float32)
+        batch[: len(part), ..., 0] = part
+        outputs[start : start + len(part)] = run(batch)[: len(part), ..., 0]
+    return outputs
+
+
 class NotebookNetworks:
-    """Keras's predict, a slice a call, as the notebook does."""
+    """Keras's predict, one slice per call, as in the notebook."""
 
     def __init__(self, folder: Path, threads: int) -> None:
         import_tensorflow(threads)
@@ -39,15 +50,15 @@ class NotebookNetworks:
         self._lesion = load_model(folder / "lesion.h5", compile=False)
 
     def kidney_probability(self, slices: Floats) -> Floats:
-        each = [self._kidney.predict(one[None, ..., None], verbose=0) for one in slices]
-        return np.concatenate(each)[..., 0]
+        parts = [self._kidney.predict(image[None, ..., None], verbose=0) for image in slices]
+        return np.concatenate(parts)[..., 0]
 
     def lesion_probability(self, crop: Floats) -> Floats:
         return np.asarray(self._lesion.predict(crop[None, ..., None], verbose=0))[0, ..., 0]
 
 
 class BatchedNetworks:
-    """The same networks, each traced into one tf.function, sixteen slices a call."""
+    """The same networks, each traced into one tf.function, sixteen slices per call."""
 
     def __init__(self, folder: Path, threads: int) -> None:
         tf = import_tensorflow(threads)
@@ -65,13 +76,7 @@ class BatchedNetworks:
         self._lesion = traced("lesion", (1, 40, 64, 64, 1))
 
     def kidney_probability(self, slices: Floats) -> Floats:
-        answer = np.empty_like(slices)
-        for start in range(0, len(slices), KERAS_BATCH):
-            part = slices[start : start + KERAS_BATCH]
-            full = np.zeros((KERAS_BATCH, 160, 160, 1), np.float32)
-            full[: len(part), ..., 0] = part
-            answer[start : start + len(part)] = self._kidney(full).numpy()[: len(part), ..., 0]
-        return answer
+        return in_batches(slices, KERAS_BATCH, lambda batch: self._kidney(batch).numpy())
 
     def lesion_probability(self, crop: Floats) -> Floats:
         return np.asarray(self._lesion(crop[None, ..., None]).numpy())[0, ..., 0]
@@ -101,14 +106,9 @@ class OpenVinoNetworks:
         self._lesion = compiled("lesion", (1, 40, 64, 64, 1))
 
     def kidney_probability(self, slices: Floats) -> Floats:
-        answer = np.empty_like(slices)
-        for start in range(0, len(slices), self.BATCH):
-            part = slices[start : start + self.BATCH]
-            full = np.zeros((self.BATCH, 160, 160, 1), np.float32)
-            full[: len(part), ..., 0] = part
-            ran = self._kidney.infer({0: full}, share_inputs=True)[0]
-            answer[start : start + len(part)] = ran[: len(part), ..., 0]
-        return answer
+        return in_batches(
+            slices, self.BATCH, lambda batch: self._kidney.infer({0: batch}, share_inputs=True)[0]
+        )
 
     def lesion_probability(self, crop: Floats) -> Floats:
         full = np.ascontiguousarray(crop)[None, ..., None]

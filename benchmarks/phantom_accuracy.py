@@ -1,8 +1,8 @@
-"""How well a bundle finds what was drawn: `python -m benchmarks.phantom_accuracy`.
+"""Accuracy of a bundle on digital phantoms: `python -m benchmarks.phantom_accuracy`.
 
 Writes phantom studies of the evaluation seeds as DICOM, analyses each through the same stages as
-`rcc-onnx infer`, and compares with the truth: Dice of the kidneys, sensitivity by lesion size,
-specificity, sides. Phantoms only: no figure here says anything about patients.
+`rcc-onnx infer`, and compares with the ground truth: Dice of the kidneys, sensitivity by lesion
+size, specificity, sides. Phantoms only: no figure here says anything about patients.
 """
 
 import argparse
@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks import common
 from benchmarks.phantom_figures import KidneyRecord, figures, markdown
 from rcc_onnx.bundles.bundle import Bundle, find_bundle
 from rcc_onnx.dicom import Study, read_study
@@ -31,32 +32,33 @@ from rcc_onnx.runtime.networks import Networks, network_input, split_sides
 from rcc_onnx.runtime.session import open_networks
 from rcc_onnx.types import SIDES, Centre, LesionBox, Profile, ProviderName
 
-CARD_START, CARD_END = "<!-- phantom figures: start -->", "<!-- phantom figures: end -->"
+SECTION = "phantom figures"
+CARD_HEADING = "## Figures on digital phantoms"
 
 
 class Recording:
-    """Networks that keep their kidney answers, so that Dice costs no second run."""
+    """Networks that keep their kidney outputs, so that Dice needs no second run."""
 
     def __init__(self, networks: Networks) -> None:
         self._networks = networks
-        self._answers: dict[bytes, NDArray[np.float32]] = {}
+        self._outputs: dict[bytes, NDArray[np.float32]] = {}
 
     def kidney_probability(self, slices: NDArray[np.float32]) -> NDArray[np.float32]:
-        answers = self._networks.kidney_probability(slices)
-        for one, answer in zip(slices, answers, strict=True):
-            self._answers[one.tobytes()] = answer
-        return answers
+        outputs = self._networks.kidney_probability(slices)
+        for image, output in zip(slices, outputs, strict=True):
+            self._outputs[image.tobytes()] = output
+        return outputs
 
     def kidney_map(self, volume: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """What was answered for a volume, of its shape. Slices that are the same are asked once."""
-        return np.stack([self._answers[one.tobytes()] for one in network_input(volume)])
+        """Return the outputs for a volume, of its shape; equal slices were run once."""
+        return np.stack([self._outputs[image.tobytes()] for image in network_input(volume)])
 
     def lesion_probability(self, crop: NDArray[np.float32]) -> NDArray[np.float32]:
         return self._networks.lesion_probability(crop)
 
 
 def evaluate_seed(seed: int, models: str) -> list[KidneyRecord]:
-    """Both sides of one phantom, through DICOM files in a temporary folder."""
+    """Analyse both sides of one phantom, through DICOM files in a temporary folder."""
     bundle, networks = _networks(models)
     with tempfile.TemporaryDirectory() as folder:
         phantom = make_study(seed, Path(folder) / "study")
@@ -65,7 +67,7 @@ def evaluate_seed(seed: int, models: str) -> list[KidneyRecord]:
         sides = analyse_study(study, recording, bundle.manifest.thresholds, Stopwatch()).sides
         probability = recording.kidney_map(network_volume(study).values)
     truth = truth_on_grid(phantom, study, len(probability))
-    truths, answers = split_sides(truth), split_sides(probability)
+    truths, probabilities = split_sides(truth), split_sides(probability)
     records = []
     for side in SIDES:
         finding, kidney = sides[side], phantom.anatomy.kidney(side)
@@ -84,7 +86,7 @@ def evaluate_seed(seed: int, models: str) -> list[KidneyRecord]:
                 outcome=str(finding.outcome),
                 kidney_sum=finding.kidney.probability_sum,
                 lesion_sum=finding.lesion.probability_sum if finding.lesion else None,
-                dice=dice(truths[side] > 0, answers[side] >= 0.5) if kidney else None,
+                dice=dice(truths[side] > 0, probabilities[side] >= 0.5) if kidney else None,
                 box_on_lesion=on_lesion,
             )
         )
@@ -92,7 +94,7 @@ def evaluate_seed(seed: int, models: str) -> list[KidneyRecord]:
 
 
 def truth_on_grid(phantom: PhantomStudy, study: Study, slices: int) -> NDArray[np.uint8]:
-    """The truth mask carried to the network grid by the pipeline's own index maps."""
+    """Return the truth mask on the network grid, by the pipeline's own index maps."""
     scan = phantom.scan
     axis = axis_map(scan.matrix, resized_length(scan.matrix, scan.pixel_mm))
     needed = phantom.labels[:: study.stride]
@@ -104,14 +106,14 @@ def truth_on_grid(phantom: PhantomStudy, study: Study, slices: int) -> NDArray[n
     return grid
 
 
-def dice(one: NDArray[np.bool_], other: NDArray[np.bool_]) -> float:
-    """Dice coefficient of two masks; 1 if both are empty."""
-    total = int(one.sum()) + int(other.sum())
-    return 2 * int((one & other).sum()) / total if total else 1.0
+def dice(truth: NDArray[np.bool_], found: NDArray[np.bool_]) -> float:
+    """Return the Dice coefficient of two masks; 1 if both are empty."""
+    total = int(truth.sum()) + int(found.sum())
+    return 2 * int((truth & found).sum()) / total if total else 1.0
 
 
 def _box_on_lesion(truth: NDArray[np.uint8], centre: Centre, box: LesionBox) -> bool:
-    """Whether the truth of a half volume holds a lesion voxel inside the box on its slice."""
+    """Return whether the truth of a half volume has a lesion voxel in the box on its slice."""
     on_slice = crop_around(truth, centre)[box.slice]
     inside = on_slice[box.top : box.bottom + 1, box.left : box.right + 1]
     return bool((inside == Label.LESION).any())
@@ -119,21 +121,9 @@ def _box_on_lesion(truth: NDArray[np.uint8], centre: Centre, box: LesionBox) -> 
 
 @lru_cache(maxsize=1)
 def _networks(models: str) -> tuple[Bundle, Networks]:
-    """Opened once in each worker process."""
+    """Open the networks once in each worker process."""
     bundle = find_bundle(models)
     return bundle, open_networks(bundle, ProviderName.CPU, 1)
-
-
-def write_card(card: Path, table: str) -> None:
-    """Put the table between the card's two marks, or at its end where there are none."""
-    text = card.read_text(encoding="utf-8")
-    block = f"{CARD_START}\n{table}{CARD_END}\n"
-    if CARD_START in text:
-        before, rest = text.split(CARD_START, 1)
-        text = before + block + rest.split(CARD_END, 1)[1].lstrip("\n")
-    else:
-        text = f"{text.rstrip()}\n\n## Figures on digital phantoms\n\n{block}"
-    card.write_text(text, encoding="utf-8")
 
 
 def main() -> None:
@@ -162,7 +152,7 @@ def main() -> None:
         }
         options.json.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
     if options.card:
-        write_card(options.card, table)
+        common.write_section(options.card, SECTION, table, CARD_HEADING)
 
 
 if __name__ == "__main__":

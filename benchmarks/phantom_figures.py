@@ -9,13 +9,13 @@ from scipy.stats import binomtest, bootstrap
 from rcc_onnx.types import Outcome, Side
 
 SIZE_BINS_MM = ((8.0, 15.0), (15.0, 20.0), (20.0, 30.0), (30.0, 40.0))
-ASKED_MM = (15.0, 40.0)
-"""Smaller lesions are reported apart: 50 voxels of 20 mm³ are 1 ml, a sphere of 12 mm."""
+TARGET_MM = (15.0, 40.0)
+"""Smaller lesions are reported separately: 50 voxels of 20 mm³ are 1 ml, a sphere of 12 mm."""
 
 
 @dataclass(frozen=True)
 class KidneyRecord:
-    """One side of one phantom: what was drawn and what was found.
+    """One side of one phantom: the truth and the findings.
 
     Attributes:
         lesion_mm, cyst_mm: diameters; None where none was drawn.
@@ -51,7 +51,7 @@ class Rate:
     of: int
 
     def interval(self) -> tuple[float, float]:
-        """95 % Wilson interval."""
+        """Return the 95 % Wilson interval."""
         bounds = binomtest(self.hits, self.of).proportion_ci(method="wilson")
         return float(bounds.low), float(bounds.high)
 
@@ -64,48 +64,48 @@ class Rate:
 
 
 def rate(records: Sequence[KidneyRecord], hit: Callable[[KidneyRecord], object]) -> Rate:
-    """How many of the records are hits."""
-    return Rate(sum(bool(hit(one)) for one in records), len(records))
+    """Count the records that are hits."""
+    return Rate(sum(bool(hit(record)) for record in records), len(records))
 
 
 def figures(records: Sequence[KidneyRecord]) -> list[tuple[str, str]]:
-    """What the model card reports, as (name, value in words)."""
-    present = [one for one in records if one.present]
-    absent = [one for one in records if not one.present]
-    negative = [one for one in present if one.lesion_mm is None]
-    boxed = [one for one in present if one.box_on_lesion is not None]
+    """Return the rows of the model card, as (name, value in words)."""
+    present = [record for record in records if record.present]
+    absent = [record for record in records if not record.present]
+    negative = [record for record in present if record.lesion_mm is None]
+    boxed = [record for record in present if record.box_on_lesion is not None]
 
     def sensitivity(low: float, high: float) -> tuple[str, str]:
-        chosen = [one for one in present if one.lesion_mm and low <= one.lesion_mm < high]
+        chosen = [record for record in present if low <= (record.lesion_mm or 0) < high]
         name = f"sensitivity, lesions of {low:g} to {high:g} mm"
-        return name, str(rate(chosen, lambda one: one.flagged))
+        return name, str(rate(chosen, lambda record: record.flagged))
 
     def specificity(chosen: Sequence[KidneyRecord]) -> str:
-        return str(rate(chosen, lambda one: not one.flagged))
+        return str(rate(chosen, lambda record: not record.flagged))
 
     return [
         ("kidney Dice, mean", mean_dice(present)),
-        sensitivity(*ASKED_MM),
+        sensitivity(*TARGET_MM),
         *(sensitivity(*size) for size in SIZE_BINS_MM),
         ("specificity, all kidneys without lesion", specificity(negative)),
         (
             "specificity, kidneys with a simple cyst",
-            specificity([one for one in negative if one.cyst_mm]),
+            specificity([record for record in negative if record.cyst_mm]),
         ),
         (
             "specificity, kidneys with neither",
-            specificity([one for one in negative if not one.cyst_mm]),
+            specificity([record for record in negative if not record.cyst_mm]),
         ),
-        ("kidneys found", str(rate(present, lambda one: one.found))),
-        ("absent kidneys reported as found", str(rate(absent, lambda one: one.found))),
-        ("boxes that hold lesion", str(rate(boxed, lambda one: one.box_on_lesion))),
+        ("kidneys found", str(rate(present, lambda record: record.found))),
+        ("absent kidneys reported as found", str(rate(absent, lambda record: record.found))),
+        ("boxes that hold lesion", str(rate(boxed, lambda record: record.box_on_lesion))),
         ("wrong sides", str(len(wrong_sides(records)))),
     ]
 
 
 def mean_dice(present: Sequence[KidneyRecord]) -> str:
-    """Mean Dice with a bootstrap interval and the lowest one, in words."""
-    dices = np.array([one.dice for one in present if one.dice is not None])
+    """Return the mean Dice with a bootstrap interval, and the lowest one, in words."""
+    dices = np.array([record.dice for record in present if record.dice is not None])
     # Fixed, so that the same records give the same interval.
     spread = bootstrap((dices,), np.mean, rng=np.random.default_rng(0)).confidence_interval
     return (
@@ -115,21 +115,21 @@ def mean_dice(present: Sequence[KidneyRecord]) -> str:
 
 
 def wrong_sides(records: Sequence[KidneyRecord]) -> list[int]:
-    """Seeds of phantoms with a lesion on one side only, flagged on the other side alone."""
+    """Return seeds of phantoms with a lesion on one side, flagged on the other side alone."""
     wrong = []
-    for seed in sorted({one.seed for one in records}):
-        pair = [one for one in records if one.seed == seed]
-        with_lesion = {one.side for one in pair if one.lesion_mm}
-        flagged = {one.side for one in pair if one.flagged}
+    for seed in sorted({record.seed for record in records}):
+        pair = [record for record in records if record.seed == seed]
+        with_lesion = {record.side for record in pair if record.lesion_mm}
+        flagged = {record.side for record in pair if record.flagged}
         if len(with_lesion) == 1 and flagged and not flagged & with_lesion:
             wrong.append(seed)
     return wrong
 
 
 def markdown(records: Sequence[KidneyRecord], command: str) -> str:
-    """The table for the model card."""
-    studies = len({one.seed for one in records})
-    kidneys = sum(one.present for one in records)
+    """Return the table for the model card."""
+    studies = len({record.seed for record in records})
+    kidneys = sum(record.present for record in records)
     lines = [
         "**No medical performance.** Digital phantoms are far simpler than people. These figures",
         "say that the networks do what they were trained for, and nothing about patients.",

@@ -1,7 +1,6 @@
-"""The notebook's preprocessing in plain code (docs/pipeline.md, section 1): the baseline's way.
+"""The notebook's preprocessing (docs/pipeline.md, section 1), as a baseline for benchmarks.
 
-As the notebook works: scipy's morphology on whole slices, Pillow's resizing, one slice after the
-other. Only here to be measured against.
+SciPy's morphology on whole slices, Pillow's resizing, one slice after the other.
 """
 
 from math import ceil
@@ -20,7 +19,7 @@ _SQUARE = ndimage.generate_binary_structure(2, 2)
 
 
 def notebook_volume(folder: Path) -> NDArray[np.uint8]:
-    """The network volume of a folder of .dcm files, uint8 (slices, 160, 160), 40 slices or more."""
+    """Return the network volume of .dcm files, uint8 (slices, 160, 160), 40 slices or more."""
     files = sorted(folder.glob("*.dcm"), key=lambda path: path.name)
     stride = ceil(5.0 / float(pydicom.dcmread(files[0]).SliceThickness))
     slices = [_slice(path) for path in files[::stride]]

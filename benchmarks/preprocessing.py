@@ -1,10 +1,10 @@
-"""Milliseconds a slice from file to network volume, stage by stage, beside the plain way.
+"""Milliseconds per slice from file to network volume, stage by stage, beside a plain version.
 
 python -m benchmarks.preprocessing [--slices 80] [--rounds 7] [--json FILE]
 
-The plain way is docs/pipeline.md section 1 in its own order: pydicom's pixel array, HU of every
+The plain version is docs/pipeline.md section 1 in its own order: pydicom's pixel array, HU of every
 pixel, SciPy's morphology, Pillow's resizing of the whole windowed slice. Both run in turn, slice by
-slice, on phantom studies of 512x512; the answers must be equal. One thread; files in the disk's
+slice, on phantom studies of 512x512; the results must be equal. One thread; files in the disk's
 cache.
 """
 
@@ -13,7 +13,6 @@ import json
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from statistics import median
 from typing import Any, TypeVar
@@ -25,22 +24,20 @@ from PIL import Image
 from scipy import ndimage
 
 from benchmarks import common
+from benchmarks.studies import long_study
 from rcc_onnx.dicom import Study, StudySlice, read_study
 from rcc_onnx.imaging.body_mask import FOREGROUND_ABOVE, body_mask
 from rcc_onnx.imaging.hounsfield import HuImage, gathered
 from rcc_onnx.imaging.resampling import axis_map, resized_length
-from rcc_onnx.phantom.anatomy import draw_anatomy
-from rcc_onnx.phantom.scan import Storage, draw_scan
-from rcc_onnx.phantom.study import write_study
+from rcc_onnx.phantom.scan import Storage
 from rcc_onnx.pipeline.preprocess import network_volume, window
 from rcc_onnx.types import GRID_SIZE, Profile
 
 TARGET_MS = 2.0
-"""A slice, from file to network volume, on two cores."""
+"""Per slice, from file to network volume, on two cores."""
 STAGES = ("read and decode", "mask", "grid and window")
-SPACING_MM = 5.0
 
-_Answer = TypeVar("_Answer")
+T = TypeVar("T")
 
 
 def main() -> None:
@@ -58,41 +55,26 @@ def main() -> None:
     }
     with tempfile.TemporaryDirectory() as name:
         for seed, storage in enumerate(Storage):
-            folder = _write(Path(name) / storage, seed, storage, options.slices)
+            folder = long_study(Path(name), options.slices, seed, storage=storage)
             document["ms_a_slice"][str(storage)] = _measure(folder, options.rounds)
     _show(document)
     if options.json is not None:
         options.json.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
 
 
-def _write(folder: Path, seed: int, storage: Storage, slices: int) -> Path:
-    """A phantom as long as is asked for, its kidneys in the middle."""
-    anatomy = draw_anatomy(seed)
-    half_mm = SPACING_MM * (slices - 1) / 2
-    scan = replace(
-        draw_scan(seed, anatomy.body),
-        spacing_mm=SPACING_MM,
-        thickness_mm=SPACING_MM,
-        top_mm=half_mm,
-        bottom_mm=-half_mm,
-        storage=storage,
-    )
-    return write_study(anatomy, scan, folder).folder
-
-
 def _measure(folder: Path, rounds: int) -> dict[str, dict[str, float]]:
-    """Medians over the rounds of the mean over the slices."""
+    """Return medians over the rounds of the mean over the slices."""
     study = read_study(folder, Profile.STANDARD)
     seconds: dict[str, list[list[float]]] = {name: [[], []] for name in (*STAGES, "all three")}
     whole: dict[Profile, list[float]] = {profile: [] for profile in Profile}
     headers = []
     for _ in range(rounds):
-        spent = np.array([_both_ways(one) for one in study.needed_slices])
-        for way in (0, 1):
-            means = spent[:, :, way].mean(axis=0)
+        spent = np.array([_both_versions(each) for each in study.needed_slices])
+        for version in (0, 1):
+            means = spent[:, :, version].mean(axis=0)
             for name, mean in zip(STAGES, means, strict=True):
-                seconds[name][way].append(float(mean))
-            seconds["all three"][way].append(float(means.sum()))
+                seconds[name][version].append(float(mean))
+            seconds["all three"][version].append(float(means.sum()))
         for profile, times in whole.items():
             taken, same = _timed(lambda profile=profile: read_study(folder, profile))  # type: ignore[misc]
             if profile is Profile.STANDARD:
@@ -112,18 +94,18 @@ def _needed(study: Study) -> int:
     return len(study.needed_slices)
 
 
-def _both_ways(one: StudySlice) -> list[tuple[float, float]]:
-    """Seconds of each stage, plain and ours, in turn."""
-    read_plain, plain = _timed(lambda: _plain_read(one.header.source.path))
-    read_ours, image = _timed(one.hounsfield)
+def _both_versions(study_slice: StudySlice) -> list[tuple[float, float]]:
+    """Return the seconds of each stage, plain and ours, in turn."""
+    read_plain, plain = _timed(lambda: _plain_read(study_slice.header.source.path))
+    read_ours, image = _timed(study_slice.hounsfield)
     _same(plain, image.hu)
     mask_plain, plain_body = _timed(lambda: _plain_mask(plain > FOREGROUND_ABOVE))
     mask_ours, body = _timed(lambda: body_mask(image.above(FOREGROUND_ABOVE)))
     if body is None:
         raise SystemExit("a phantom's slice without a body")
     _same(plain_body, body)
-    grid_plain, plain_grey = _timed(lambda: _plain_grid(plain, plain_body, one))
-    grid_ours, grey = _timed(lambda: _grid(image, body, one))
+    grid_plain, plain_grey = _timed(lambda: _plain_grid(plain, plain_body, study_slice))
+    grid_ours, grey = _timed(lambda: _grid(image, body, study_slice))
     _same(plain_grey, grey)
     return [(read_plain, read_ours), (mask_plain, mask_ours), (grid_plain, grid_ours)]
 
@@ -145,39 +127,40 @@ def _plain_mask(foreground: NDArray[np.bool_]) -> NDArray[np.bool_]:
 
 
 def _plain_grid(
-    hu: NDArray[np.float64], body: NDArray[np.bool_], one: StudySlice
+    hu: NDArray[np.float64], body: NDArray[np.bool_], study_slice: StudySlice
 ) -> NDArray[np.uint8]:
     grey = Image.fromarray(window(np.where(body, hu, hu.min())))
-    rows, columns = _resized(one)
+    rows, columns = _resized(study_slice)
     small = np.asarray(grey.resize((columns, rows), Image.Resampling.NEAREST))
     top, left = (max((size - GRID_SIZE) // 2, 0) for size in small.shape)
     return small[top : top + GRID_SIZE, left : left + GRID_SIZE]
 
 
-def _grid(image: HuImage, body: NDArray[np.bool_], one: StudySlice) -> NDArray[np.uint8]:
-    """As `rcc_onnx.pipeline.preprocess` does it."""
-    resized = _resized(one)
+def _grid(image: HuImage, body: NDArray[np.bool_], study_slice: StudySlice) -> NDArray[np.uint8]:
+    """Gather the grid as `rcc_onnx.pipeline.preprocess` does."""
+    resized = _resized(study_slice)
     rows, columns = (
-        axis_map(size, length).sources for size, length in zip(one.shape, resized, strict=True)
+        axis_map(size, length).sources
+        for size, length in zip(study_slice.shape, resized, strict=True)
     )
     shown, inside = image.at(rows, columns), gathered(body, rows, columns)
     return window(np.where(inside, shown, image.lowest()))
 
 
-def _resized(one: StudySlice) -> tuple[int, int]:
-    rows, columns = zip(one.shape, one.spacing_yx_mm, strict=True)
+def _resized(study_slice: StudySlice) -> tuple[int, int]:
+    rows, columns = zip(study_slice.shape, study_slice.spacing_yx_mm, strict=True)
     return resized_length(*rows), resized_length(*columns)
 
 
 def _same(plain: NDArray[Any], ours: NDArray[Any]) -> None:
     if not np.array_equal(plain, ours):
-        raise SystemExit("the two ways differ")
+        raise SystemExit("the two versions differ")
 
 
-def _timed(call: Callable[[], _Answer]) -> tuple[float, _Answer]:
+def _timed(call: Callable[[], T]) -> tuple[float, T]:
     start = time.perf_counter()
-    answer = call()
-    return time.perf_counter() - start, answer
+    result = call()
+    return time.perf_counter() - start, result
 
 
 def _ms(seconds: list[float]) -> float:

@@ -1,4 +1,4 @@
-"""Phantom studies of chosen length, for measuring: as many analysed slices as asked for."""
+"""Phantom studies of chosen length."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -14,15 +14,19 @@ THIN_MM = 0.5
 
 
 def long_study(
-    work: Path, slices: int, seed: int = SEEDS[0], spacing_mm: float = SPACING_MM
+    work: Path,
+    slices: int,
+    seed: int = SEEDS[0],
+    spacing_mm: float = SPACING_MM,
+    storage: Storage = Storage.SIGNED,
 ) -> Path:
-    """A study of 512x512 slices, kidneys in the middle; written once.
+    """Write a study of 512x512 slices, kidneys in the middle, unless it is there; its folder.
 
-    Stored as Hounsfield units with thickness = spacing, which both profiles read alike. The
-    phantom's trunk goes on as long as the scan does.
+    By default it is stored as Hounsfield units with thickness = spacing, which both profiles read
+    alike. The phantom's trunk goes on as long as the scan does.
     """
-    folder = work / "studies" / f"{slices}-slices-{spacing_mm:g}mm-{seed}"
-    done = folder / ".." / f"{folder.name}.done"
+    folder = work / "studies" / f"{slices}-slices-{spacing_mm:g}mm-{seed}-{storage}"
+    done = folder.with_name(f"{folder.name}.done")
     if done.is_file():
         return folder
     anatomy = draw_anatomy(seed)
@@ -32,9 +36,9 @@ def long_study(
         thickness_mm=spacing_mm,
         spacing_mm=spacing_mm,
         top_mm=half,
-        # A hair lower, so that rounding does not lose the last slice.
+        # A little lower, so that rounding does not lose the last slice.
         bottom_mm=-half - 0.01 * spacing_mm,
-        storage=Storage.SIGNED,
+        storage=storage,
     )
     write_study(anatomy, scan, folder)
     done.touch()

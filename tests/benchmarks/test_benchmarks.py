@@ -171,9 +171,10 @@ def test_rounds_grow_only_under_the_same_settings(tmp_path: Path) -> None:
 def test_a_section_is_replaced_in_its_place(tmp_path: Path) -> None:
     page = tmp_path / "RESULTS.md"
     common.write_section(page, "one", "first")
-    common.write_section(page, "two", "second")
+    common.write_section(page, "two", "second", "## Heading")
     common.write_section(page, "one", "third")
     text = page.read_text()
+    assert text.count("## Heading\n\n<!-- two: start -->\n\nsecond\n") == 1
     assert "first" not in text
     assert text.index("third") < text.index("second")
     assert text.count("<!-- one: start -->") == 1

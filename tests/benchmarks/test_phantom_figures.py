@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.phantom_accuracy import CARD_END, CARD_START, dice, truth_on_grid, write_card
+from benchmarks.phantom_accuracy import dice, truth_on_grid
 from benchmarks.phantom_figures import KidneyRecord, Rate, figures, markdown, wrong_sides
 from rcc_onnx.dicom import read_study
 from rcc_onnx.phantom import Label, make_study
@@ -49,18 +49,18 @@ def test_figures_count_what_they_say() -> None:
         replace(PLAIN, seed=7, cyst_mm=20.0, dice=0.5),
         replace(PLAIN, seed=8, present=False, dice=None, outcome="kidney_not_found"),
     ]
-    said = dict(figures(records))
-    assert said["sensitivity, lesions of 15 to 40 mm"].startswith("66.7% (2/3;")
-    assert said["sensitivity, lesions of 8 to 15 mm"].startswith("100.0% (1/1;")
-    assert said["sensitivity, lesions of 15 to 20 mm"].startswith("0.0% (0/1;")
-    assert said["specificity, all kidneys without lesion"].startswith("66.7% (2/3;")
-    assert said["specificity, kidneys with a simple cyst"].startswith("50.0% (1/2;")
-    assert said["specificity, kidneys with neither"].startswith("100.0% (1/1;")
-    assert said["kidneys found"].startswith("100.0% (7/7;")
-    assert said["absent kidneys reported as found"].startswith("0.0% (0/1;")
-    assert said["boxes that hold lesion"].startswith("100.0% (2/2;")
-    assert said["kidney Dice, mean"].startswith("0.9114 (")
-    assert "lowest 0.500" in said["kidney Dice, mean"]
+    rows = dict(figures(records))
+    assert rows["sensitivity, lesions of 15 to 40 mm"].startswith("66.7% (2/3;")
+    assert rows["sensitivity, lesions of 8 to 15 mm"].startswith("100.0% (1/1;")
+    assert rows["sensitivity, lesions of 15 to 20 mm"].startswith("0.0% (0/1;")
+    assert rows["specificity, all kidneys without lesion"].startswith("66.7% (2/3;")
+    assert rows["specificity, kidneys with a simple cyst"].startswith("50.0% (1/2;")
+    assert rows["specificity, kidneys with neither"].startswith("100.0% (1/1;")
+    assert rows["kidneys found"].startswith("100.0% (7/7;")
+    assert rows["absent kidneys reported as found"].startswith("0.0% (0/1;")
+    assert rows["boxes that hold lesion"].startswith("100.0% (2/2;")
+    assert rows["kidney Dice, mean"].startswith("0.9114 (")
+    assert "lowest 0.500" in rows["kidney Dice, mean"]
     assert "| wrong sides | 0 |" in markdown(records, "command")
 
 
@@ -95,15 +95,3 @@ def test_truth_on_the_grid_keeps_volume_and_side(tmp_path: Path) -> None:
         assert drawn > 0
         carried = (half == label).sum() * 2 * 2 * phantom.scan.spacing_mm * study.stride
         assert carried == pytest.approx(drawn, rel=0.05)
-
-
-def test_the_card_keeps_its_text_and_takes_the_new_table(tmp_path: Path) -> None:
-    card = tmp_path / "MODEL_CARD.md"
-    card.write_text("# Name\n\nText.\n")
-    write_card(card, "| first |\n")
-    write_card(card, "| second |\n")
-    text = card.read_text()
-    assert text.startswith("# Name\n\nText.\n")
-    assert "first" not in text
-    assert text.count(CARD_START) == text.count(CARD_END) == 1
-    assert f"{CARD_START}\n| second |\n{CARD_END}\n" in text
