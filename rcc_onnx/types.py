@@ -71,6 +71,15 @@ class ProviderName(StrEnum):
     COREML = "coreml"
 
 
+class SchemaName(StrEnum):
+    """Documents whose JSON Schema `rcc-onnx schema` prints."""
+
+    CASE = "case"
+    RESULTS = "results"
+    DOCTOR = "doctor"
+    EVALUATION = "evaluation"
+
+
 class Precision(StrEnum):
     """In what numbers the networks compute."""
 

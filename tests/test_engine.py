@@ -106,7 +106,7 @@ def test_phantom_models_chosen_by_hand_are_marked(shelf: Path, tmp_path: Path) -
     patient = write_series(tmp_path / "patient", ct_series(body_volume()))
     result = Engine.load("phantom", provider="cpu").analyse(patient)
     assert not result.models.suitable
-    assert "mean nothing" in result.warnings[0]
+    assert "not meaningful" in result.warnings[0]
 
 
 def test_the_networks_are_opened_once(
@@ -159,7 +159,7 @@ def test_the_example_of_a_cohort_writes_what_the_command_writes(
 
 def test_names_are_hidden_behind_a_case_only(tiny_bundle: Path, phantom: Path) -> None:
     engine = Engine.load(tiny_bundle, provider="cpu")
-    with pytest.raises(OptionError, match="what to call the study"):
+    with pytest.raises(OptionError, match="another name"):
         engine.analyse(phantom, hide_names=True)
     result = engine.analyse(phantom, "P1", hide_names=True)
     assert result.case == "P1"

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rcc_onnx._version import __version__
 from rcc_onnx.output.document import Case
 from rcc_onnx.results import FailedCase
 from rcc_onnx.system.documents import to_json
@@ -39,6 +40,7 @@ def log_run(config: "BatchConfig", cases: int | None) -> Iterator[list[Case]]:
         "processes": config.workers,
         "models": config.models and Path(config.models).name,
         "options": to_json(config.options),
+        "rcc_onnx_version": __version__,
         "environment": to_json(environment()),
     }
     _log.info("run starts", extra=_data("run-start", facts))

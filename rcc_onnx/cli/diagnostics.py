@@ -9,7 +9,7 @@ import typer
 from rcc_onnx.cli.logging import set_up_logging
 from rcc_onnx.cli.options import Json, Verbose
 from rcc_onnx.cli.shared import EXIT_SOME_FAILED, console, exit_on_error
-from rcc_onnx.output.document import SchemaName, schema_text
+from rcc_onnx.types import SchemaName
 
 if TYPE_CHECKING:
     from rcc_onnx.diagnostics.doctor import DoctorReport
@@ -90,6 +90,8 @@ def schema(
 
     Example: rcc-onnx schema results
     """
+    from rcc_onnx.output.document import schema_text  # noqa: PLC0415  heavy imports
+
     print(schema_text(name), end="")
 
 

@@ -1,22 +1,13 @@
 """The documents of a folder of results: which there are, how they are read and described."""
 
-from enum import StrEnum
 from importlib.resources import files
 from typing import cast
 
 from rcc_onnx.results import CaseResult, FailedCase
 from rcc_onnx.system.documents import read_document
+from rcc_onnx.types import SchemaName
 
 Case = CaseResult | FailedCase
-
-
-class SchemaName(StrEnum):
-    """Documents whose JSON Schema `rcc-onnx schema` prints."""
-
-    CASE = "case"
-    RESULTS = "results"
-    DOCTOR = "doctor"
-    EVALUATION = "evaluation"
 
 
 def read_case(data: bytes) -> Case:

@@ -16,7 +16,6 @@ from typer.testing import CliRunner, Result
 from rcc_onnx import __version__
 from rcc_onnx.cli.app import app, models_app
 from rcc_onnx.errors import OutputError
-from rcc_onnx.options import Saving
 from rcc_onnx.output import case as case_files
 from rcc_onnx.phantom import make_study
 from rcc_onnx.results import CaseResult
@@ -152,8 +151,8 @@ def test_infer_says_when_a_case_failed(phantom: Path, tiny_bundle: Path, tmp_pat
         (["infer", ".", "--models", "./nothing"], "[bundle-folder]"),
         (["infer", ".", "--models", "TINY", "--provider", "coreml"], "[provider-not-installed]"),
         (["infer", ".", "--provider", "gpu"], "Invalid value"),
-        (["infer", ".", "--threads", "0"], "Invalid value"),
-        (["infer", ".", "--kidney-threshold", "-1"], "Invalid value"),
+        (["infer", ".", "--threads", "0"], "[threads]"),
+        (["infer", ".", "--kidney-threshold", "-1"], "[option]"),
         (["infer", ".", "--lesion-threshold", "inf"], "[option]"),
         (["infer", ".", "--profile", "other"], "Invalid value"),
         (["infer", ".", "--nonsense"], "No such option"),
@@ -187,7 +186,7 @@ def test_phantom_models_stop_at_a_patient_unless_chosen_by_hand(
     assert "python -m convert" in " ".join(refused.output.split())
     forced = run("infer", patient, "--out", tmp_path / "out", "--models", "phantom")
     assert forced.exit_code == 0
-    assert "their answers mean nothing here" in forced.output
+    assert "results are not meaningful for this kind of study" in forced.output
     document = json.loads((tmp_path / "out" / "patient.json").read_text())
     assert document["models"]["suitable"] is False
     assert "mean nothing" in document["warnings"][0]
@@ -290,14 +289,14 @@ def test_a_disk_that_fills_up_leaves_what_was_done(
 ) -> None:
     for name in ("a", "b", "c"):
         shutil.copytree(phantom, tmp_path / "studies" / name)
-    write = case_files.write_case
+    write = case_files.write_case_files
 
-    def full(result: CaseResult, out: Path, saving: Saving | None = None) -> Path:
+    def full(result: CaseResult, out: Path) -> CaseResult:
         if result.case == "b":
             raise OutputError("No space left on device")
-        return write(result, out, saving)
+        return write(result, out)
 
-    monkeypatch.setattr("rcc_onnx.batch.cases.write_case", full)
+    monkeypatch.setattr("rcc_onnx.output.folder.write_case_files", full)
     out = tmp_path / "out"
     in_this_process = ("--workers", "0")
     result = run(
@@ -329,14 +328,14 @@ def test_ctrl_c_leaves_a_report_of_what_was_done(
 ) -> None:
     for name in ("a", "b"):
         shutil.copytree(phantom, tmp_path / "studies" / name)
-    write = case_files.write_case
+    write = case_files.write_case_files
 
-    def stop_at_b(result: CaseResult, out: Path, saving: Saving | None = None) -> Path:
+    def stop_at_b(result: CaseResult, out: Path) -> CaseResult:
         if result.case == "b":
             raise KeyboardInterrupt
-        return write(result, out, saving)
+        return write(result, out)
 
-    monkeypatch.setattr("rcc_onnx.batch.cases.write_case", stop_at_b)
+    monkeypatch.setattr("rcc_onnx.output.folder.write_case_files", stop_at_b)
     out = tmp_path / "out"
     in_this_process = ("--workers", "0")
     result = run(
@@ -425,7 +424,7 @@ def test_several_series_are_refused_until_one_is_chosen(
         assert result.exit_code == 0
         document = json.loads((out / "study.json").read_text())
         assert document["intake"]["chosen"]["number"] == number
-        assert document["intake"]["files_left_out"] == 40
+        assert len(document["study"]["skipped_files"]) == 40
         flags = [flag["code"] for flag in document["flags"]]
         assert flags == ([] if number == "1" else ["few-slices", "no-contrast-recorded"])
         assert all(f"! {flag}" in result.output for flag in flags)

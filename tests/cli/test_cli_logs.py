@@ -239,7 +239,7 @@ def infer(studies: Path, tiny_bundle: Path, tmp_path: Path) -> Infer:
 
 
 @pytest.mark.parametrize("workers", [0, 1])
-def test_the_log_of_a_night(infer: Infer, tmp_path: Path, workers: int) -> None:
+def test_the_log_of_a_run(infer: Infer, tmp_path: Path, workers: int) -> None:
     file = tmp_path / "log.jsonl"
     assert infer("--workers", workers, "--log-file", file).exit_code == 1
     events = [line for line in lines(file) if "data" in line]
@@ -255,7 +255,7 @@ def test_the_log_of_a_night(infer: Infer, tmp_path: Path, workers: int) -> None:
     start, networks, _, done, _, failed, end = (line["data"] for line in events)
     assert start["cases"] == 2
     assert start["options"]["provider"] == "auto"
-    assert start["environment"]["rcc_onnx"]
+    assert start["rcc_onnx_version"]
     assert networks["provider"] == "cpu"
     assert networks["threads"] >= 1
     assert done["status"] == "analysed"
@@ -272,7 +272,7 @@ def test_the_log_of_a_night(infer: Infer, tmp_path: Path, workers: int) -> None:
     assert [line["level"] for line in events].count("ERROR") == 1
     infer("--workers", workers, "--log-file", file)
     assert lines(file)[-4]["data"].get("status") != "analysed"
-    assert "done-before" in [line["data"].get("status") for line in lines(file) if "data" in line]
+    assert "kept" in [line["data"].get("status") for line in lines(file) if "data" in line]
 
 
 def test_the_log_of_a_watcher(studies: Path, tiny_bundle: Path, tmp_path: Path) -> None:

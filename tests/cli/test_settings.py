@@ -6,6 +6,7 @@ import sys
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -102,12 +103,12 @@ def told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Told:
     monkeypatch.chdir(tmp_path / "here")
     seen: list[Any] = []
 
-    def work_of(options: RunOptions, *_: object) -> None:
-        seen.append(options)
+    def build_config(options: RunOptions, **_: object) -> None:
+        seen.append(SimpleNamespace(**vars(options), **vars(options.analysis)))
         raise typer.Exit(0)
 
     for command in (cli_infer, cli_watch):
-        monkeypatch.setattr(command, "work_of", work_of)
+        monkeypatch.setattr(command, "build_config", build_config, raising=False)
 
     def run(*arguments: str, command: str = "infer") -> tuple[Any, str]:
         result = CliRunner().invoke(app, [command, str(tmp_path / "study"), *arguments])
@@ -138,7 +139,9 @@ def test_every_option_has_a_key_and_a_variable_in_the_stated_order(
         found = getattr(told(*arguments, command=command)[0], option.name)
         if isinstance(found, Path):
             return found.name
-        return [str(one) for one in found] if isinstance(found, list) else found
+        if isinstance(found, tuple):
+            return [str(kind) for kind in found] or None
+        return found
 
     assert value() == (option.default.name if isinstance(option.default, Path) else option.default)
     (tmp_path / "home" / FILE_NAME).write_text(f"[{command}]\n{key(option)} = {toml(home)}\n")

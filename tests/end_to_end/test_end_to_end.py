@@ -87,13 +87,20 @@ def check_against_notebook(case: str, out: Path) -> None:
             continue
         lesion = found["lesion"]
         assert lesion["probability_sum"] == close(wanted["lesion_probability_sum"])
-        assert lesion["slice"] == wanted["lesion_slice"]
-        assert lesion["box_rows"] == wanted["lesion_box_rows"]
-        assert lesion["box_columns"] == wanted["lesion_box_columns"]
-        if lesion["picture"] is not None:
-            assert lesion["picture"] == f"{case}_{side[0]}.png"
-            pictures.add(lesion["picture"])
-            same_pixels(out / lesion["picture"], EXPECTED / lesion["picture"])
+        if wanted["lesion_slice"] is None:
+            assert lesion["box"] is None
+            continue
+        (top, bottom), (left, right) = wanted["lesion_box_rows"], wanted["lesion_box_columns"]
+        assert lesion["box"] == {
+            "slice": wanted["lesion_slice"],
+            "top": top,
+            "bottom": bottom,
+            "left": left,
+            "right": right,
+        }
+        picture = f"{case}_{side[0]}.png"
+        pictures.add(picture)
+        same_pixels(out / picture, EXPECTED / picture)
     assert {path.name for path in out.glob("*_[rl].png")} == pictures
     assert pictures == {path.name for path in EXPECTED.glob(f"{case}_*.png")}
 

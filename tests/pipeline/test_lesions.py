@@ -22,11 +22,11 @@ def test_square_box_round_the_longer_side(dtype):
 @pytest.mark.parametrize(("margin", "half"), [(0, 10), (1, 10), (2, 11), (13, 16)])
 def test_margin(margin, half):
     found = bound_lesion(crop_with((20, 30), (20, 40)), margin=margin)
-    assert found == (11, 25 - half, 25 + half, 30 - half, 30 + half)
+    assert found == LesionBox(11, 25 - half, 25 + half, 30 - half, 30 + half)
 
 
 def test_box_is_cut_at_the_border():
-    assert bound_lesion(crop_with((0, 5), (60, 64))) == (11, 0, 10, 53, 63)
+    assert bound_lesion(crop_with((0, 5), (60, 64))) == LesionBox(11, 0, 10, 53, 63)
 
 
 def test_negative_margin():

@@ -14,7 +14,7 @@ from rcc_onnx.pipeline import _kidney_probability, analyse_study, analyse_volume
 from rcc_onnx.pipeline.preprocess import network_volume
 from rcc_onnx.pipeline.timing import Stopwatch
 from rcc_onnx.runtime.networks import FakeNetworks, network_input
-from rcc_onnx.types import NetworkVolume, Outcome, Profile, Thresholds
+from rcc_onnx.types import LesionBox, NetworkVolume, Outcome, Profile, Thresholds
 from tests.support.dicom_factory import body_volume, ct_series, write_series
 from tests.support.errors import raises_code
 
@@ -50,13 +50,13 @@ def test_a_kidney_is_found_on_its_own_side_only() -> None:
     assert sides["right"].outcome is Outcome.NO_LESION
     assert sides["right"].kidney.probability_sum == 12**3
     # Runs end at the first row or column that is not kidney any more.
-    assert sides["right"].kidney.centre == (10, 76, 26)
+    assert sides["right"].kidney.centre_zyx == (10, 76, 26)
     assert sides["left"].outcome is Outcome.KIDNEY_NOT_FOUND
 
 
 def test_the_left_centre_counts_columns_of_its_half() -> None:
     sides = analyse(volume_with((block(10, 70, 100, 12), KIDNEY)))
-    assert sides["left"].kidney.centre == (10, 76, 26)
+    assert sides["left"].kidney.centre_zyx == (10, 76, 26)
 
 
 def test_a_lesion_is_boxed_in_the_coordinates_of_its_crop() -> None:
@@ -67,7 +67,7 @@ def test_a_lesion_is_boxed_in_the_coordinates_of_its_crop() -> None:
     assert finding.lesion is not None
     assert finding.lesion.probability_sum == 6**3
     # The crop starts at slice 0, row 77 - 32 = 45, column 0.
-    assert finding.lesion.box == (12, 30 - 9, 30 + 9, 25 - 9, 25 + 9)
+    assert finding.lesion.box == LesionBox(12, 30 - 9, 30 + 9, 25 - 9, 25 + 9)
     crop = analysis.images.crops["right"]
     assert crop.start_zyx == (0, 45, 0)
     np.testing.assert_array_equal(crop.values, volume.values[:40, 45:109, :64])

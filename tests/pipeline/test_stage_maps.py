@@ -1,11 +1,13 @@
 """Centres and boxes of 80 probability maps, as the published notebook's functions give them."""
 
 import json
+from dataclasses import astuple
 
 import numpy as np
 import pytest
 
 from rcc_onnx.pipeline.localization import bound_lesion, locate_kidney
+from rcc_onnx.types import LesionBox
 from tests.conftest import REFERENCE
 
 STAGES = json.loads((REFERENCE / "stages.json").read_text())
@@ -43,7 +45,7 @@ def test_eighty_maps_are_there(maps):
 def test_answer_and_sum(name, store, maps):
     values = probability(name, maps[name]).astype(store)
     decide = locate_kidney if name.startswith("kidney/") else bound_lesion
-    assert decide(values) == expected(name)
+    assert numbers(decide(values)) == expected(name)
     assert values.sum() == pytest.approx(STAGES[name]["sum"], rel=1e-5)
 
 
@@ -52,6 +54,10 @@ def test_memory_order_is_no_matter_and_input_is_kept(name, maps):
     values = np.asfortranarray(probability(name, maps[name]))
     values.setflags(write=False)
     decide = locate_kidney if name.startswith("kidney/") else bound_lesion
-    found = decide(values)
+    found = numbers(decide(values))
     assert found == expected(name)
     assert found is None or all(type(number) is int for number in found)
+
+
+def numbers(found):
+    return astuple(found) if isinstance(found, LesionBox) else found
