@@ -15,7 +15,6 @@ from typer.testing import CliRunner, Result
 
 from rcc_onnx import __version__
 from rcc_onnx.cli.app import app, models_app
-from rcc_onnx.errors import OutputError
 from rcc_onnx.output import case as case_files
 from rcc_onnx.phantom import make_study
 from rcc_onnx.results import CaseResult
@@ -189,7 +188,7 @@ def test_phantom_models_stop_at_a_patient_unless_chosen_by_hand(
     assert "results are not meaningful for this kind of study" in forced.output
     document = json.loads((tmp_path / "out" / "patient.json").read_text())
     assert document["models"]["suitable"] is False
-    assert "mean nothing" in document["warnings"][0]
+    assert "not meaningful" in document["warnings"][0]
 
 
 def test_results_that_cannot_be_written_are_said_so(
@@ -293,7 +292,7 @@ def test_a_disk_that_fills_up_leaves_what_was_done(
 
     def full(result: CaseResult, out: Path) -> CaseResult:
         if result.case == "b":
-            raise OutputError("No space left on device")
+            raise OSError(28, "No space left on device")
         return write(result, out)
 
     monkeypatch.setattr("rcc_onnx.output.folder.write_case_files", full)
@@ -304,7 +303,8 @@ def test_a_disk_that_fills_up_leaves_what_was_done(
     )
     # Not 2: something was started, and a script must not take the results for missing.
     assert result.exit_code == 1
-    assert "error [output]: No space left" in result.output
+    assert "error [output]: cannot write results to" in result.output
+    assert "No space left on device; free some space" in result.output
     assert "stopped after 1 of 3 cases" in result.output
     assert {one.name for one in out.glob("*.json")} == {"a.json", "results.json"}
     document = json.loads((out / "results.json").read_text())
