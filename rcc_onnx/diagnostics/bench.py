@@ -19,7 +19,6 @@ from rcc_onnx._version import __version__
 from rcc_onnx.batch.worker_pool import Handler, Limits, TaskProcess
 from rcc_onnx.engine import Engine
 from rcc_onnx.errors import BenchError, RccOnnxError
-from rcc_onnx.options import InferenceOptions
 from rcc_onnx.runtime.providers import AUTO_ORDER, ProviderRecord, supports_precision
 from rcc_onnx.runtime.session import listed_providers
 from rcc_onnx.system.documents import STRICT
@@ -171,10 +170,9 @@ def default_setups(
 def load_engine(setup: BenchSetup) -> Handler[Path, CaseTiming]:
     """Return what analyses studies under a setup, to be called in the process that is measured."""
     started = time.perf_counter()
-    options = InferenceOptions(
-        provider=setup.provider, precision=setup.precision, threads=setup.threads
+    engine = Engine.load(
+        setup.models, provider=setup.provider, precision=setup.precision, threads=setup.threads
     )
-    engine = Engine.load(setup.models, options)
     return partial(_time_case, engine, time.perf_counter() - started)
 
 

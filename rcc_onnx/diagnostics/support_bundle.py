@@ -22,7 +22,7 @@ from rcc_onnx.diagnostics.doctor import run_doctor
 from rcc_onnx.errors import SupportError
 from rcc_onnx.output.folder import OutputFolder
 from rcc_onnx.results import CaseResult, FailedCase
-from rcc_onnx.system.documents import Json, to_json
+from rcc_onnx.system.documents import Json, document_bytes, to_json
 from rcc_onnx.system.files import write_whole
 from rcc_onnx.system.host import environment
 from rcc_onnx.system.log_privacy import our_lines
@@ -81,8 +81,8 @@ def write_support_bundle(
     cases = counted(summary["analysed"] + summary["failed"], "case")
     members = (
         Member("README.txt", "what is in here", README.encode()),
-        _json_member("summary.json", f"versions, counts and codes of {cases}", summary),
-        _json_member("doctor.json", "the report of `rcc-onnx doctor`", _doctor()),
+        Member("summary.json", f"versions, counts and codes of {cases}", document_bytes(summary)),
+        Member("doctor.json", "the report of `rcc-onnx doctor`", document_bytes(_doctor())),
         *_log_members(logs),
     )
     try:
@@ -92,10 +92,6 @@ def write_support_bundle(
         message = f"cannot write {to}: {reason}; choose another --to, in a folder that exists"
         raise SupportError(message, code="support-bundle") from error
     return members
-
-
-def _json_member(name: str, description: str, document: Json) -> Member:
-    return Member(name, description, (json.dumps(document, indent=2) + "\n").encode())
 
 
 def _write_zip(members: Sequence[Member], to: Path) -> None:
@@ -121,7 +117,7 @@ def _summary(out: Path) -> dict[str, Json]:
     for result in analysed:
         flags.update(note.code for finding in result.sides.values() for note in finding.flags)
     return {
-        "environment": to_json(environment()),
+        "environment": environment(),
         "analysed": len(analysed),
         "failed": len(results) - len(analysed),
         "errors": Counter(
@@ -249,15 +245,14 @@ def _doctor() -> Json:
 
 def redact_message(text: str) -> str:
     """Return a message without paths and names of the user and the machine."""
-    users = {os.environ.get(name, "") for name in ("USER", "LOGNAME", "USERNAME")}
+    variables = ("USER", "LOGNAME", "USERNAME", "HOSTNAME", "COMPUTERNAME", "USERDOMAIN")
+    names = {os.environ.get(name, "") for name in variables}
+    names |= {platform.node(), platform.node().partition(".")[0]}
     with suppress(OSError, KeyError, ImportError):  # the user of a service may have no name
-        users.add(getpass.getuser())
-    hosts = {os.environ.get(name, "") for name in ("HOSTNAME", "COMPUTERNAME", "USERDOMAIN")}
-    hosts |= {platform.node(), platform.node().partition(".")[0]}
+        names.add(getpass.getuser())
     text = re.sub(_FROM_PATH, "<path>", text, flags=re.DOTALL)
-    for names, replacement in ((users, "<user>"), (hosts, "<machine>")):
-        for name in sorted(names, key=len, reverse=True):
-            if len(name) >= _SHORTEST_NAME:
-                whole = rf"(?<![\w-]){re.escape(name)}(?![\w-])"
-                text = re.sub(whole, replacement, text, flags=re.IGNORECASE)
+    for name in sorted(names, key=len, reverse=True):
+        if len(name) >= _SHORTEST_NAME:
+            whole = rf"(?<![\w-]){re.escape(name)}(?![\w-])"
+            text = re.sub(whole, "<name>", text, flags=re.IGNORECASE)
     return text

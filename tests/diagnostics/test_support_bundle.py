@@ -114,8 +114,8 @@ def test_versions_counts_codes_and_logs_are_there(here: Path, tmp_path: Path) ->
     doctor = json.loads(members["doctor.json"])
     texts = [(c["subject"], c["message"], c["remedy"]) for c in doctor["checks"]]
     assert texts == [
-        ("for <user>", "can be written: <path>", None),
-        ("results", "3 GB free on <machine>", "See <path>"),
+        ("for <name>", "can be written: <path>", None),
+        ("results", "3 GB free on <name>", "See <path>"),
     ]
     lines = [json.loads(line) for line in members["log-1.jsonl"].splitlines()]
     assert len(lines) == len((here / "log.jsonl").read_bytes().splitlines())
@@ -275,10 +275,10 @@ def test_messages_and_unknown_fields_are_left_out() -> None:
         ("can be written: /data/St. Mary, Ward 7/out", "can be written: <path>"),
         (f"broken: \\\\{MACHINE}\\share\\doe and C:/Users/doe", "broken: <path>"),
         ("broken [bundle-hash]: ~/doe", "broken [bundle-hash]: <path>"),
-        (f"written by {USER.title()}@{MACHINE.upper()}", "written by <user>@<machine>"),
+        (f"written by {USER.title()}@{MACHINE.upper()}", "written by <name>@<name>"),
         (f"{USER}s are many", f"{USER}s are many"),
         ("1 of 2 CPUs and/or 3 GB of ab", "1 of 2 CPUs and/or 3 GB of ab"),
-        ("run by Svc-Account", "run by <user>"),
+        ("run by Svc-Account", "run by <name>"),
     ],
 )
 def test_messages_lose_paths_and_the_names_of_user_and_machine(

@@ -302,19 +302,19 @@ def device_ids() -> tuple[Path, ...]:
 
 
 def check_telemetry(before: tuple[Path, ...]) -> Iterator[Check]:
-    """Check that onnxruntime's telemetry is off and has left nothing.
+    """Check that onnxruntime, whose telemetry is off, has left nothing.
 
     Args:
         before: `device_ids` before anything was run.
     """
-    new = [path for path in device_ids() if path not in before]
+    subject, new = "onnxruntime", set(device_ids()).difference(before)
     if new:
-        message = f"an identifier of this machine has just appeared: {new[0]}"
+        message = f"an identifier of this machine has just appeared: {min(new)}"
         remedy = "Delete it and please report this: rcc-onnx turns telemetry off."
-        yield Category.TELEMETRY.problem("onnxruntime", message, remedy)
+        yield Category.TELEMETRY.problem(subject, message, remedy)
     elif before:
         message = f"off; but another program left an identifier of this machine: {before[0]}"
         remedy = f"Delete it, and set {TELEMETRY_SWITCH}=1 for other programs too."
-        yield Category.TELEMETRY.warning("onnxruntime", message, remedy)
+        yield Category.TELEMETRY.warning(subject, message, remedy)
     else:
-        yield Category.TELEMETRY.ok("onnxruntime", "off; it has left nothing here")
+        yield Category.TELEMETRY.ok(subject, "off; it has left nothing here")
