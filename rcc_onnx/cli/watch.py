@@ -1,20 +1,20 @@
-# ruff: noqa
 """The command `rcc-onnx watch`."""
 
 import contextlib
 import logging
-from functools import partial
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rcc_onnx.cli.infer import run_context
+from rcc_onnx.cli.infer import build_config, limited_by_memory, run_context
 from rcc_onnx.cli.options import WatchOptions, with_options
 from rcc_onnx.cli.shared import EXIT_INTERRUPTED, exit_on_error
+from rcc_onnx.types import RESEARCH_ONLY
 
 if TYPE_CHECKING:
-    from rcc_onnx.results import CaseResult, FailedCase
+    from rcc_onnx.batch.runner import CaseOutcome
 
 _log = logging.getLogger(__name__)
 
@@ -32,7 +32,7 @@ def watch(
 ) -> None:
     """Analyse studies as they arrive in a folder.
 
-    Until told to stop: docs/watch.md. Writes the same files as infer; report.html and the tables
+    Until it is stopped: docs/watch.md. Writes the same files as infer; report.html and the tables
     cover everything in OUT.
 
     Exit codes: 0 after SIGTERM, 130 after Ctrl-C, 2 nothing was started; with --once as infer.
@@ -42,54 +42,58 @@ def watch(
     Example: rcc-onnx watch inbox --out results --once --move-done done
     """
     with exit_on_error(), run_context(context, options, inbox) as quiet:
-        from rcc_onnx.batch.cases import exit_code  # noqa: PLC0415  heavy imports only where used
-        from rcc_onnx.types import RESEARCH_ONLY  # noqa: PLC0415
-        from rcc_onnx.watch import session  # noqa: PLC0415
-        from rcc_onnx.watch.rules import Rules  # noqa: PLC0415
+        from rcc_onnx.batch.runner import exit_code  # noqa: PLC0415  heavy imports only where used
+        from rcc_onnx.watch import service  # noqa: PLC0415
+        from rcc_onnx.watch.watcher import WatchConfig  # noqa: PLC0415
 
-        work = work_of(options)
-        workers = workers_of(options)
-        plan = session.Plan(
+        batch = replace(build_config(options), keep_failed=not options.retry_failed)
+        config = WatchConfig(
             inbox=inbox,
-            work=work.shared_by(workers),
-            rules=Rules(
-                interval_s=options.interval,
-                stable_s=options.stable_time,
-                move_done=options.move_done,
-                move_failed=options.move_failed,
-                once=options.once,
-            ),
+            batch=limited_by_memory(batch, None),
+            interval_s=options.interval,
+            stable_s=options.stable_time,
+            move_done=options.move_done,
+            move_failed=options.move_failed,
             pseudonyms=options.pseudonyms,
-            retry_failed=options.retry_failed,
-            processes=workers,
-            limits=limits_of(options),
+            once=options.once,
         )
-        _say(RESEARCH_ONLY, quiet)
-        with run_logged(plan.work, None, workers, hidden=options.pseudonyms is not None) as results:
-            # Trouble is told in any case: nobody else would.
-            ended = session.watch(plan, _say, partial(_tell, quiet=quiet))
-            results.extend(ended.results)
-        if ended.signal is None:
-            raise typer.Exit(exit_code(ended.results))
-        _say(f"stopped by {ended.signal}")
-        raise typer.Exit(EXIT_INTERRUPTED if ended.signal == "SIGINT" else 0)
+        reporter = LineReporter(quiet=quiet)
+        reporter.show(RESEARCH_ONLY, quiet=quiet)
+        results, signal = service.watch(config, reporter)
+        if signal is None:
+            raise typer.Exit(exit_code(results))
+        reporter.message(f"stopped by {signal}")
+        raise typer.Exit(EXIT_INTERRUPTED if signal == "SIGINT" else 0)
 
 
-def _say(line: str, quiet: bool = False) -> None:
-    _log.info("%s", line, extra={"said": True})
-    if quiet:
-        return
-    # Whoever reads along may be gone; the studies are not.
-    with contextlib.suppress(OSError):
-        # At once, as a journal or a file is not a terminal.
-        print(line, flush=True)
+class LineReporter:
+    """Prints and logs plain lines, fit for a journal.
 
+    Args:
+        quiet: of the studies, only those that failed; what the watcher waits for is shown in any
+            case.
+    """
 
-def _tell(result: "CaseResult | FailedCase", quiet: bool = False) -> None:
-    """A result in a line, and what must be read beside it."""
-    from rcc_onnx.cli.console import case_line, shown_warnings  # noqa: PLC0415
-    from rcc_onnx.results import FailedCase  # noqa: PLC0415
+    def __init__(self, *, quiet: bool) -> None:
+        self._quiet = quiet
 
-    _say(case_line(result), quiet and not isinstance(result, FailedCase))
-    for warning in shown_warnings(result):
-        _say(f"    warning: {warning}", quiet)
+    def message(self, text: str) -> None:
+        self.show(text)
+
+    def case(self, outcome: "CaseOutcome") -> None:
+        """Print a result, and what must be read next to it."""
+        from rcc_onnx.cli.console import case_line, shown_warnings  # noqa: PLC0415
+        from rcc_onnx.results import FailedCase  # noqa: PLC0415
+
+        result = outcome.result
+        self.show(case_line(result), quiet=self._quiet and not isinstance(result, FailedCase))
+        for warning in shown_warnings(result):
+            self.show(f"    warning: {warning}", quiet=self._quiet)
+
+    def show(self, line: str, *, quiet: bool = False) -> None:
+        """Log a line, and print it unless `quiet`."""
+        _log.info("%s", line, extra={"said": True})
+        if not quiet:
+            # Nobody may read any more; the studies still come. A journal is no terminal: flush.
+            with contextlib.suppress(OSError):
+                print(line, flush=True)

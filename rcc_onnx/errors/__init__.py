@@ -34,7 +34,6 @@ RccOnnxError
     CaseMemoryError             MemoryError
   WatchError                    RuntimeError       `rcc-onnx watch`
     InboxGoneError              FileNotFoundError
-    OutputGoneError             FileNotFoundError
     StudyChangedError
     StudyUnreadableError        OSError
     NameTakenError              ValueError

@@ -85,12 +85,6 @@ class InboxGoneError(WatchError, FileNotFoundError):
     code = "inbox-gone"
 
 
-class OutputGoneError(WatchError, FileNotFoundError):
-    """The output folder is missing, or was replaced by another one."""
-
-    code = "output-gone"
-
-
 class StudyChangedError(WatchError):
     """A study changed while it was analysed; nothing was written."""
 

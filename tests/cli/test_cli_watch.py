@@ -60,8 +60,8 @@ def watch(tmp_path: Path, inbox: Path) -> Iterator[Run]:
 def study(inbox: Path, name: str, *more: str) -> None:
     folder = inbox / name
     folder.mkdir()
-    for one in ("1.dcm", *more):
-        (folder / one).write_text(name)
+    for file in ("1.dcm", *more):
+        (folder / file).write_text(name)
 
 
 def until(condition: Callable[[], bool]) -> None:
@@ -95,7 +95,7 @@ def test_once_over_a_few_studies(watch: Run, inbox: Path, tmp_path: Path) -> Non
     process = watch("--once")
     said, errors = process.communicate(timeout=60)
     assert (process.returncode, errors) == (0, "")
-    assert "2 results of before" in said
+    assert "2 earlier results in" in said
     process = watch("--once", "--retry-failed")
     assert "b: FAILED" in process.communicate(timeout=60)[0]
     assert process.returncode == 1
@@ -127,11 +127,11 @@ def test_it_stops_in_the_middle_of_a_study(  # noqa: PLR0917
     assert said.endswith(f"stopped by {number.name}\n")
     out = tmp_path / "out"
     left = {path.name for path in out.iterdir() if path.is_file()}
-    assert {"a.json", "results.json", "report.html", ".rcc-onnx-watch.json"} <= left
+    assert {"a.json", "results.json", "report.html"} <= left
     assert not any(name.startswith("b") or ".part" in name for name in left)
     assert ".rcc-onnx.lock" not in left
     cases = json.loads((out / "results.json").read_text())["cases"]
-    assert [one["case"] for one in cases] == ["a"]
+    assert [case["case"] for case in cases] == ["a"]
 
 
 def test_it_runs_alone(watch: Run, inbox: Path, tmp_path: Path) -> None:
@@ -153,7 +153,7 @@ def call(*words: str) -> int:
 
 @pytest.mark.filterwarnings("ignore")  # `main` has them ignored, as the process is its own
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "shown"),
     [
         (["nowhere"], "error [inbox-gone]"),
         (["file"], "error [inbox-gone]"),
@@ -166,9 +166,9 @@ def call(*words: str) -> int:
         ([], "INBOX"),
     ],
 )
-def test_nonsense_is_told_before_anything_is_watched(  # noqa: PLR0917
+def test_wrong_arguments_are_reported_before_anything_is_watched(  # noqa: PLR0917
     words: list[str],
-    told: str,
+    shown: str,
     inbox: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -177,4 +177,4 @@ def test_nonsense_is_told_before_anything_is_watched(  # noqa: PLR0917
     monkeypatch.chdir(tmp_path)
     (tmp_path / "file").write_text("")
     assert call(*words) == 2
-    assert told in capsys.readouterr().err
+    assert shown in capsys.readouterr().err

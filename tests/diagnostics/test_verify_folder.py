@@ -194,7 +194,6 @@ def test_a_file_that_came_from_elsewhere(out: Path, name: str, like: str, kind: 
 def test_other_files_are_left_alone(out: Path) -> None:
     (out / "notes.txt").write_text("x")
     (out / "other.json").write_text("{}")
-    (out / ".rcc-onnx-watch.json").write_text("{}")
     (out / "sub").mkdir()
     (out / "sub" / "a_r.png").write_bytes(b"x")
     assert is_ok(out)

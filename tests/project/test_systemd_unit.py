@@ -22,7 +22,7 @@ def unit() -> configparser.ConfigParser:
     return parser
 
 
-def test_it_opens_nothing_and_writes_only_where_it_must(unit: configparser.ConfigParser) -> None:
+def test_it_has_no_network_and_writes_results_only(unit: configparser.ConfigParser) -> None:
     service = unit["Service"]
     assert service["Type"] == "exec"
     assert service["PrivateNetwork"] == service["NoNewPrivileges"] == "yes"
@@ -32,7 +32,7 @@ def test_it_opens_nothing_and_writes_only_where_it_must(unit: configparser.Confi
     assert words[words.index("--out") + 1] == service["ReadWritePaths"]
 
 
-def test_its_command_is_one(unit: configparser.ConfigParser) -> None:
+def test_its_command_exists(unit: configparser.ConfigParser) -> None:
     words = unit["Service"]["ExecStart"].split()[1:]
     result = CliRunner().invoke(app, [*words, "--help"])
     assert result.exit_code == 0
@@ -40,7 +40,7 @@ def test_its_command_is_one(unit: configparser.ConfigParser) -> None:
 
 
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="no systemd here")
-def test_systemd_understands_it(tmp_path: Path) -> None:
+def test_systemd_accepts_it(tmp_path: Path) -> None:
     # It looks for the program and the user, which are not on this machine.
     text = UNIT.read_text(encoding="utf-8").replace("/opt/rcc-onnx/bin/rcc-onnx", "/bin/true")
     path = tmp_path / UNIT.name

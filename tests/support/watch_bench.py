@@ -1,93 +1,103 @@
 """A watcher whose time, processes and engine are the test's: minutes pass in no time."""
 
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
-from rcc_onnx.output.read import read_results
-
-from rcc_onnx.batch.resume import inputs_sha256
-from rcc_onnx.batch.runner import BatchConfig
-from rcc_onnx.engine import Options
-from rcc_onnx.errors import RccOnnxError, StudyChangedError
-from rcc_onnx.options import Saving
-from rcc_onnx.output.run import RunFiles
-from rcc_onnx.results import CaseResult, FailedCase, Fingerprint
-from rcc_onnx.types import Profile
-from rcc_onnx.watch.arrivals import Arrivals
-from rcc_onnx.watch.inbox import Inbox, snapshot
-from rcc_onnx.watch.look import Looks
-from rcc_onnx.watch.loop import Watcher
-from rcc_onnx.watch.names import Names
-from rcc_onnx.watch.output import Output
-from rcc_onnx.watch.rules import Rules
-from rcc_onnx.watch.state import load_state
-from rcc_onnx.watch.stop import Stop
-from rcc_onnx.watch.voice import Voice
-from rcc_onnx.watch.work import Answer, Hash, Task
+from rcc_onnx.batch.cases import Case
+from rcc_onnx.batch.runner import BatchConfig, CaseOutcome, analyse_case
+from rcc_onnx.errors import IntakeError, RccOnnxError
+from rcc_onnx.options import InferenceOptions
+from rcc_onnx.output.folder import OutputFolder
+from rcc_onnx.output.run import RunRecord
+from rcc_onnx.results import AnalysedCase, ModelsUsed
+from rcc_onnx.watch.scanner import Scanner
+from rcc_onnx.watch.watcher import SessionOutput, Shutdown, WatchConfig, Watcher
 from tests.support.results import case_result
-from tests.support.runs import write_case
 
-SETTINGS = "b" * 64
+
+def bundle_of(models: ModelsUsed) -> Any:
+    """A bundle with nothing but what tells that results came from it."""
+    networks = {
+        name: SimpleNamespace(
+            variant_names=("float32",),
+            variant=lambda _, sha256=sha256: SimpleNamespace(sha256=sha256),
+        )
+        for name, sha256 in models.sha256.items()
+    }
+    manifest = SimpleNamespace(name=models.name, version=models.version, networks=networks)
+    return SimpleNamespace(manifest=manifest)
 
 
 class FakePool:
-    """Does a task when it is asked what has ended. `analysed`: what was, by case and hash.
+    """Does a task when it is asked what has ended, with an engine that computes nothing.
 
     Attributes:
-        wrong: by case, what comes of analysing it in place of a result, once each.
+        read: names of the cases that a process was given, in order.
+        analysed: of those that were analysed.
+        wrong: by case, what comes of it in place of a result, once each.
         meanwhile: called while a study is analysed.
     """
 
-    def __init__(self, out: Path, size: int) -> None:
-        self.out, self.size = out, size
-        self.tasks: list[Task] = []
-        self.analysed: list[tuple[str, str]] = []
-        self.hashed: list[str] = []
+    options = InferenceOptions()
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self.config: BatchConfig
+        self.tasks: list[Case] = []
+        self.read: list[str] = []
+        self.analysed: list[str] = []
         self.wrong: dict[str, RccOnnxError] = {}
         self.meanwhile: Callable[[], object] = lambda: None
-        self.holds = False
-        self.rested = 0
+        self.idle_stops = 0
+        self._stages: list[tuple[Case, str, float]] = []
 
     @property
     def free(self) -> int:
         return self.size - len(self.tasks)
 
-    def submit(self, task: Task) -> None:
+    def submit(self, task: Case) -> None:
         assert self.free > 0
         self.tasks.append(task)
 
-    def ended(self, timeout: float) -> list[tuple[Task, Answer | RccOnnxError]]:
-        if self.holds:
-            return []
+    def ended(self, timeout: float) -> list[tuple[Case, CaseOutcome | RccOnnxError]]:
         tasks, self.tasks = self.tasks, []
         return [(task, self._do(task)) for task in tasks]
 
-    def news(self) -> Iterator[tuple[Task, str, float]]:
-        return iter(())
+    def progress_events(self) -> Iterator[tuple[Case, str, float]]:
+        while self._stages:
+            yield self._stages.pop(0)
 
-    def rest(self) -> None:
-        self.rested += 1
+    def stop_idle_workers(self) -> None:
+        self.idle_stops += 1
 
-    def _do(self, task: Task) -> Answer | RccOnnxError:
-        if isinstance(task, Hash):
-            self.hashed.append(task.case.name)
-            return inputs_sha256(task.case.folder)
+    def _do(self, case: Case) -> CaseOutcome | RccOnnxError:
+        self.read.append(case.name)
+        error = self.wrong.get(case.name)
+        if error is not None and not isinstance(error, IntakeError) and case.error is None:
+            self.meanwhile()
+            return self.wrong.pop(case.name)
+        try:
+            return analyse_case(
+                self, self.config, case, lambda *stage: self._stages.append((case, *stage))
+            )
+        except RccOnnxError as refusal:
+            return refusal
+
+    # What an engine does.
+
+    def bundle_for(self, _: str) -> Any:
+        return bundle_of(case_result().models)
+
+    def analyse(self, folder: Path, case: str, on_progress: Any, **_: object) -> AnalysedCase:
+        on_progress("reading_headers", 0.0)
         self.meanwhile()
-        now = snapshot(task.case.folder, task.skip)
-        if now is None or now.digest != task.look:
-            return StudyChangedError("it changed")
-        error = self.wrong.pop(task.case.name, None)
-        if error is not None and error.code != "no-dicom":
-            return error
-        fingerprint = Fingerprint(task.inputs, SETTINGS)
-        result: CaseResult | FailedCase = (
-            case_result(task.case.name, fingerprint=fingerprint)
-            if error is None
-            else FailedCase(task.case.name, Profile.STANDARD, error, fingerprint)
-        )
-        write_case(result, self.out)
-        self.analysed.append((task.case.name, task.inputs))
-        return result.without_images() if isinstance(result, CaseResult) else result
+        if case in self.wrong:
+            raise self.wrong.pop(case)
+        self.analysed.append(case)
+        return case_result(case)
 
 
 class Bench:
@@ -96,47 +106,34 @@ class Bench:
     def __init__(self, folder: Path, workers: int = 1) -> None:
         self.inbox, self.out = folder / "in", folder / "out"
         self.inbox.mkdir()
-        self.out.mkdir()
         self.now = 1000.0
         self.said: list[str] = []
-        self.pool = FakePool(self.out, workers)
-        self.stop = Stop()
-        self.pseudonyms: Path | None = None
+        self.pool = FakePool(workers)
+        self.shutdown = Shutdown()
+        self.held = ExitStack()
         self.watcher: Watcher
 
-    def start(self, rules: Rules | None = None, *, retry_failed: bool = False) -> None:
-        """A new session, as after a restart."""
-        rules = rules or Rules()
-        skip = {one.absolute() for one in (self.out, rules.move_done, rules.move_failed) if one}
-        work = BatchConfig("none", Options(), self.out, Saving(), SETTINGS)
-        results = read_results(self.out)
-        state = load_state(self.out, results)
-        if retry_failed:
-            state.forget_failures()
-        files = RunFiles(work.options, None, self.out, pseudonyms=self.pseudonyms is not None)
-        files.start()
-        for result in results:
-            files.add(result)
-        self.output = Output(self.out, state, files)
-        self.output.clock = self.clock
-        self.output.begin()
-        inbox = Inbox(self.inbox, frozenset(skip))
-        names = Names(inbox, self.pseudonyms, self.out)
-        names.refresh()
-        voice = Voice(self.said.append)
-        looks = Looks(inbox, names, state, Arrivals(rules.stable_s), voice, clock=self.clock)
-        self.pool.tasks = []
-        self.watcher = Watcher(
-            rules,
-            work,
-            looks,
-            self.output,
-            self.pool,
-            voice,
-            self.stop,
-            lambda result: self.said.append(f"result of {result.case}"),
-            self.clock,
+    def start(self, *, retry_failed: bool = False, **changes: Any) -> None:
+        """Begin a session, as after a restart."""
+        self.held.close()
+        batch = BatchConfig(self.out, keep_failed=not retry_failed)
+        self.pool.tasks, self.pool.config = [], batch
+        config = WatchConfig(self.inbox, batch, **changes)
+        scanner = Scanner(self.inbox, self.out, config.targets, config.pseudonyms)
+        self.record = RunRecord(
+            self.held.enter_context(OutputFolder.open(self.out)), batch.options, None
         )
+        for result in self.record.folder.results():
+            self.record.add(result)
+        self.record.write()
+        output = SessionOutput(self.record, self.held, self.clock)
+        self.watcher = Watcher(config, scanner, output, self.pool, self, self.shutdown, self.clock)
+
+    def message(self, text: str) -> None:
+        self.said.append(text)
+
+    def case(self, outcome: CaseOutcome) -> None:
+        self.said.append(f"result of {outcome.result.case}")
 
     def clock(self) -> float:
         return self.now
@@ -148,21 +145,27 @@ class Bench:
             self.watcher.step()
             self.now += 1
 
-    def end(self) -> None:
-        self.output.close()
+    def run_once(self) -> None:
+        """Let time pass until a session with `once` ends."""
+        while not self.watcher.is_finished:
+            self.run(1)
 
     def study(self, name: str, *files: str) -> Path:
         """Put files into an entry."""
         folder = self.inbox / name
         folder.mkdir(parents=True, exist_ok=True)
-        for one in files or ("1.dcm", "2.dcm"):
-            (folder / one).write_text(f"{name} {one}")
+        for file in files or ("1.dcm", "2.dcm"):
+            (folder / file).write_text(f"{name} {file}")
         return folder
+
+    def count(self, part: str) -> int:
+        """How many lines were said that hold these words."""
+        return sum(part in line for line in self.said)
 
     @property
     def cases(self) -> list[str]:
         """Names of what was analysed, in order."""
-        return [case for case, _ in self.pool.analysed]
+        return self.pool.analysed
 
     def results(self) -> list[str]:
         return sorted(path.stem for path in self.out.glob("[!.]*.json") if path.stem != "results")

@@ -2,9 +2,8 @@
 
     python -m tests.support.watch_counting LOG MODELS INBOX --out OUT ...
 
-MODELS is a bundle, or `none`: then nothing is computed, and each study has the same made-up
-result, after an hour if there is a file
-`slow` in it, or fails if there is a file `bad`.
+MODELS is a bundle, or `none`: then nothing is computed, and each study has the same made-up result,
+after an hour if there is a file `slow` in it, or fails if there is a file `bad`.
 """
 
 import hashlib
@@ -13,7 +12,7 @@ import os
 import random
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -23,21 +22,25 @@ from rcc_onnx.cli import watch as cli_watch
 from rcc_onnx.cli.app import main
 from rcc_onnx.engine import Engine
 from rcc_onnx.errors import IntakeError
-from rcc_onnx.results import CaseResult
+from rcc_onnx.results import AnalysedCase
 from tests.support.results import case_result
+from tests.support.watch_bench import bundle_of
 
 MEAN_S = 0.02
 """Of an analysis that computes nothing."""
-work_of = cli_watch.work_of
+build_config = cli_watch.build_config
 
 
 class CountingEngine:
     """Stands in for an engine, or before one."""
 
-    def __init__(self, log: Path, work: BatchConfig, engine: Engine | None) -> None:
-        self.log, self.options, self.engine = log, work.options, engine
+    def __init__(self, log: Path, config: BatchConfig, engine: Engine | None) -> None:
+        self.log, self.options, self.engine = log, config.options, engine
 
-    def analyse(self, path: Path, case: str, *more: Any, **options: Any) -> CaseResult:
+    def bundle_for(self, kind: Any) -> Any:
+        return self.engine.bundle_for(kind) if self.engine else bundle_of(case_result().models)
+
+    def analyse(self, path: Path, case: str, on_progress: Any, **options: Any) -> AnalysedCase:
         line = {
             "case": case,
             "content": content_of(path),
@@ -47,7 +50,8 @@ class CountingEngine:
         with self.log.open("a") as file:
             file.write(json.dumps(line) + "\n")
         if self.engine is not None:
-            return self.engine.analyse(path, case, *more, **options)
+            return self.engine.analyse(path, case, on_progress, **options)
+        on_progress("reading_headers", 0.0)
         if (path / "slow").exists():
             time.sleep(3600)
         # So that kills meet a study in hand.
@@ -58,7 +62,7 @@ class CountingEngine:
 
 
 @dataclass(frozen=True)
-class CountingWork(BatchConfig):
+class CountingConfig(BatchConfig):
     """Makes such engines."""
 
     log: Path = Path()
@@ -71,7 +75,7 @@ class CountingWork(BatchConfig):
 def content_of(study: Path) -> str:
     """What tells a study's content from others', counted without the code that is tested."""
     digest = hashlib.sha256()
-    files = [study] if study.is_file() else sorted(one for one in study.rglob("*") if one.is_file())
+    files = [study] if study.is_file() else sorted(p for p in study.rglob("*") if p.is_file())
     for path in files:
         digest.update(repr((str(path.relative_to(study)), path.read_bytes())).encode())
     return digest.hexdigest()
@@ -80,10 +84,11 @@ def content_of(study: Path) -> str:
 if __name__ == "__main__":
     log, models = Path(sys.argv[1]), sys.argv[2]
 
-    def counting(*asked: Any) -> BatchConfig:
-        work = work_of(*asked)
-        return CountingWork(**{**vars(work), "models": models}, log=log)
+    def counting(*arguments: Any, **more: Any) -> BatchConfig:
+        config = build_config(*arguments, **more)
+        own = {field.name: getattr(config, field.name) for field in fields(BatchConfig)}
+        return CountingConfig(**{**own, "models": models}, log=log)
 
-    cli_watch.work_of = counting
+    cli_watch.build_config = counting
     sys.argv = ["rcc-onnx", "watch", *sys.argv[3:]]
     main()
