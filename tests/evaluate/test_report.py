@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -16,7 +17,14 @@ from rcc_onnx.evaluate.cohort import PHANTOMS_ONLY, UNSUITABLE
 from rcc_onnx.evaluate.figures import Evaluation, evaluate
 from rcc_onnx.evaluate.masks import compare_masks
 from rcc_onnx.evaluate.plots import write_plots
-from rcc_onnx.evaluate.report import FILES, remove_old, write_file, write_json, write_tables
+from rcc_onnx.evaluate.report import (
+    FILES,
+    notes,
+    remove_old,
+    write_file,
+    write_json,
+    write_tables,
+)
 from rcc_onnx.output.document import schema_text
 from rcc_onnx.system.documents import read_document, schema
 from rcc_onnx.types import RESEARCH_ONLY
@@ -168,6 +176,23 @@ def test_every_file_has_the_notice(tmp_path: Path) -> None:
 def test_unsuitable_models_are_a_notice(tmp_path: Path) -> None:
     models = replace(case_result().models, suitable=False)
     assert of_two(tmp_path, models=models).notice == f"{RESEARCH_ONLY} {UNSUITABLE}"
+
+
+def test_notes_on_masks_and_on_kidneys_of_one_kind(tmp_path: Path) -> None:
+    write_answer(tmp_path / "out", "a", Answer(120.0), Answer())
+    labels = write_labels(tmp_path / "labels.csv", {("a", "right"): (1, None)})
+    swapped, missed = (
+        np.array(table, np.uint8)[kidneys()] for table in ([0, 2, 1, 0], [0, 1, 2, 2])
+    )
+    for case, mask in (("a", swapped), ("b", missed)):
+        write_nifti(tmp_path / "out" / f"{case}_mask.nii.gz", mask)
+        write_nifti(tmp_path / "reference" / f"{case}.nii.gz", kidneys())
+    masks = compare_masks("ab", tmp_path / "out", tmp_path / "reference", None)
+    found = list(notes(evaluate(cohort_of(tmp_path / "out", labels), masks=masks)))
+    assert "No AUC and no ROC: that takes kidneys with a lesion and kidneys without one." in found
+    assert any(note.startswith("suspected lesion: 2 not predicted where") for note in found)
+    assert any(note.startswith("warning: right and left look swapped") for note in found)
+    assert found[-1] == RESEARCH_ONLY
 
 
 def test_old_files_are_removed_and_others_kept(tmp_path: Path) -> None:
