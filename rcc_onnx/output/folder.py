@@ -165,7 +165,8 @@ class OutputFolder:
         """
         for path in sorted(self.path.glob("*.json")):
             if not path.name.startswith(".") and path.is_file():
-                with suppress(DocumentError):
+                # A worker of this run may be replacing it just now.
+                with suppress(DocumentError, FileNotFoundError):
                     yield self.stored_case(path.name)
 
     def results(self) -> list[Case]:

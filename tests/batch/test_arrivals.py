@@ -8,13 +8,6 @@ from pathlib import Path
 import pytest
 
 from rcc_onnx.batch.arrivals import Arrivals, Backoff, Snapshot, is_temporary, take_snapshot
-from rcc_onnx.batch.cases import Case
-from rcc_onnx.batch.runner import BatchConfig, CaseOutcome, analyse_case
-from rcc_onnx.errors import IntakeError, OutputError, StudyChangedError, StudyUnreadableError
-from rcc_onnx.options import InferenceOptions
-from rcc_onnx.output.folder import OutputFolder
-from rcc_onnx.results import AnalysedCase, ErrorRecord, FailedCase
-from tests.support.results import case_result
 
 
 @pytest.fixture
@@ -142,91 +135,3 @@ def test_pauses_double_up_to_the_longest_and_start_anew_after_a_success() -> Non
     assert not backoff.active
     backoff.record_failure(0)
     assert backoff.next_try == 5
-
-
-class FakeEngine:
-    """Calls `meanwhile`, and gives a made-up result."""
-
-    options = InferenceOptions()
-
-    def __init__(self, meanwhile: Callable[[], object]) -> None:
-        self.meanwhile, self.calls = meanwhile, 0
-
-    def analyse(self, folder: Path, case: str, *_: object, **__: object) -> AnalysedCase:
-        self.calls += 1
-        self.meanwhile()
-        return case_result(case)
-
-
-def refuse() -> None:
-    raise IntakeError("no DICOM file in it", code="no-dicom")
-
-
-def analyse(engine: FakeEngine, study: Path, out: Path, **changes: object) -> CaseOutcome:
-    """Analyse a study that has settled, as a worker process does."""
-    settled = take_snapshot(study)
-    assert settled is not None
-    case = Case("a", study, snapshot=settled.digest, error=changes.pop("error", None))
-    return analyse_case(engine, BatchConfig(out, **changes), case, lambda *_: None)
-
-
-@pytest.mark.parametrize("change", [add, lambda folder: folder.rename(folder.with_name("b"))])
-def test_a_study_that_changes_while_it_is_analysed_has_no_result(
-    study: Path, tmp_path: Path, change: Callable[[Path], None]
-) -> None:
-    with OutputFolder.open(tmp_path / "out") as folder:
-        with pytest.raises(StudyChangedError):
-            analyse(FakeEngine(lambda: change(study)), study, folder.path)
-        assert folder.results() == []
-
-
-@pytest.mark.parametrize("change", [lambda out: out.rmdir(), lambda out: None])
-def test_nothing_is_written_to_an_empty_mount_point(
-    study: Path, tmp_path: Path, change: Callable[[Path], None]
-) -> None:
-    out = tmp_path / "out"
-    out.mkdir()
-    change(out)
-    with pytest.raises(OutputError):
-        analyse(FakeEngine(lambda: None), study, out)
-    assert list(out.glob("*")) == []
-
-
-def test_files_that_cannot_be_read_yet_are_no_failure(
-    study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def locked(path: Path) -> str:
-        raise PermissionError(13, "Permission denied")
-
-    monkeypatch.setattr("rcc_onnx.batch.runner.inputs_sha256", locked)
-    engine = FakeEngine(lambda: None)
-    with pytest.raises(StudyUnreadableError, match="Permission denied"):
-        analyse(engine, study, tmp_path)
-    assert engine.calls == 0
-
-
-def test_failures_are_kept_only_on_request_and_while_nothing_changes(
-    study: Path, tmp_path: Path
-) -> None:
-    engine = FakeEngine(refuse)
-    with OutputFolder.open(tmp_path / "out") as folder:
-        first = analyse(engine, study, folder.path, keep_failed=True)
-        kept = analyse(engine, study, folder.path, keep_failed=True)
-        assert (first.kept, kept.kept, engine.calls) == (False, True, 1)
-        assert kept.result == first.result
-        analyse(engine, study, folder.path)
-        add(study)
-        analyse(engine, study, folder.path, keep_failed=True)
-        assert engine.calls == 3
-
-
-def test_what_killed_its_process_is_recorded_with_the_fingerprint_of_its_files(
-    study: Path, tmp_path: Path
-) -> None:
-    engine, error = FakeEngine(lambda: None), ErrorRecord("case-crashed", "it died")
-    with OutputFolder.open(tmp_path / "out") as folder:
-        died = analyse(engine, study, folder.path, error=error, keep_failed=True)
-        assert isinstance(died.result, FailedCase)
-        assert died.result.error == error
-        assert analyse(engine, study, folder.path, keep_failed=True).kept
-    assert engine.calls == 0
