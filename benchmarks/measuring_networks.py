@@ -28,8 +28,9 @@ from convert.keras.frameworks import import_frameworks, third_party
 from convert.phantom_training import KIDNEY_PLAN, LESION_PLAN, Plan, build_unet
 from convert.quantize import quantize_bundle
 from rcc_onnx.bundles.bundle import find_bundle, load_bundle
-from rcc_onnx.bundles.manifest import KIDNEY_SHAPE, LESION_SHAPE, NETWORK_NAMES, NetworkName
+from rcc_onnx.bundles.manifest import KIDNEY_SHAPE, LESION_SHAPE
 from rcc_onnx.errors import RccOnnxError
+from rcc_onnx.types import NETWORK_NAMES, NetworkName
 
 Floats = NDArray[np.float32]
 

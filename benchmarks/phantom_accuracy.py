@@ -64,7 +64,9 @@ def evaluate_seed(seed: int, models: str) -> list[KidneyRecord]:
         phantom = make_study(seed, Path(folder) / "study")
         study = read_study(phantom.folder, Profile.STANDARD)
         recording = Recording(networks)
-        sides = analyse_study(study, recording, bundle.manifest.thresholds, Stopwatch()).sides
+        sides = analyse_study(
+            study, recording, bundle.manifest.default_thresholds, Stopwatch()
+        ).sides
         probability = recording.kidney_map(network_volume(study).values)
     truth = truth_on_grid(phantom, study, len(probability))
     truths, probabilities = split_sides(truth), split_sides(probability)

@@ -6,13 +6,12 @@ import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import get_args
 
 from convert.errors import ConvertError, OutputError, OutputExistsError
-from rcc_onnx.bundles.bundle import Bundle, load_bundle
-from rcc_onnx.bundles.bundle_files import largest_file, network_entries, read_bundle_file
+from rcc_onnx.bundles.bundle import Bundle, load_bundle, network_entries, read_bundle_file
 from rcc_onnx.bundles.data_folder import is_file
-from rcc_onnx.bundles.manifest import DOCUMENTS, MANIFEST_FILE, REFERENCE_OUTPUTS_FILE
-from rcc_onnx.bundles.variants import VARIANT_NAMES
+from rcc_onnx.bundles.manifest import DOCUMENTS, MANIFEST_FILE, REFERENCE_OUTPUTS_FILE, ExtraVariant
 
 KIDNEY_FILE = "kidney.onnx"
 LESION_FILE = "lesion.onnx"
@@ -22,7 +21,7 @@ BUNDLE_FILES = frozenset(
     | {
         file.replace(".onnx", f".{variant}.onnx")
         for file in (KIDNEY_FILE, LESION_FILE)
-        for variant in VARIANT_NAMES
+        for variant in get_args(ExtraVariant)
     }
 )
 
@@ -35,7 +34,7 @@ def bundle_files(bundle: Bundle) -> dict[str, bytes]:
     files = [entry.file for entry in network_entries(bundle.manifest)]
     others = (REFERENCE_OUTPUTS_FILE, *DOCUMENTS)
     files += [file for file in others if is_file(bundle.folder / file)]
-    return {file: read_bundle_file(bundle.folder, file, largest_file(file)) for file in files}
+    return {file: read_bundle_file(bundle.folder, file) for file in files}
 
 
 def check_target(out: Path, overwrite: bool, written: Iterable[str] = ()) -> None:

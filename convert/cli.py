@@ -14,9 +14,9 @@ from convert.errors import ConvertOptionError
 from convert.keras.reference_outputs import add_reference_outputs
 from convert.keras.verification import TOLERANCE
 from convert.quantize import MIN_STUDIES, quantize_bundle
-from rcc_onnx.bundles.manifest import NETWORK_NAMES, ByNetwork, NetworkEntry
+from rcc_onnx.bundles.manifest import ByNetwork, NetworkEntry
 from rcc_onnx.errors import RccOnnxError
-from rcc_onnx.types import Thresholds
+from rcc_onnx.types import NETWORK_NAMES, Thresholds
 
 PROGRAM = "python -m convert"
 DEFAULT_COMMAND = "keras"

@@ -35,20 +35,19 @@ from rcc_onnx._version import __version__
 from rcc_onnx.bundles.manifest import (
     BATCH,
     MANIFEST_FILE,
-    NETWORK_NAMES,
     REFERENCE_OUTPUTS_FILE,
+    SCHEMA_VERSION,
     ByNetwork,
     Certificate,
     Manifest,
     NetworkEntry,
-    NetworkName,
     Provenance,
     SourceFile,
     StudyKind,
     TensorEntry,
 )
-from rcc_onnx.errors import BundleManifestError
-from rcc_onnx.types import Thresholds
+from rcc_onnx.system.documents import document_bytes
+from rcc_onnx.types import NETWORK_NAMES, NetworkName, Thresholds
 
 _FILES = ByNetwork(KIDNEY_FILE, LESION_FILE)
 
@@ -111,7 +110,7 @@ def convert_files(request: Request, progress: Progress) -> Conversion:
     manifest = replace(manifest, reference_outputs=reference_outputs_entry(reference_outputs))
     files = {
         REFERENCE_OUTPUTS_FILE: reference_outputs,
-        MANIFEST_FILE: manifest.to_json().encode(),
+        MANIFEST_FILE: document_bytes(manifest),
         CARD_FILE: model_card(manifest).encode(),
         **kidney.files,
         **lesion.files,
@@ -178,7 +177,7 @@ def _add_metadata(
     model: onnx.ModelProto, network: NetworkName, source: SourceFile, comparison: Comparison
 ) -> None:
     """Add the key facts, for an ONNX file that is found without its bundle."""
-    versions = ", ".join(" ".join(pair) for pair in _converter())
+    versions = ", ".join(f"{package} {version}" for package, version in _converter().items())
     facts = {
         "network": network,
         "source_sha256": source.sha256,
@@ -197,12 +196,9 @@ def _to_bytes(model: onnx.ModelProto) -> bytes:
     return bytes(model.SerializeToString(deterministic=True))
 
 
-def _converter() -> tuple[tuple[str, str], ...]:
-    return (
-        ("rcc_onnx", __version__),
-        ("python", platform.python_version()),
-        *package_versions(),
-    )
+def _converter() -> dict[str, str]:
+    versions = {"rcc_onnx": __version__, "python": platform.python_version()}
+    return versions | dict(package_versions())
 
 
 def _check_options(request: Request) -> None:
@@ -210,9 +206,10 @@ def _check_options(request: Request) -> None:
     empty = ByNetwork(_network_entry("kidney", b""), _network_entry("lesion", b""))
     try:
         _manifest(replace(request, licence=request.licence or "x"), empty, None)
-    except BundleManifestError as problem:
-        option = f"--{problem.key.replace('_', '-')}" if problem.key else "an option"
-        raise ConvertOptionError(f"{option} {problem.problem}") from problem
+    except ValueError as error:
+        # It begins with the name of the field, which is that of the option.
+        field, _, problem = str(error).partition(" ")
+        raise ConvertOptionError(f"--{field.replace('_', '-')} {problem}") from error
 
 
 def _provenance(
@@ -231,12 +228,13 @@ def _manifest(
     request: Request, networks: ByNetwork[NetworkEntry], provenance: Provenance | None
 ) -> Manifest:
     return Manifest(
+        schema_version=SCHEMA_VERSION,
         name=request.name,
         version=request.version,
         purpose=request.purpose,
         use_on=request.use_on,
         licence=request.licence or _licence(provenance),
-        thresholds=request.thresholds,
+        thresholds=ByNetwork(request.thresholds.kidney, request.thresholds.lesion),
         networks=networks,
         provenance=provenance,
     )

@@ -1,6 +1,7 @@
 """Writes MODEL_CARD.md: the networks, their sources, how they were compared, and their limits."""
 
-from rcc_onnx.bundles.manifest import NETWORK_NAMES, Manifest, Provenance
+from rcc_onnx.bundles.manifest import Manifest, Provenance
+from rcc_onnx.types import NETWORK_NAMES
 
 RESEARCH_USE_ONLY = (
     "Research use only. Not a medical device: not cleared or approved by any authority, and not to "
@@ -104,11 +105,13 @@ def _certificate(provenance: Provenance) -> str:
     ]
     for name in NETWORK_NAMES:
         part = certificate.kidney if name == "kidney" else certificate.lesion
-        kinds = ", ".join(f"{count} {kind}" for kind, count in part.inputs_by_kind)
+        kinds = ", ".join(f"{count} {kind}" for kind, count in part.inputs_by_kind.items())
         same = "yes" if part.decisions_equal else "no"
         lines.append(
             f"| {name} | {part.inputs} ({kinds}) | {part.largest_difference:.2g} | {same} |"
         )
-    versions = ", ".join(f"{package} {version}" for package, version in provenance.converter)
+    versions = ", ".join(
+        f"{package} {version}" for package, version in provenance.converter.items()
+    )
     lines.append(f"\nConverted with {versions}.\n")
     return "\n".join(lines)

@@ -27,17 +27,18 @@ from convert.optimize.quantize_int8 import to_int8
 from rcc_onnx.bundles.bundle import Bundle, load_bundle
 from rcc_onnx.bundles.manifest import (
     MANIFEST_FILE,
-    NETWORK_NAMES,
     ByNetwork,
+    ExtraVariant,
     Manifest,
-    NetworkName,
+    VariantEntry,
+    VariantName,
 )
-from rcc_onnx.bundles.variants import ExtraVariant, VariantEntry, VariantName
 from rcc_onnx.errors import NetworkOutputError, ProviderDisagreesError
 from rcc_onnx.phantom.samples import TRAINING, TUNING
 from rcc_onnx.runtime.self_test import self_test
 from rcc_onnx.runtime.session import OnnxNetworks, open_networks
-from rcc_onnx.types import Precision, ProviderName
+from rcc_onnx.system.documents import document_bytes
+from rcc_onnx.types import NETWORK_NAMES, NetworkName, Precision, ProviderName
 
 CALIBRATION_PHANTOMS = 12
 SLICE_STEP = 4
@@ -98,7 +99,7 @@ def quantize_bundle(
     bundle = load_bundle(folder)
     bundle.check()
     plain = open_networks(bundle, ProviderName.CPU)
-    thresholds = bundle.manifest.thresholds
+    thresholds = bundle.manifest.default_thresholds
     own = [] if calibrate is None else list(user_studies(calibrate, plain, thresholds))
     if kind == "int8":
         samples = own or list(phantom_studies(TRAINING[:CALIBRATION_PHANTOMS]))
@@ -181,7 +182,7 @@ def _compare(
     Raises QuantizedDecisionsError, or QuantizeError where outputs are not probabilities.
     """
     try:
-        tallies = compare_precisions(plain, quantized, bundle.manifest.thresholds, studies)
+        tallies = compare_precisions(plain, quantized, bundle.manifest.default_thresholds, studies)
     except NetworkOutputError as problem:
         raise QuantizeError(f"in {_IN_WORDS[kind]} {problem.args[0]}") from problem
     for name in NETWORK_NAMES:
@@ -235,7 +236,7 @@ def _with_variants(
 def _write(
     bundle: Bundle, manifest: Manifest, made: dict[NetworkName, _Network], kind: ExtraVariant
 ) -> None:
-    files = bundle_files(bundle) | {MANIFEST_FILE: manifest.to_json().encode()}
+    files = bundle_files(bundle) | {MANIFEST_FILE: document_bytes(manifest)}
     files |= {f"{name}.{kind}.onnx": made[name].content for name in NETWORK_NAMES}
     if manifest.provenance is not None:
         files[CARD_FILE] = model_card(manifest).encode()

@@ -214,7 +214,7 @@ def _thresholds(bundle: Bundle, options: InferenceOptions) -> Thresholds:
         "borderline": options.borderline,
     }
     changes = {name: value for name, value in requested.items() if value is not None}
-    return replace(bundle.manifest.thresholds, **changes)
+    return replace(bundle.manifest.default_thresholds, **changes)
 
 
 def _judged(sides: Mapping[Side, SideFinding], flags: tuple[Note, ...]) -> dict[Side, SideFinding]:

@@ -26,7 +26,8 @@ from convert.keras.layers import (
     PASS_VALUES_ON,
     read_layer,
 )
-from rcc_onnx.bundles.manifest import KIDNEY_SHAPE, LESION_SHAPE, ByNetwork, NetworkName
+from rcc_onnx.bundles.manifest import KIDNEY_SHAPE, LESION_SHAPE, ByNetwork
+from rcc_onnx.types import NetworkName
 
 EXPECTED_SHAPES: ByNetwork[tuple[int, ...]] = ByNetwork(KIDNEY_SHAPE, LESION_SHAPE)
 _ARGUMENT = ByNetwork("first", "second")

@@ -22,10 +22,8 @@ from convert.keras.verification import TOLERANCE, Network, open_converted, sampl
 from rcc_onnx.bundles.bundle import Bundle, load_bundle
 from rcc_onnx.bundles.manifest import (
     MANIFEST_FILE,
-    NETWORK_NAMES,
     REFERENCE_OUTPUTS_FILE,
     ByNetwork,
-    NetworkName,
     ReferenceOutputsEntry,
 )
 from rcc_onnx.bundles.reference_outputs import (
@@ -39,7 +37,8 @@ from rcc_onnx.runtime.networks import network_input
 from rcc_onnx.runtime.providers import SelfTestRecord
 from rcc_onnx.runtime.self_test import self_test
 from rcc_onnx.runtime.session import open_networks
-from rcc_onnx.types import Precision, ProviderName
+from rcc_onnx.system.documents import document_bytes
+from rcc_onnx.types import NETWORK_NAMES, NetworkName, Precision, ProviderName
 
 KEPT_SLICES = 2
 """In two slices through the middle of a kidney its sum is above the usual threshold."""
@@ -145,7 +144,7 @@ def add_reference_outputs(
     record = _self_test(bundle, read_reference_outputs(data, REFERENCE_OUTPUTS_FILE))
     progress("Writing the bundle")
     manifest = replace(bundle.manifest, reference_outputs=reference_outputs_entry(data))
-    changed = {REFERENCE_OUTPUTS_FILE: data, MANIFEST_FILE: manifest.to_json().encode()}
+    changed = {REFERENCE_OUTPUTS_FILE: data, MANIFEST_FILE: document_bytes(manifest)}
     write_folder(folder, bundle_files(bundle) | changed, overwrite=True)
     return record
 

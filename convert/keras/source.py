@@ -25,7 +25,8 @@ from convert.keras.architecture import (
     read_architecture,
 )
 from convert.keras.hdf5 import KerasFile, read_keras_file
-from rcc_onnx.bundles.manifest import NETWORK_NAMES, ByNetwork, NetworkName, SourceFile
+from rcc_onnx.bundles.manifest import ByNetwork, SourceFile
+from rcc_onnx.types import NETWORK_NAMES, NetworkName
 
 PUBLISHED_GIT_BLOBS = ByNetwork(
     kidney="e068b1f1860717c08e366819fcb3a1062c8925c5",

@@ -6,7 +6,7 @@ padding of short studies; ones and noise drive activations to where phantoms do 
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import chain
 from typing import Protocol
@@ -20,15 +20,14 @@ from rcc_onnx.bundles.manifest import (
     LESION_SHAPE,
     NetworkCertificate,
     NetworkEntry,
-    NetworkName,
+    VariantComparison,
 )
-from rcc_onnx.bundles.variants import VariantComparison
 from rcc_onnx.phantom import network_samples
 from rcc_onnx.phantom.samples import EXAMPLES
 from rcc_onnx.pipeline.localization import LESION_MIN_PROBABILITY, bound_lesion, locate_kidney
 from rcc_onnx.runtime.networks import PROBABILITY_TOLERANCE, split_sides
 from rcc_onnx.runtime.session import OnnxNetwork, open_network
-from rcc_onnx.types import LesionBox, ProviderName, Thresholds, is_above
+from rcc_onnx.types import LesionBox, NetworkName, ProviderName, Thresholds, is_above
 
 Probabilities = NDArray[np.float32]
 
@@ -158,7 +157,7 @@ class Comparison:
         least_dice: of the masks at 0.5, over all groups in which something is found; else 1.
     """
 
-    inputs_by_kind: tuple[tuple[str, int], ...]
+    inputs_by_kind: Mapping[str, int]
     largest_difference: float
     largest_kind: str
     decisions: int
@@ -170,7 +169,7 @@ class Comparison:
 
     @property
     def inputs(self) -> int:
-        return sum(count for _, count in self.inputs_by_kind)
+        return sum(self.inputs_by_kind.values())
 
     @property
     def certificate(self) -> NetworkCertificate:
@@ -254,7 +253,7 @@ def measure(
             least_dice = min(least_dice, dice(maps[0], maps[1]))
         kinds[group.kind] += len(group.inputs)
     return Comparison(
-        inputs_by_kind=tuple(kinds.items()),
+        inputs_by_kind=dict(kinds),
         largest_difference=largest,
         largest_kind=largest_kind,
         decisions=decisions,

@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 from convert.errors import QuantizeError
 from convert.keras.verification import Probabilities, dice
 from rcc_onnx.batch.cases import find_cases
-from rcc_onnx.bundles.manifest import ByNetwork
-from rcc_onnx.bundles.variants import VariantComparison
+from rcc_onnx.bundles.manifest import ByNetwork, VariantComparison
 from rcc_onnx.dicom import SeriesSelection, read_study
 from rcc_onnx.errors import IntakeError
 from rcc_onnx.phantom import network_samples

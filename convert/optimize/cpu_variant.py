@@ -17,11 +17,10 @@ from convert.keras.verification import (
 )
 from convert.optimize.conv3d_to_conv2d import rewrite_3d_convolutions
 from convert.optimize.winograd_rewrite import rewrite_wide_convolutions
-from rcc_onnx.bundles.manifest import NetworkEntry, NetworkName
-from rcc_onnx.bundles.variants import VariantEntry
+from rcc_onnx.bundles.manifest import NetworkEntry, VariantEntry
 from rcc_onnx.errors import NetworkError
 from rcc_onnx.system.stderr_capture import one_line
-from rcc_onnx.types import Thresholds
+from rcc_onnx.types import NetworkName, Thresholds
 
 
 @dataclass(frozen=True)

@@ -1,1 +1,1 @@
-"""Bundles put into the data folder, taken out of it, and handed on as zip files."""
+"""Installs bundles in the data folder, removes them, and exports them as zip files."""

@@ -1,35 +1,47 @@
 """Model bundles: folders with a manifest and two networks, found, checked and chosen.
 
 Nothing of a network is used before its bytes have the hash in the manifest, and the very bytes that
-were hashed are the ones handed on: no file is read again between check and use.
+were hashed are the ones handed on: no file is read again between check and use. Where the bytes
+come from, a folder or a zip file, the same checks decide.
 """
 
+import hashlib
 import logging
 import os
-from collections.abc import Mapping, Sequence
+import stat
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from rcc_onnx.bundles.bundle_files import (
-    LARGEST_MANIFEST,
-    LARGEST_NETWORK,
-    check_network_bytes,
-    locate_bundle_file,
-    manifest_of_bytes,
-    network_entries,
-    read_bundle_file,
-    reference_outputs_of_bytes,
-)
 from rcc_onnx.bundles.data_folder import MODELS_VARIABLE, installed_folders, is_folder
-from rcc_onnx.bundles.manifest import MANIFEST_FILE, NETWORK_NAMES, Manifest, NetworkName, StudyKind
-from rcc_onnx.bundles.reference_outputs import LARGEST_REFERENCE_OUTPUTS, ReferenceOutputs
-from rcc_onnx.bundles.variants import VariantName
-from rcc_onnx.errors import BundleChoiceError, BundleError, BundleFolderError
+from rcc_onnx.bundles.manifest import (
+    DOCUMENTS,
+    MANIFEST_FILE,
+    REFERENCE_OUTPUTS_FILE,
+    Manifest,
+    NetworkEntry,
+    ReferenceOutputsEntry,
+    StudyKind,
+    VariantName,
+    read_manifest,
+)
+from rcc_onnx.bundles.onnx_validation import check_network, read_onnx
+from rcc_onnx.bundles.reference_outputs import (
+    LARGEST_REFERENCE_OUTPUTS,
+    ReferenceOutputs,
+    read_reference_outputs,
+)
+from rcc_onnx.errors import BundleChoiceError, BundleError, BundleFolderError, OnnxFormatError
+from rcc_onnx.types import NETWORK_NAMES, NetworkName
 
 _log = logging.getLogger(__name__)
 
 SHIPPED_NAMES = frozenset({"phantom"})
 """Bundles of every rcc-onnx. `demo` uses them by name, so that none is installed over them."""
+LARGEST_DOCUMENT = 2**20
+"""Bytes of the manifest, the model card ...; they have some thousand."""
+LARGEST_NETWORK = 2**31 - 1
+"""Bytes; protobuf cannot hold more, so no ONNX file without external data can be larger."""
 
 GET_PUBLISHED = (
     "Take models/kidney_segmentation.h5 and models/RCC_segmentation.h5 from the repository "
@@ -37,7 +49,7 @@ GET_PUBLISHED = (
     "RCC_segmentation.h5 --name published --out models/published, and where the bundle is needed: "
     "rcc-onnx models install DIR"
 )
-"""How to come by a bundle for patients."""
+"""How to get a bundle for patients."""
 
 
 @dataclass(frozen=True)
@@ -52,40 +64,39 @@ class Bundle:
         return self.manifest.name
 
     def read_network(self, name: NetworkName, variant: VariantName = "plain") -> bytes:
-        """The bytes of one network, read once, checked, and given as they were checked.
+        """Return the bytes of one network, read once and checked.
 
         Args:
-            name: which of the two.
+            name: of the network.
             variant: one of `manifest.networks[name].variant_names`.
 
         Raises:
             BundleError (bundle-file): the file cannot be read.
-            BundleError (bundle-hash): its hash is not the manifest's.
-            BundleError: other leaves, see `onnx_file.read_onnx` and `onnx_check.check_network`.
+            BundleError: as `check_network_bytes`.
         """
         entry = self.manifest.networks[name].variant(variant)
-        data = read_bundle_file(self.folder, entry.file, LARGEST_NETWORK)
+        data = read_bundle_file(self.folder, entry.file)
         check_network_bytes(data, entry, str(self.folder / entry.file))
         return data
 
     def read_reference_outputs(self) -> ReferenceOutputs | None:
-        """What the source networks answered to a few inputs; None if the bundle does not say.
+        """Return what the source networks gave for a few inputs; None if the bundle has it not.
 
         Raises:
             BundleError (bundle-file): the file cannot be read.
-            BundleError (bundle-hash): its hash is not the manifest's.
-            BundleError (bundle-reference-outputs): it holds anything but answers.
+            BundleError: as `check_reference_outputs`.
         """
         entry = self.manifest.reference_outputs
         if entry is None:
             return None
-        data = read_bundle_file(self.folder, entry.file, LARGEST_REFERENCE_OUTPUTS)
-        return reference_outputs_of_bytes(data, entry, str(self.folder / entry.file))
+        data = read_bundle_file(self.folder, entry.file)
+        return check_reference_outputs(data, entry, str(self.folder / entry.file))
 
     def check(self) -> None:
-        """Read and check both networks in every variant, and the stored answers.
+        """Read and check every variant of both networks, and the reference outputs.
 
-        Raises what `read_network` and `read_reference_outputs` raise.
+        Raises:
+            BundleError: as `read_network` and `read_reference_outputs`.
         """
         for name in NETWORK_NAMES:
             for variant in self.manifest.networks[name].variant_names:
@@ -108,56 +119,146 @@ class BrokenBundle:
 Installed = Bundle | BrokenBundle
 
 
+def network_entries(manifest: Manifest) -> tuple[NetworkEntry, ...]:
+    """Return an entry for each network file of the bundle, plain variants first."""
+    entries = (manifest.networks[name] for name in NETWORK_NAMES)
+    return tuple(entry.variant(variant) for entry in entries for variant in entry.variant_names)
+
+
+def check_network_bytes(data: bytes, entry: NetworkEntry, where: str) -> None:
+    """Check that these bytes are the network of the entry. `where` names their file in messages.
+
+    Raises:
+        BundleError (bundle-hash): their hash is not the entry's.
+        BundleError: as `onnx_validation.read_onnx` and `onnx_validation.check_network`.
+    """
+    _check_hash(data, entry.sha256, where)
+    try:
+        summary = read_onnx(data)
+    except OnnxFormatError as error:
+        raise OnnxFormatError(f"{where}: is not a well-formed ONNX file: it {error}") from None
+    check_network(summary, entry)
+
+
+def check_reference_outputs(
+    data: bytes, entry: ReferenceOutputsEntry, where: str
+) -> ReferenceOutputs:
+    """Return the reference outputs in these bytes, once they have the entry's hash.
+
+    Raises:
+        BundleError (bundle-hash): their hash is not the entry's.
+        BundleError (bundle-reference-outputs): they hold anything else.
+    """
+    _check_hash(data, entry.sha256, where)
+    return read_reference_outputs(data, where)
+
+
+def _check_hash(data: bytes, sha256: str, where: str) -> None:
+    digest = hashlib.sha256(data).hexdigest()
+    if digest != sha256:
+        raise BundleError(
+            f"{where}: has SHA-256 {digest}, manifest.json says {sha256}. The file was "
+            "changed or damaged: get the bundle again, or convert it again.",
+            code="bundle-hash",
+        )
+
+
+def largest_file(file: str) -> int:
+    """Return how many bytes a file of a bundle may have, by its name."""
+    if file == REFERENCE_OUTPUTS_FILE:
+        return LARGEST_REFERENCE_OUTPUTS
+    return LARGEST_DOCUMENT if file in (MANIFEST_FILE, *DOCUMENTS) else LARGEST_NETWORK
+
+
+def locate_bundle_file(folder: Path, file: str) -> Path:
+    """Return the real path of a regular file in the folder; links may not lead out of it.
+
+    Raises:
+        BundleError (bundle-file): there is none, or it is larger than it may be.
+    """
+    path, largest = folder / file, largest_file(file)
+    try:
+        home, real = folder.resolve(strict=True), path.resolve(strict=True)
+        status = real.stat()
+    except (OSError, RuntimeError) as error:
+        # Path.resolve raises RuntimeError for a loop of links before Python 3.13.
+        problem = getattr(error, "strerror", None) or "cannot be followed"
+        raise BundleError(f"{path}: {problem}", code="bundle-file") from error
+    if not real.is_relative_to(home):
+        problem = "is a link that leads out of the bundle's folder"
+    elif not stat.S_ISREG(status.st_mode):
+        problem = "is not a regular file"
+    elif status.st_size > largest:
+        problem = f"is larger than {largest} bytes"
+    else:
+        return real
+    raise BundleError(f"{path}: {problem}", code="bundle-file")
+
+
+def read_bundle_file(folder: Path, file: str) -> bytes:
+    """Return the bytes of a file that `locate_bundle_file` finds. Raises BundleError."""
+    real = locate_bundle_file(folder, file)
+    try:
+        return real.read_bytes()
+    except OSError as error:
+        problem = error.strerror or "cannot be read"
+        raise BundleError(f"{folder / file}: {problem}", code="bundle-file") from error
+
+
 def load_bundle(folder: Path) -> Bundle:
-    """Read a bundle's manifest and see that its files are there; `Bundle.check` does the rest.
+    """Read a bundle's manifest and check that its files are there; `Bundle.check` does the rest.
 
     Raises:
         BundleFolderError: there is no manifest.json.
         BundleManifestError: it breaks the schema.
-        BundleError (bundle-file): a file is missing, no regular file, or outside the folder.
+        BundleError (bundle-file): a file is missing, not a regular file, or outside the folder.
     """
-    bundle = Bundle(folder, _read_manifest(folder))
-    for entry in network_entries(bundle.manifest):
-        locate_bundle_file(folder, entry.file, LARGEST_NETWORK)
-    if bundle.manifest.reference_outputs is not None:
-        locate_bundle_file(
-            folder, bundle.manifest.reference_outputs.file, LARGEST_REFERENCE_OUTPUTS
+    if not _has_manifest(folder):
+        problem = "has no manifest.json" if is_folder(folder) else "is not a folder"
+        raise BundleFolderError(
+            f"{folder} {problem}. A bundle is a folder with manifest.json, two .onnx files and "
+            f"MODEL_CARD.md, as `python -m convert` writes it.{_bundles_below(folder)}"
         )
+    bundle = Bundle(folder, read_manifest(read_bundle_file(folder, MANIFEST_FILE)))
+    for entry in network_entries(bundle.manifest):
+        locate_bundle_file(folder, entry.file)
+    if bundle.manifest.reference_outputs is not None:
+        locate_bundle_file(folder, REFERENCE_OUTPUTS_FILE)
     return bundle
 
 
 def shipped_models_folder() -> Path | None:
-    """The folder of bundles that came with rcc-onnx: in the package, or beside it in a checkout."""
+    """Return the folder of bundles that came with rcc-onnx, in the package or in a checkout."""
     package = Path(__file__).resolve().parents[1]
     if (package / "models").is_dir():
         return package / "models"
-    # A folder named models in site-packages would belong to somebody else.
+    # A folder named models in site-packages would belong to another package.
     checkout = package.parent
     if (checkout / "pyproject.toml").is_file() and (checkout / "models").is_dir():
         return checkout / "models"
     return None
 
 
-def search_folders(environ: Mapping[str, str] = os.environ) -> tuple[Path, ...]:
-    """Where bundles are looked for: RCC_ONNX_MODELS_FOLDER, then those installed and shipped.
+def search_folders() -> tuple[Path, ...]:
+    """Return where bundles are looked for: RCC_ONNX_MODELS_FOLDER, then installed and shipped.
 
     Raises:
-        BundleFolderError: RCC_ONNX_MODELS_FOLDER is set, but names no folder of bundles.
-        DataFolderError: RCC_ONNX_HOME is set, but is no absolute path or cannot be listed.
+        BundleFolderError: RCC_ONNX_MODELS_FOLDER is set, but is not a folder of bundles.
+        DataFolderError: RCC_ONNX_HOME is set, but is not an absolute path or cannot be listed.
     """
     folders = []
-    named = environ.get(MODELS_VARIABLE, "")
+    named = os.environ.get(MODELS_VARIABLE, "")
     if named:
         folder = Path(named)
         if not is_folder(folder):
-            raise BundleFolderError(f"{MODELS_VARIABLE} is {named}, which is no folder")
+            raise BundleFolderError(f"{MODELS_VARIABLE} is {named}, which is not a folder")
         if _has_manifest(folder):
             raise BundleFolderError(
                 f"{MODELS_VARIABLE} is {named}, which is a bundle. It must name the folder that "
                 "bundles lie in; --models takes a single bundle."
             )
         folders.append(folder)
-    folders += installed_folders(environ)
+    folders += installed_folders()
     shipped = shipped_models_folder()
     return (*folders, shipped) if shipped else tuple(folders)
 
@@ -165,7 +266,7 @@ def search_folders(environ: Mapping[str, str] = os.environ) -> tuple[Path, ...]:
 def installed_bundles(
     folders: Sequence[Path] | None = None, *, check: bool = False
 ) -> tuple[Installed, ...]:
-    """Every bundle in `folders` (default: `search_folders()`), sorted by name within a folder.
+    """Return every bundle in `folders` (default: `search_folders()`), by name within a folder.
 
     A name found in one folder hides the same name in later ones, so that a user's bundle can
     replace a shipped one. Folders without a manifest.json are passed over.
@@ -179,16 +280,12 @@ def installed_bundles(
     found: list[Installed] = []
     for folder in search_folders() if folders is None else folders:
         taken = {bundle.name for bundle in found}
-        for bundle in bundles_in(folder, check=check):
-            if bundle.name in taken:
-                _log.info("bundle %s in %s is hidden by another", bundle.name, bundle.folder)
-            else:
-                found.append(bundle)
+        found += [item for item in bundles_in(folder, check=check) if item.name not in taken]
     return tuple(found)
 
 
 def hidden_bundles(folders: Sequence[Path] | None = None) -> tuple[tuple[Installed, Path], ...]:
-    """Bundles that `installed_bundles` leaves out, and the folder of the one that hides each.
+    """Return bundles that `installed_bundles` leaves out, and the folder that hides each.
 
     Raises:
         BundleFolderError: one of the folders cannot be listed.
@@ -197,24 +294,36 @@ def hidden_bundles(folders: Sequence[Path] | None = None) -> tuple[tuple[Install
     hidden = []
     for folder in search_folders() if folders is None else folders:
         for bundle in bundles_in(folder):
-            home, by = first.setdefault(bundle.name, (folder, bundle.folder))
+            home, hider = first.setdefault(bundle.name, (folder, bundle.folder))
             if home != folder:
-                hidden.append((bundle, by))
+                hidden.append((bundle, hider))
     return tuple(hidden)
 
 
 def bundles_in(folder: Path, *, check: bool = False) -> tuple[Installed, ...]:
-    """The bundles that lie directly in a folder, sorted by name. Raises BundleFolderError."""
+    """Return the bundles that lie directly in a folder, by name. Raises BundleFolderError."""
     try:
-        candidates = sorted(one for one in folder.iterdir() if _has_manifest(one))
+        candidates = sorted(entry for entry in folder.iterdir() if _has_manifest(entry))
     except OSError as error:
         raise BundleFolderError(f"{folder}: {error.strerror or 'cannot be listed'}") from error
-    here = [_inspect(candidate, check=check) for candidate in candidates]
-    return tuple(sorted(here, key=lambda one: one.name))
+    bundles = [_inspect(candidate, check=check) for candidate in candidates]
+    return tuple(sorted(bundles, key=lambda bundle: bundle.name))
+
+
+def _inspect(folder: Path, *, check: bool) -> Installed:
+    name = folder.name
+    try:
+        name = read_manifest(read_bundle_file(folder, MANIFEST_FILE)).name
+        bundle = load_bundle(folder)
+        if check:
+            bundle.check()
+    except BundleError as error:
+        return BrokenBundle(folder, name, error)
+    return bundle
 
 
 def find_bundle(name_or_folder: str, installed: Sequence[Installed] | None = None) -> Bundle:
-    """The bundle that a user named: a folder, or the name of an installed bundle.
+    """Return the bundle that a user named: a folder, or the name of an installed bundle.
 
     What contains a path separator, or is a folder with a manifest.json, is taken as a folder.
 
@@ -223,21 +332,20 @@ def find_bundle(name_or_folder: str, installed: Sequence[Installed] | None = Non
         BundleError: it was found, but is broken.
     """
     folder = Path(name_or_folder)
-    separators = {"/", "\\", os.sep}
-    if separators & set(name_or_folder) or _has_manifest(folder):
+    if {"/", "\\", os.sep} & set(name_or_folder) or _has_manifest(folder):
         return load_bundle(folder)
     bundles = installed_bundles() if installed is None else installed
-    named = [one for one in bundles if one.name == name_or_folder]
+    named = [bundle for bundle in bundles if bundle.name == name_or_folder]
     if not named:
-        known = ", ".join(sorted({one.name for one in bundles})) or "none"
+        known = ", ".join(sorted({bundle.name for bundle in bundles})) or "none"
         raise BundleChoiceError(
             f"no bundle named {name_or_folder!r} is installed. Installed: {known}. A bundle "
             f"elsewhere can be given as a folder: --models ./{name_or_folder}."
-            f"{_if_folder_of_bundles(folder)}",
+            f"{_bundles_below(folder)}",
             code="unknown-bundle",
         )
     if len(named) > 1:
-        folders = ", ".join(str(one.folder) for one in named)
+        folders = ", ".join(str(bundle.folder) for bundle in named)
         raise BundleChoiceError(
             f"several bundles are named {name_or_folder!r}; give one as a folder: {folders}",
             code="several-bundles",
@@ -249,7 +357,7 @@ def find_bundle(name_or_folder: str, installed: Sequence[Installed] | None = Non
 
 
 def choose_bundle(study_kind: StudyKind, installed: Sequence[Installed] | None = None) -> Bundle:
-    """The only installed bundle that may be used on such a study without being named by hand.
+    """Return the only installed bundle that may be used on such a study without being named.
 
     Raises:
         BundleChoiceError (no-bundle): none is installed, or none for this kind of study.
@@ -257,26 +365,26 @@ def choose_bundle(study_kind: StudyKind, installed: Sequence[Installed] | None =
         BundleChoiceError (several-bundles): more than one would do.
     """
     bundles = installed_bundles() if installed is None else installed
-    broken = [one for one in bundles if isinstance(one, BrokenBundle)]
-    usable = [one for one in bundles if isinstance(one, Bundle)]
-    suitable = [one for one in usable if study_kind in one.manifest.use_on]
+    broken = [bundle for bundle in bundles if isinstance(bundle, BrokenBundle)]
+    usable = [bundle for bundle in bundles if isinstance(bundle, Bundle)]
+    suitable = [bundle for bundle in usable if study_kind in bundle.manifest.use_on]
     if len(suitable) > 1:
-        names = ", ".join(f"{one.name} ({one.folder})" for one in suitable)
+        names = ", ".join(f"{bundle.name} ({bundle.folder})" for bundle in suitable)
         raise BundleChoiceError(
             f"several bundles would do: {names}. Say --models NAME or DIR.", code="several-bundles"
         )
     if suitable:
-        for one in broken:
-            _log.warning("bundle %s is broken and was passed over: %s", one.name, one.error)
+        for bundle in broken:
+            _log.warning("bundle %s is broken and not used: %s", bundle.name, bundle.error)
         return suitable[0]
-    note = "".join(f" Bundle {one.name} is broken: {one.error}" for one in broken)
+    note = "".join(f" Bundle {bundle.name} is broken: {bundle.error}" for bundle in broken)
     if study_kind == "patient":
         raise BundleChoiceError(_no_patient_bundle(usable) + note, code="no-patient-bundle")
     if not usable:
         raise BundleChoiceError(
             f"no usable model bundle is installed. {GET_PUBLISHED}.{note}", code="no-bundle"
         )
-    names = ", ".join(one.name for one in usable)
+    names = ", ".join(bundle.name for bundle in usable)
     raise BundleChoiceError(
         f"no installed bundle is meant for digital phantoms (installed: {names}). "
         f"Name one by hand with --models NAME.{note}",
@@ -289,33 +397,21 @@ def _no_patient_bundle(usable: Sequence[Bundle]) -> str:
     for bundle in usable:
         message += (
             f" --models {bundle.name} forces the bundle made for "
-            f"{' and '.join(bundle.manifest.use_on)} studies, whose answers on patients mean "
+            f"{' and '.join(bundle.manifest.use_on)} studies, whose results on patients mean "
             "nothing."
         )
     return message
 
 
-def _inspect(folder: Path, *, check: bool) -> Installed:
-    name = folder.name
-    try:
-        name = _read_manifest(folder).name
-        bundle = load_bundle(folder)
-        if check:
-            bundle.check()
-    except BundleError as error:
-        return BrokenBundle(folder, name, error)
-    return bundle
-
-
 def _has_manifest(folder: Path) -> bool:
-    """Whether there is a manifest.json. A link that leads nowhere counts: a broken bundle."""
+    """Return whether there is a manifest.json. A broken link counts: a broken bundle."""
     return os.path.lexists(folder / MANIFEST_FILE)
 
 
-def _if_folder_of_bundles(folder: Path) -> str:
-    """A sentence for those who named a folder of bundles as a bundle; "" for others."""
+def _bundles_below(folder: Path) -> str:
+    """Return a hint for users who named a folder of bundles as a bundle; "" for others."""
     try:
-        names = sorted(one.name for one in folder.iterdir() if _has_manifest(one))
+        names = sorted(entry.name for entry in folder.iterdir() if _has_manifest(entry))
     except (OSError, ValueError):
         return ""
     if not names:
@@ -324,13 +420,3 @@ def _if_folder_of_bundles(folder: Path) -> str:
         f" Bundles lie in it ({', '.join(names)}): name one of them, or let {MODELS_VARIABLE} "
         "name the folder."
     )
-
-
-def _read_manifest(folder: Path) -> Manifest:
-    if not _has_manifest(folder):
-        what = "has no manifest.json" if is_folder(folder) else "is no folder"
-        raise BundleFolderError(
-            f"{folder} {what}. A bundle is a folder with manifest.json, two .onnx files and "
-            f"MODEL_CARD.md, as `python -m convert` writes it.{_if_folder_of_bundles(folder)}"
-        )
-    return manifest_of_bytes(read_bundle_file(folder, MANIFEST_FILE, LARGEST_MANIFEST))

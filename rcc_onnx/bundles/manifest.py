@@ -1,51 +1,30 @@
-"""manifest.json of a model bundle, schema version 1: read strictly, written always the same way.
+"""manifest.json of a model bundle, schema version 1.
 
-Every class checks its own fields when it is made, so a manifest that exists is a valid one, whether
-it was read from a file or put together by the converter. The classes mirror the JSON key by key.
+The dataclasses are the only statement of its keys and values. `read_manifest` reads them, and
+`system.documents.document_bytes` writes them. Each checks its values when it is made, so a manifest
+that the converter puts together is as valid as one that was read.
 """
 
-import json
+import math
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
-from typing import Any, Generic, Literal, TypeVar, get_args
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar, Generic, Literal, TypeVar, get_args
 
-from rcc_onnx.bundles.manifest_fields import (
-    any_list,
-    any_object,
-    at,
-    check_bool,
-    check_count,
-    check_file_name,
-    check_hex,
-    check_number,
-    check_text,
-    is_plain_file_name,
-    load_json,
-    object_with,
-    show,
-)
-from rcc_onnx.bundles.variants import (
-    ExtraVariant,
-    VariantEntry,
-    VariantName,
-    check_variants,
-    read_variants,
-)
 from rcc_onnx.errors import BundleManifestError
-from rcc_onnx.types import CROP_SHAPE_ZYX, GRID_SIZE, Thresholds
+from rcc_onnx.system.documents import STRICT, DocumentError, read_document
+from rcc_onnx.types import CROP_SHAPE_ZYX, GRID_SIZE, NETWORK_NAMES, NetworkName, Thresholds
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION: Literal[1] = 1
 MANIFEST_FILE = "manifest.json"
+REFERENCE_OUTPUTS_FILE: Literal["reference_outputs.npz"] = "reference_outputs.npz"
 DOCUMENTS = ("MODEL_CARD.md", "LICENSE", "NOTICE")
 """Files for people that a bundle may have; nothing that runs depends on them."""
-REFERENCE_OUTPUTS_FILE = "reference_outputs.npz"
-"""What the source networks answered to a few inputs, in bundles that hold it."""
-NO_NETWORKS = (MANIFEST_FILE, REFERENCE_OUTPUTS_FILE, *DOCUMENTS)
+RESERVED_FILES = (MANIFEST_FILE, REFERENCE_OUTPUTS_FILE, *DOCUMENTS)
 """Names that no network's file can have."""
+LONGEST_TEXT = 2000
+"""Characters in any text of the manifest: it is printed in tables and error messages."""
 
-NetworkName = Literal["kidney", "lesion"]
-NETWORK_NAMES: tuple[NetworkName, NetworkName] = ("kidney", "lesion")
 KIDNEY_SHAPE = (GRID_SIZE, GRID_SIZE, 1)
 """Shape of one input, and of one output, of the 2D network: rows, columns, channel."""
 LESION_SHAPE = (*CROP_SHAPE_ZYX, 1)
@@ -54,9 +33,15 @@ BATCH = "batch"
 """Name of the first dimension: providers that need fixed shapes override it by this name."""
 
 StudyKind = Literal["patient", "digital-phantom"]
-STUDY_KINDS: tuple[StudyKind, ...] = get_args(StudyKind)
+ExtraVariant = Literal["cpu", "int8", "float16"]
+"""`cpu`: float32, rewritten for CPUs. `int8`: 8-bit integers, for CPUs. `float16`: for GPUs."""
+VariantName = Literal["plain", "cpu", "int8", "float16"]
+"""The ONNX files that a bundle can have of one network: the plain one, and its variants."""
 
-_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
+_BUNDLE_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
+_FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+# Windows opens a device, not a file, for these names with any extension.
+_DEVICE = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?", re.IGNORECASE)
 
 T = TypeVar("T")
 
@@ -78,12 +63,55 @@ class TensorEntry:
 
     name: str
     shape: tuple[str | int, ...]
-    dtype: str
+    dtype: Literal["float32"]
 
     def __post_init__(self) -> None:
-        check_text(self.name, "name")
-        if self.dtype != "float32":
-            raise BundleManifestError(f"must be 'float32', not {show(self.dtype)}", "dtype")
+        _check_text(self.name, "name")
+
+
+@dataclass(frozen=True)
+class VariantComparison:
+    """How a variant compared with the plain network on the same inputs.
+
+    Attributes:
+        decisions: how many were compared: each a sum against the threshold, and what was located.
+        largest_difference: in probability.
+        largest_sum_difference: of a sum of probabilities, relative to it or to the threshold,
+            whichever is larger.
+        least_dice: of the two masks at 0.5, over all maps in which something is found; 1 if
+            there is none.
+    """
+
+    inputs: int
+    decisions: int
+    decisions_equal: bool
+    largest_difference: float
+    largest_sum_difference: float
+    least_dice: float
+
+    def __post_init__(self) -> None:
+        for name in ("inputs", "decisions"):
+            _check_least(getattr(self, name), 1, name)
+        for name in ("largest_difference", "largest_sum_difference", "least_dice"):
+            _check_least(getattr(self, name), 0, name)
+
+
+@dataclass(frozen=True)
+class VariantEntry:
+    """An ONNX file with the weights of a network, arranged or rounded for some processors.
+
+    It takes and gives what the plain network does. `note` says for people how it was made.
+    """
+
+    file: str
+    sha256: str
+    note: str
+    comparison: VariantComparison
+
+    def __post_init__(self) -> None:
+        _check_file_name(self.file)
+        _check_hex(self.sha256, 64, "sha256")
+        _check_text(self.note, "note")
 
 
 @dataclass(frozen=True)
@@ -91,7 +119,7 @@ class NetworkEntry:
     """One ONNX file: its name inside the bundle folder, its hash and what it must look like.
 
     Attributes:
-        variants: other forms of the network, each in a file of its own.
+        variants: of this network, each in a file of its own.
         left_out: why a variant that was tried is not there.
     """
 
@@ -101,24 +129,23 @@ class NetworkEntry:
     input: TensorEntry
     output: TensorEntry
     variants: Mapping[ExtraVariant, VariantEntry] = field(default_factory=dict)
-    left_out: Mapping[str, str] = field(default_factory=dict)
+    left_out: Mapping[ExtraVariant, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        check_file_name(self.file, "file")
-        check_hex(self.sha256, 64, "sha256")
-        check_count(self.opset, "opset", least=1)
-        check_variants(self.variants, self.left_out)
+        _check_file_name(self.file)
+        _check_hex(self.sha256, 64, "sha256")
+        _check_least(self.opset, 1, "opset")
+        for name, reason in self.left_out.items():
+            _check_text(reason, f"left_out.{name}")
 
     def variant(self, name: VariantName) -> "NetworkEntry":
-        """The entry of one form: the plain one, or that of a variant, which must be there."""
-        if name == "plain":
-            return replace(self, variants={}, left_out={})
-        variant = self.variants[name]
-        return replace(self, file=variant.file, sha256=variant.sha256, variants={}, left_out={})
+        """Return the entry of one variant, which must be there."""
+        found = self if name == "plain" else self.variants[name]
+        return replace(self, file=found.file, sha256=found.sha256, variants={}, left_out={})
 
     @property
     def variant_names(self) -> tuple[VariantName, ...]:
-        """Every form that the bundle has of this network."""
+        """Every variant that the bundle has of this network, `plain` first."""
         return ("plain", *self.variants)
 
 
@@ -132,38 +159,35 @@ class SourceFile:
     published: bool
 
     def __post_init__(self) -> None:
-        check_text(self.file, "file")
-        if "/" in self.file or "\\" in self.file:
-            raise BundleManifestError("must be a file name without a folder", "file")
-        check_hex(self.sha256, 64, "sha256")
-        check_hex(self.git_blob, 40, "git_blob")
-        check_bool(self.published, "published")
+        _check_text(self.file, "file")
+        _check("/" not in self.file and "\\" not in self.file, "file must not name a folder")
+        _check_hex(self.sha256, 64, "sha256")
+        _check_hex(self.git_blob, 40, "git_blob")
 
 
 @dataclass(frozen=True)
 class NetworkCertificate:
-    """What comparing Keras with ONNX Runtime gave. Differences are in probability.
+    """Result of comparing Keras with ONNX Runtime. Differences are in probability.
 
     Attributes:
-        inputs_by_kind: (kind, how many inputs) pairs, which add up to `inputs`.
+        inputs_by_kind: how many inputs of each kind; they add up to `inputs`.
     """
 
     inputs: int
     largest_difference: float
     decisions_equal: bool
-    inputs_by_kind: tuple[tuple[str, int], ...]
+    inputs_by_kind: Mapping[str, int]
 
     def __post_init__(self) -> None:
-        check_count(self.inputs, "inputs", least=1)
-        check_number(self.largest_difference, "largest_difference")
-        check_bool(self.decisions_equal, "decisions_equal")
-        with at("inputs_by_kind"):
-            for kind, count in self.inputs_by_kind:
-                check_text(kind, "a kind")
-                check_count(count, kind, least=0)
-            total = sum(count for _, count in self.inputs_by_kind)
-            if total != self.inputs:
-                raise BundleManifestError(f"adds up to {total}, but inputs is {self.inputs}")
+        _check_least(self.inputs, 1, "inputs")
+        _check_least(self.largest_difference, 0, "largest_difference")
+        for kind, count in self.inputs_by_kind.items():
+            _check_text(kind, "a kind of inputs_by_kind")
+            _check_least(count, 0, f"inputs_by_kind.{kind}")
+        _check(
+            sum(self.inputs_by_kind.values()) == self.inputs,
+            "inputs_by_kind does not add up to inputs",
+        )
 
 
 @dataclass(frozen=True)
@@ -175,7 +199,7 @@ class Certificate:
     lesion: NetworkCertificate
 
     def __post_init__(self) -> None:
-        check_number(self.tolerance, "tolerance")
+        _check_least(self.tolerance, 0, "tolerance")
 
     @property
     def holds(self) -> bool:
@@ -188,220 +212,149 @@ class Certificate:
 
 @dataclass(frozen=True)
 class Provenance:
-    """Where the networks came from. `converter`: (package, version) pairs."""
+    """Where the networks came from. `converter`: versions by package."""
 
     sources: ByNetwork[SourceFile]
-    converter: tuple[tuple[str, str], ...]
+    converter: Mapping[str, str]
     certificate: Certificate
 
     def __post_init__(self) -> None:
-        with at("converter"):
-            for package, version in self.converter:
-                check_text(package, "a package")
-                check_text(version, package)
+        for package, version in self.converter.items():
+            _check_text(package, "a package of converter")
+            _check_text(version, f"converter.{package}")
 
 
 @dataclass(frozen=True)
 class ReferenceOutputsEntry:
-    """The file of stored answers (`bundles.reference_outputs`); always `REFERENCE_OUTPUTS_FILE`."""
+    """The file of reference outputs (`bundles.reference_outputs`)."""
 
-    file: str
+    file: Literal["reference_outputs.npz"]
     sha256: str
 
     def __post_init__(self) -> None:
-        if self.file != REFERENCE_OUTPUTS_FILE:
-            raise BundleManifestError(
-                f"must be {REFERENCE_OUTPUTS_FILE!r}, not {show(self.file)}", "file"
-            )
-        check_hex(self.sha256, 64, "sha256")
+        _check_hex(self.sha256, 64, "sha256")
 
 
 @dataclass(frozen=True)
 class Manifest:
-    """A valid manifest. `provenance` is None for a bundle made by hand: nothing is certified.
+    """A valid manifest.
 
-    `reference_outputs` is None for a bundle that cannot be asked whether a machine answers rightly.
+    Attributes:
+        use_on: kinds of studies that the bundle may be chosen for without being named.
+        thresholds: sums of probabilities above which something is there, unless requested.
+        provenance: None for a bundle made by hand, of which nothing is certified.
+        reference_outputs: None for a bundle that no machine can be compared with.
     """
 
+    __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
+
+    schema_version: Literal[1]
     name: str
     version: str
     purpose: str
     use_on: tuple[StudyKind, ...]
     licence: str
-    thresholds: Thresholds
+    thresholds: ByNetwork[float]
     networks: ByNetwork[NetworkEntry]
     provenance: Provenance | None
     reference_outputs: ReferenceOutputsEntry | None = None
 
     def __post_init__(self) -> None:
-        if not isinstance(self.name, str) or not _NAME.fullmatch(self.name):
-            problem = "must be 1 to 64 of a-z, 0-9, '.', '_', '-', starting with a letter or digit"
-            raise BundleManifestError(f"{problem}, not {show(self.name)}", "name")
-        if not is_plain_file_name(self.name):
-            problem = f"{show(self.name)} cannot be the name of a folder on Windows"
-            raise BundleManifestError(problem, "name")
+        _check(
+            _BUNDLE_NAME.fullmatch(self.name) is not None,
+            "name must be 1 to 64 of a-z, 0-9, '.', '_', '-', starting with a letter or digit",
+        )
+        _check(is_plain_file_name(self.name), "name cannot be the name of a folder on Windows")
         for key in ("version", "purpose", "licence"):
-            check_text(getattr(self, key), key)
-        kinds = self.use_on
-        if not kinds or any(kind not in STUDY_KINDS for kind in kinds):
-            problem = f"must be a list of one or more of {', '.join(STUDY_KINDS)}"
-            raise BundleManifestError(f"{problem}, not {show(list(kinds))}", "use_on")
-        if len(set(kinds)) != len(kinds):
-            raise BundleManifestError("names the same kind of study twice", "use_on")
-        for name, shape in (("kidney", KIDNEY_SHAPE), ("lesion", LESION_SHAPE)):
-            entry = getattr(self.networks, name)
-            _check_shape(entry.input.shape, shape, f"networks.{name}.input.shape")
-            _check_shape(entry.output.shape, shape, f"networks.{name}.output.shape")
+            _check_text(getattr(self, key), key)
+        kinds = get_args(StudyKind)
+        _check(bool(self.use_on), f"use_on must name at least one of {', '.join(kinds)}")
+        _check(set(self.use_on) <= set(kinds), f"use_on may only name {', '.join(kinds)}")
+        _check(len(set(self.use_on)) == len(self.use_on), "use_on names a kind of study twice")
+        for name, shape in zip(NETWORK_NAMES, (KIDNEY_SHAPE, LESION_SHAPE), strict=True):
+            _check_least(self.thresholds[name], 0, f"thresholds.{name}")
+            entry, expected = self.networks[name], (BATCH, *shape)
+            for end in ("input", "output"):
+                _check(
+                    getattr(entry, end).shape == expected,
+                    f"networks.{name}.{end}.shape must be {list(expected)}",
+                )
         # File systems that ignore case would hold one file for two such names.
         files = [
-            entry.variant(form).file.lower()
+            entry.variant(variant).file.lower()
             for entry in (self.networks.kidney, self.networks.lesion)
-            for form in entry.variant_names
+            for variant in entry.variant_names
         ]
-        if len(set(files)) != len(files):
-            raise BundleManifestError("two networks name the same file", "networks")
-        if taken := set(files) & {file.lower() for file in NO_NETWORKS}:
-            problem = f"{show(min(taken))} cannot be the name of a network"
-            raise BundleManifestError(problem, "networks")
+        _check(len(set(files)) == len(files), "networks name the same file twice")
+        taken = set(files) & {file.lower() for file in RESERVED_FILES}
+        _check(not taken, "networks name a file that has another purpose in a bundle")
 
-    @staticmethod
-    def from_json(text: str) -> "Manifest":
-        """Read a manifest. Raises BundleManifestError, which names the key at fault."""
-        raw = any_object(load_json(text))
-        # First of all: another version has other keys, and it is the version that is the matter.
-        _check_schema_version(raw.get("schema_version", SCHEMA_VERSION))
-        raw = {"reference_outputs": None} | raw
-        raw = object_with(raw, {"schema_version"} | {field.name for field in fields(Manifest)})
-        with at("use_on"):
-            use_on = any_list(raw["use_on"])
-        with at("thresholds"):
-            thresholds = _thresholds(raw["thresholds"])
-        with at("networks"):
-            networks = _both(raw["networks"], _network)
-        provenance = None
-        if raw["provenance"] is not None:
-            with at("provenance"):
-                provenance = _provenance(raw["provenance"])
-        reference_outputs = None
-        if raw["reference_outputs"] is not None:
-            with at("reference_outputs"):
-                reference_outputs = ReferenceOutputsEntry(
-                    **object_with(raw["reference_outputs"], {"file", "sha256"})
-                )
-        plain = {key: raw[key] for key in ("name", "version", "purpose", "licence")}
-        return Manifest(
-            **plain,
-            use_on=tuple(use_on),
-            thresholds=thresholds,
-            networks=networks,
-            provenance=provenance,
-            reference_outputs=reference_outputs,
-        )
-
-    def to_json(self) -> str:
-        """The file's text: keys in the schema's order, two spaces, a newline at the end."""
-        raw = {"schema_version": SCHEMA_VERSION, **asdict(self)}
-        # How near a threshold is borderline is the engine's matter, not the bundle's.
-        del raw["thresholds"]["borderline"]
-        if self.reference_outputs is None:
-            del raw["reference_outputs"]
-        for name in NETWORK_NAMES:
-            entry = raw["networks"][name]
-            raw["networks"][name] = {
-                key: value for key, value in entry.items() if value or key not in _OPTIONAL
-            }
-        if self.provenance is not None:
-            raw["provenance"]["converter"] = dict(self.provenance.converter)
-            certificate = raw["provenance"]["certificate"]
-            for name in NETWORK_NAMES:
-                pairs = getattr(self.provenance.certificate, name).inputs_by_kind
-                certificate[name]["inputs_by_kind"] = dict(pairs)
-        return json.dumps(raw, indent=2, allow_nan=False) + "\n"
+    @property
+    def default_thresholds(self) -> Thresholds:
+        """The bundle's thresholds with the default of what a manifest does not hold."""
+        return Thresholds(self.thresholds.kidney, self.thresholds.lesion)
 
 
-def _check_schema_version(version: object) -> None:
-    if type(version) is int and version == SCHEMA_VERSION:
-        return
-    problem = f"this release reads version {SCHEMA_VERSION}, not {show(version)}"
-    if type(version) is int:
-        newer = version > SCHEMA_VERSION
-        problem += "; " + ("install a newer rcc-onnx" if newer else "convert the bundle again")
-    raise BundleManifestError(problem, "schema_version")
+@dataclass(frozen=True)
+class _AnyManifest:
+    """A manifest of any version."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = {**STRICT, "extra": "ignore"}
+
+    schema_version: int
 
 
-def _check_shape(shape: tuple[str | int, ...], one: tuple[int, ...], key: str) -> None:
-    """The pipeline fixes the shapes: a batch of single inputs of shape `one`."""
-    expected = (BATCH, *one)
-    # 160.0 and True equal whole numbers in Python, so the types are compared too.
-    if shape != expected or any(
-        type(a) is not type(b) for a, b in zip(shape, expected, strict=True)
-    ):
-        raise BundleManifestError(f"must be {show(list(expected))}, not {show(list(shape))}", key)
+def read_manifest(data: bytes) -> Manifest:
+    """Return the manifest that the bytes of a file hold.
+
+    Raises:
+        BundleManifestError: they break the schema; `key` is the path to what is wrong.
+    """
+    try:
+        # First, since another version has other keys.
+        version = read_document(_AnyManifest, data, complete=False).schema_version
+        if version != SCHEMA_VERSION:
+            remedy = "install a newer rcc-onnx" if version > SCHEMA_VERSION else "convert it again"
+            problem = f"this release reads version {SCHEMA_VERSION}, not {version}: {remedy}"
+            raise BundleManifestError(problem, "schema_version")
+        return read_document(Manifest, data)
+    except DocumentError as error:
+        raise BundleManifestError(error.reason, error.path) from None
 
 
-# --- From JSON values to classes: the types that the classes themselves cannot check ------------
+def is_plain_file_name(name: str) -> bool:
+    """Return whether `name` can only mean a file directly inside the folder it is joined to."""
+    named = _FILE_NAME.fullmatch(name) and not _DEVICE.fullmatch(name)
+    return bool(named) and not name.endswith(".")
 
 
-_OPTIONAL = {"variants", "left_out"}
-"""Keys of a network that bundles without such forms do not have."""
+def _check(holds: bool, problem: str) -> None:
+    if not holds:
+        raise ValueError(problem)
 
 
-def _network(raw: Any) -> NetworkEntry:
-    raw = {key: {} for key in _OPTIONAL} | any_object(raw)
-    raw = object_with(raw, {field.name for field in fields(NetworkEntry)})
-    with at("variants"):
-        variants = read_variants(raw["variants"])
-    with at("left_out"):
-        left_out = any_object(raw["left_out"])
-    tensors = {}
-    for end in ("input", "output"):
-        with at(end):
-            tensor = object_with(raw[end], {"name", "shape", "dtype"})
-            with at("shape"):
-                shape = tuple(any_list(tensor["shape"]))
-            tensors[end] = TensorEntry(tensor["name"], shape, tensor["dtype"])
-    ends = tensors["input"], tensors["output"]
-    return NetworkEntry(raw["file"], raw["sha256"], raw["opset"], *ends, variants, left_out)
+def _check_text(text: str, name: str) -> None:
+    """A text that a terminal can show as it is."""
+    _check(bool(text.strip()), f"{name} must not be empty")
+    _check(len(text) <= LONGEST_TEXT, f"{name} is longer than {LONGEST_TEXT} characters")
+    _check(text.replace("\n", "").isprintable(), f"{name} holds control characters")
 
 
-def _thresholds(raw: Any) -> Thresholds:
-    names = {"kidney", "lesion", "borderline"}
-    raw = object_with({"borderline": Thresholds.borderline, **any_object(raw)}, names)
-    for name in names:
-        check_number(raw[name], name)
-    return Thresholds(**{name: float(raw[name]) for name in names})
+def _check_file_name(file: str) -> None:
+    allowed = "letters, digits, '.', '_', '-'"
+    _check(
+        is_plain_file_name(file),
+        f"file must be a plain file name ({allowed}) in the bundle's own folder",
+    )
 
 
-def _provenance(raw: Any) -> Provenance:
-    raw = object_with(raw, {"sources", "converter", "certificate"})
-    with at("sources"):
-        sources = _both(raw["sources"], _source)
-    with at("converter"):
-        converter = tuple(any_object(raw["converter"]).items())
-    with at("certificate"):
-        parts = object_with(raw["certificate"], {"tolerance", *NETWORK_NAMES})
-        tolerance = parts.pop("tolerance")
-        pair = _both(parts, _network_certificate)
-        certificate = Certificate(tolerance, pair.kidney, pair.lesion)
-    return Provenance(sources, converter, certificate)
+def _check_hex(text: str, digits: int, name: str) -> None:
+    _check(
+        re.fullmatch(f"[0-9a-f]{{{digits}}}", text) is not None,
+        f"{name} must be {digits} hexadecimal digits in lower case",
+    )
 
 
-def _source(raw: Any) -> SourceFile:
-    return SourceFile(**object_with(raw, {field.name for field in fields(SourceFile)}))
-
-
-def _network_certificate(raw: Any) -> NetworkCertificate:
-    raw = object_with(raw, {field.name for field in fields(NetworkCertificate)})
-    with at("inputs_by_kind"):
-        pairs = tuple(any_object(raw.pop("inputs_by_kind")).items())
-    return NetworkCertificate(**raw, inputs_by_kind=pairs)
-
-
-def _both(raw: Any, read: Callable[[Any], T]) -> ByNetwork[T]:
-    """Read an object that holds one value for each network."""
-    raw = object_with(raw, set(NETWORK_NAMES))
-    values = {}
-    for name in NETWORK_NAMES:
-        with at(name):
-            values[name] = read(raw[name])
-    return ByNetwork(**values)
+def _check_least(value: float, least: int, name: str) -> None:
+    # Written so that what is not a number, and infinity, fail too.
+    _check(least <= value < math.inf, f"{name} must be a number of at least {least}")

@@ -1,8 +1,9 @@
-"""What an ONNX file declares, read from its bytes without the `onnx` package.
+"""Refuses ONNX files that are unsafe to run, or are not the network that a manifest describes.
 
-An ONNX file is a protobuf message: a row of fields, each a tag (field number and wire type) and a
-value. Only the fields that decide whether a network may be run are looked into; tensors are skipped
-over, never copied. Field numbers are those of onnx.proto (message names in the constants below).
+The file is read without the `onnx` package. It is a protobuf message: a row of fields, each a tag
+(field number and wire type) and a value. Only the fields that decide whether a network may be run
+are looked into; tensors are skipped over, never copied. Field numbers are those of onnx.proto
+(message names in the constants below).
 
 The reader is stricter than protobuf where leniency could let two readers see two networks in one
 file: a message that may occur once and comes twice, or a known field with a foreign wire type, is
@@ -10,17 +11,16 @@ refused. It keeps its own stack of graphs still to be walked, so nested graphs c
 Python's.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from rcc_onnx.bundles.manifest import NetworkEntry, TensorEntry
 from rcc_onnx.errors import BundleError, OnnxFormatError
 
 # Field numbers of onnx.proto, by message.
-_MODEL_OPSET, _MODEL_GRAPH, _MODEL_METADATA, _MODEL_TRAINING, _MODEL_FUNCTION = 8, 7, 14, 20, 25
+_MODEL_OPSET, _MODEL_GRAPH, _MODEL_TRAINING, _MODEL_FUNCTION = 8, 7, 20, 25
 _TRAINING_GRAPHS = (1, 2)
 _OPSET_DOMAIN, _OPSET_VERSION = 1, 2
-_ENTRY_KEY, _ENTRY_VALUE = 1, 2
 _GRAPH_NODE, _GRAPH_INITIALIZER, _GRAPH_SPARSE, _GRAPH_INPUT, _GRAPH_OUTPUT = 1, 5, 15, 11, 12
 _NODE_OP, _NODE_ATTRIBUTE, _NODE_DOMAIN = 4, 5, 7
 _ATTRIBUTE_TENSORS, _ATTRIBUTE_GRAPHS, _ATTRIBUTE_SPARSE = (5, 10), (6, 11), (22, 23)
@@ -41,10 +41,16 @@ _LARGEST_FIELD = 2**29 - 1
 Value = int | memoryview | None
 """A field as on the wire. None: four or eight fixed bytes, which no field read here is."""
 
-MAIN_DOMAINS = ("", "ai.onnx")
-"""Two spellings of the domain of ONNX's own operators."""
 FLOAT32 = 1
 """TensorProto.FLOAT: the element type of both networks' inputs and outputs."""
+MAIN_DOMAINS = ("", "ai.onnx")
+"""Two spellings of the domain of ONNX's own operators, the only ones that a network may use.
+
+Every onnxruntime build knows these, and their meaning is fixed by the opset. "com.microsoft" (fused
+operators of onnxruntime) is left out because its operators differ between releases and providers;
+"ai.onnx.ml" because it holds trees and encoders, nothing a U-Net needs. A file may import a domain
+as long as no node uses it: tf2onnx always imports "ai.onnx.ml".
+"""
 
 
 @dataclass(frozen=True)
@@ -52,7 +58,7 @@ class TensorInfo:
     """A graph's input or output.
 
     Attributes:
-        element_type: number of TensorProto.DataType; 0 if the value is no tensor.
+        element_type: number of TensorProto.DataType; 0 if the value is not a tensor.
         shape: a number, a name, or None for an unknown size per dimension; None if no shape is
             given.
     """
@@ -72,7 +78,6 @@ class OnnxSummary:
         inputs: of the main graph, without those that are initializers.
         functions: (domain, name) of the functions that the file brings along.
         external: names of tensors whose bytes are said to lie outside the file.
-        metadata: (key, value) pairs.
     """
 
     opsets: tuple[tuple[str, int], ...]
@@ -81,7 +86,76 @@ class OnnxSummary:
     outputs: tuple[TensorInfo, ...]
     functions: tuple[tuple[str, str], ...]
     external: tuple[str, ...]
-    metadata: tuple[tuple[str, str], ...]
+
+
+def check_network(summary: OnnxSummary, entry: NetworkEntry) -> None:
+    """Refuse a network that is unsafe, or that is not what `entry` says.
+
+    Raises:
+        BundleError (external-data): weights lie outside the file.
+        BundleError (custom-operator): a node uses a foreign domain, or there are functions.
+        BundleError (bundle-network): opset, input or output differ from the manifest.
+    """
+    _check_self_contained(summary, entry.file)
+    versions = [version for domain, version in summary.opsets if domain in MAIN_DOMAINS]
+    if versions != [entry.opset]:
+        found = ", ".join(map(str, versions)) or "none"
+        raise BundleError(
+            f"{entry.file}: imports opset {found}, manifest.json says {entry.opset}",
+            code="bundle-network",
+        )
+    for end, tensors, expected in (
+        ("input", summary.inputs, entry.input),
+        ("output", summary.outputs, entry.output),
+    ):
+        problem = _tensor_problem(end, tensors, expected)
+        if problem:
+            raise BundleError(f"{entry.file}: {problem}", code="bundle-network")
+
+
+def _check_self_contained(summary: OnnxSummary, file: str) -> None:
+    if summary.external:
+        raise BundleError(
+            f"{file}: the bytes of {len(summary.external)} tensor(s) lie outside the file (first: "
+            f"{_short(summary.external[0])}). All bytes must be under the hash in manifest.json: "
+            "save the network as one file.",
+            code="external-data",
+        )
+    if summary.functions:
+        domain, name = summary.functions[0]
+        raise BundleError(
+            f"{file}: defines functions of its own (first: {_short(name)} in domain "
+            f"{_short(domain)}). Inline them before making a bundle.",
+            code="custom-operator",
+        )
+    foreign = sorted(pair for pair in summary.operators if pair[0] not in MAIN_DOMAINS)
+    if foreign:
+        domain, name = foreign[0]
+        raise BundleError(
+            f"{file}: uses {len(foreign)} operator(s) that are not ONNX's own (first: "
+            f"{_short(name)} in domain {_short(domain)}). Convert the network again without them.",
+            code="custom-operator",
+        )
+
+
+def _tensor_problem(end: str, found: tuple[TensorInfo, ...], entry: TensorEntry) -> str:
+    """Return how the inputs or outputs found differ from the manifest's entry; "" if not."""
+    if len(found) != 1:
+        return f"has {len(found)} {end}s, the pipeline needs exactly one"
+    (tensor,) = found
+    if tensor.name != entry.name:
+        return f"the {end} is named {_short(tensor.name)}, manifest.json says {_short(entry.name)}"
+    if tensor.element_type != FLOAT32:
+        return f"the {end} has ONNX's element type {tensor.element_type}, not {FLOAT32} (float32)"
+    if tensor.shape != entry.shape:
+        shape = "of unknown shape" if tensor.shape is None else f"{list(tensor.shape)!r:.200}"
+        return f"the {end} is {shape}, manifest.json says {list(entry.shape)}"
+    return ""
+
+
+def _short(name: str) -> str:
+    """A name out of the file, safe to print."""
+    return ascii(name if len(name) <= 80 else name[:77] + "...")
 
 
 def read_onnx(data: bytes) -> OnnxSummary:
@@ -92,7 +166,7 @@ def read_onnx(data: bytes) -> OnnxSummary:
     """
     view = memoryview(data)
     walk = _Walk()
-    opsets, metadata = [], []
+    opsets = []
     graph = _once(view, _MODEL_GRAPH)
     if graph is None:
         raise OnnxFormatError("holds no graph")
@@ -100,12 +174,8 @@ def read_onnx(data: bytes) -> OnnxSummary:
         if number == _MODEL_OPSET:
             parts = dict(_fields(_message(value)))
             opsets.append((_text(parts, _OPSET_DOMAIN), _signed(parts, _OPSET_VERSION)))
-        elif number == _MODEL_METADATA:
-            parts = dict(_fields(_message(value)))
-            metadata.append((_text(parts, _ENTRY_KEY), _text(parts, _ENTRY_VALUE)))
         elif number == _MODEL_TRAINING:
-            training = _fields(_message(value))
-            walk.graphs += [_message(part) for key, part in training if key in _TRAINING_GRAPHS]
+            _visit(_message(value), dict.fromkeys(_TRAINING_GRAPHS, walk.graphs.append))
         elif number == _MODEL_FUNCTION:
             walk.function(_message(value))
     inputs, outputs = walk.main_graph(graph)
@@ -117,7 +187,6 @@ def read_onnx(data: bytes) -> OnnxSummary:
         outputs=outputs,
         functions=tuple(walk.functions),
         external=tuple(walk.external),
-        metadata=tuple(metadata),
     )
 
 
@@ -133,82 +202,58 @@ class _Walk:
     def main_graph(
         self, graph: memoryview
     ) -> tuple[tuple[TensorInfo, ...], tuple[TensorInfo, ...]]:
-        """Queue the graph; give its inputs and outputs."""
+        """Queue the graph; return its inputs and outputs."""
         self.graphs.append(graph)
         inputs, outputs, initial = [], [], set()
         for number, value in _fields(graph):
             if number == _GRAPH_INPUT:
-                inputs.append(_value_info(_message(value)))
+                inputs.append(_tensor_info(_message(value)))
             elif number == _GRAPH_OUTPUT:
-                outputs.append(_value_info(_message(value)))
+                outputs.append(_tensor_info(_message(value)))
             elif number == _GRAPH_INITIALIZER:
                 initial.add(_text(dict(_fields(_message(value))), _TENSOR_NAME))
         # Old files list the weights among the inputs too; ONNX Runtime does not ask for those.
-        return tuple(one for one in inputs if one.name not in initial), tuple(outputs)
+        return tuple(tensor for tensor in inputs if tensor.name not in initial), tuple(outputs)
 
     def run(self) -> None:
+        visitors = {
+            _GRAPH_NODE: self.node,
+            _GRAPH_INITIALIZER: self.tensor,
+            _GRAPH_SPARSE: self.sparse,
+        }
         while self.graphs:
-            for number, value in _fields(self.graphs.pop()):
-                if number == _GRAPH_NODE:
-                    self.node(_message(value))
-                elif number == _GRAPH_INITIALIZER:
-                    self.tensor(_message(value))
-                elif number == _GRAPH_SPARSE:
-                    self.sparse(_message(value))
+            _visit(self.graphs.pop(), visitors)
 
     def node(self, node: memoryview) -> None:
-        operator, domain = b"", b""
-        for number, value in _fields(node):
-            if number == _NODE_OP:
-                operator = bytes(_message(value))
-            elif number == _NODE_DOMAIN:
-                domain = bytes(_message(value))
-            elif number == _NODE_ATTRIBUTE:
-                self.attribute(_message(value))
-        self.operators.add((_decode(domain), _decode(operator)))
+        parts = dict(_fields(node))
+        self.operators.add((_text(parts, _NODE_DOMAIN), _text(parts, _NODE_OP)))
+        _visit(node, {_NODE_ATTRIBUTE: self.attribute})
 
     def attribute(self, attribute: memoryview) -> None:
-        for number, value in _fields(attribute):
-            if number in _ATTRIBUTE_TENSORS:
-                self.tensor(_message(value))
-            elif number in _ATTRIBUTE_GRAPHS:
-                self.graphs.append(_message(value))
-            elif number in _ATTRIBUTE_SPARSE:
-                self.sparse(_message(value))
+        _visit(
+            attribute,
+            dict.fromkeys(_ATTRIBUTE_TENSORS, self.tensor)
+            | dict.fromkeys(_ATTRIBUTE_GRAPHS, self.graphs.append)
+            | dict.fromkeys(_ATTRIBUTE_SPARSE, self.sparse),
+        )
 
     def tensor(self, tensor: memoryview) -> None:
-        name, outside = b"", False
-        for number, value in _fields(tensor):
-            if number == _TENSOR_NAME:
-                name = bytes(_message(value))
-            elif number == _TENSOR_EXTERNAL:
-                outside = True
-            elif number == _TENSOR_LOCATION:
-                # Any location but 0 (inside the file) counts, also one that is not defined yet.
-                outside = outside or value != 0
-        if outside:
-            self.external.append(_decode(name))
+        parts = dict(_fields(tensor))
+        # Any location but 0 (inside the file) counts, also one that is not defined yet.
+        located = any(key == _TENSOR_LOCATION and value != 0 for key, value in _fields(tensor))
+        if located or _TENSOR_EXTERNAL in parts:
+            self.external.append(_text(parts, _TENSOR_NAME))
 
     def sparse(self, sparse: memoryview) -> None:
-        for number, value in _fields(sparse):
-            if number in _SPARSE_TENSORS:
-                self.tensor(_message(value))
+        _visit(sparse, dict.fromkeys(_SPARSE_TENSORS, self.tensor))
 
     def function(self, function: memoryview) -> None:
-        name, domain = b"", b""
-        for number, value in _fields(function):
-            if number == _FUNCTION_NAME:
-                name = bytes(_message(value))
-            elif number == _FUNCTION_DOMAIN:
-                domain = bytes(_message(value))
-            elif number == _FUNCTION_NODE:
-                self.node(_message(value))
-            elif number == _FUNCTION_DEFAULTS:
-                self.attribute(_message(value))
-        self.functions.append((_decode(domain), _decode(name)))
+        parts = dict(_fields(function))
+        self.functions.append((_text(parts, _FUNCTION_DOMAIN), _text(parts, _FUNCTION_NAME)))
+        _visit(function, {_FUNCTION_NODE: self.node, _FUNCTION_DEFAULTS: self.attribute})
 
 
-def _value_info(info: memoryview) -> TensorInfo:
+def _tensor_info(info: memoryview) -> TensorInfo:
     kind = _once(info, _VALUE_TYPE)
     name = _text(dict(_fields(info)), _VALUE_NAME)
     tensor = None if kind is None else _once(kind, _TYPE_TENSOR)
@@ -233,7 +278,11 @@ def _dim(dim: memoryview) -> int | str | None:
     return size
 
 
-# --- The wire format -----------------------------------------------------------------------------
+def _visit(message: memoryview, visitors: Mapping[int, Callable[[memoryview], None]]) -> None:
+    """Call the visitor of each field that has one, in order."""
+    for number, value in _fields(message):
+        if number in visitors:
+            visitors[number](_message(value))
 
 
 def _fields(message: memoryview) -> Iterator[tuple[int, Value]]:
@@ -287,113 +336,16 @@ def _once(message: memoryview, number: int) -> memoryview | None:
     return _message(found[0]) if found else None
 
 
-def _text(parts: dict[int, Value], number: int) -> str:
-    return _decode(bytes(_message(parts.get(number, memoryview(b"")))))
-
-
-def _decode(raw: bytes) -> str:
+def _text(parts: Mapping[int, Value], number: int) -> str:
     try:
-        return raw.decode("utf-8")
+        return str(_message(parts.get(number, memoryview(b""))), "utf-8")
     except UnicodeDecodeError:
         raise OnnxFormatError("has a name that is not UTF-8") from None
 
 
-def _signed(parts: dict[int, Value], number: int) -> int:
+def _signed(parts: Mapping[int, Value], number: int) -> int:
     """A number of 64 bits, in two's complement on the wire. 0 if it is not given."""
     value = parts.get(number, 0)
     if not isinstance(value, int):
         raise OnnxFormatError("has no whole number where one belongs")
     return value - 2**64 if value >= 2**63 else value
-
-
-# Whether an ONNX file is safe to run and is the network that its manifest entry describes.
-
-ALLOWED_DOMAINS = MAIN_DOMAINS
-"""Domains whose operators a network may use.
-
-Only ONNX's own: every onnxruntime build knows them and their meaning is fixed by the opset.
-"com.microsoft" (fused operators of onnxruntime) is left out because its operators differ between
-releases and providers; "ai.onnx.ml" because it holds trees and encoders, nothing a U-Net needs. A
-file may import a domain as long as no node uses it: tf2onnx always imports "ai.onnx.ml".
-"""
-
-
-def check_network(summary: OnnxSummary, entry: NetworkEntry) -> None:
-    """Refuse a network that is unsafe, or that is not what `entry` says.
-
-    Raises:
-        BundleError (external-data): weights lie outside the file.
-        BundleError (custom-operator): a node uses a foreign domain, or the file defines functions.
-        BundleError (bundle-network): opset, input or output differ from the manifest.
-    """
-    _check_self_contained(summary, entry.file)
-    _check_opset(summary, entry)
-    _check_tensor("input", summary.inputs, entry.input, entry.file)
-    _check_tensor("output", summary.outputs, entry.output, entry.file)
-
-
-def _check_self_contained(summary: OnnxSummary, file: str) -> None:
-    if summary.external:
-        raise BundleError(
-            f"{file}: the bytes of {len(summary.external)} tensor(s) lie outside the file (first: "
-            f"{_short(summary.external[0])}). All bytes must be under the hash in manifest.json: "
-            "save the network as one file.",
-            code="external-data",
-        )
-    if summary.functions:
-        domain, name = summary.functions[0]
-        raise BundleError(
-            f"{file}: defines functions of its own (first: {_short(name)} in domain "
-            f"{_short(domain)}). Inline them before making a bundle.",
-            code="custom-operator",
-        )
-    foreign = sorted(pair for pair in summary.operators if pair[0] not in ALLOWED_DOMAINS)
-    if foreign:
-        domain, name = foreign[0]
-        raise BundleError(
-            f"{file}: uses {len(foreign)} operator(s) that are not ONNX's own (first: "
-            f"{_short(name)} in domain {_short(domain)}). Convert the network again without them.",
-            code="custom-operator",
-        )
-
-
-def _check_opset(summary: OnnxSummary, entry: NetworkEntry) -> None:
-    versions = [version for domain, version in summary.opsets if domain in MAIN_DOMAINS]
-    if versions != [entry.opset]:
-        found = ", ".join(map(str, versions)) or "none"
-        raise BundleError(
-            f"{entry.file}: imports opset {found}, manifest.json says {entry.opset}",
-            code="bundle-network",
-        )
-
-
-def _check_tensor(end: str, found: tuple[TensorInfo, ...], entry: TensorEntry, file: str) -> None:
-    if len(found) != 1:
-        raise BundleError(
-            f"{file}: has {len(found)} {end}s, the pipeline needs exactly one",
-            code="bundle-network",
-        )
-    (tensor,) = found
-    if tensor.name != entry.name:
-        raise BundleError(
-            f"{file}: the {end} is named {_short(tensor.name)}, manifest.json says "
-            f"{_short(entry.name)}",
-            code="bundle-network",
-        )
-    if tensor.element_type != FLOAT32:
-        raise BundleError(
-            f"{file}: the {end} has element type {tensor.element_type} of ONNX, not {FLOAT32} "
-            "(float32)",
-            code="bundle-network",
-        )
-    if tensor.shape != entry.shape:
-        shape = "of unknown shape" if tensor.shape is None else f"{list(tensor.shape)!r:.200}"
-        raise BundleError(
-            f"{file}: the {end} is {shape}, manifest.json says {list(entry.shape)}",
-            code="bundle-network",
-        )
-
-
-def _short(name: str) -> str:
-    """A name out of the file, safe to print."""
-    return ascii(name if len(name) <= 80 else name[:77] + "...")

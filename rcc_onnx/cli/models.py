@@ -54,7 +54,7 @@ def models_list(as_json: Json = False) -> None:
         folders = search_folders()
         bundles = installed_bundles(folders, check=True)
         if as_json:
-            print(json.dumps([installed_json(one) for one in bundles], indent=2))
+            print(json.dumps([installed_json(bundle) for bundle in bundles], indent=2))
             return
         console(soft_wrap=False).print(installed_table(bundles))
         for line in (*hidden_lines(hidden_bundles(folders)), searched_line(folders)):
@@ -63,19 +63,18 @@ def models_list(as_json: Json = False) -> None:
 
 @models_app.command("show")
 def models_show(name: BundleName, as_json: Json = False) -> None:
-    """Show what a bundle is for and where it comes from.
-
-    And its certificate: how near it is to its sources.
+    """Show what a bundle is for, where it comes from, and its certificate.
 
     Example: rcc-onnx models show phantom
     """
     with exit_on_error():
         from rcc_onnx.bundles.bundle import find_bundle  # noqa: PLC0415
         from rcc_onnx.cli.models_report import bundle_table  # noqa: PLC0415
+        from rcc_onnx.system.documents import document_bytes  # noqa: PLC0415
 
         bundle = find_bundle(name)
         if as_json:
-            print(bundle.manifest.to_json(), end="")
+            print(document_bytes(bundle.manifest).decode(), end="")
         else:
             console(soft_wrap=False).print(bundle_table(bundle))
 
@@ -87,12 +86,11 @@ def models_verify(
         typer.Argument(metavar="NAME|DIR", help="A bundle, by name or folder. Default: all."),
     ] = None,
 ) -> None:
-    """Check a bundle, and run its networks once.
+    """Check a bundle, and run its networks once on the CPU.
 
-    Its hashes, its networks' shapes and operators; on the CPU. Prints the SHA-256 that
-    `models install --sha256` takes.
+    Checks hashes, shapes and operators. Prints the SHA-256 that `models install --sha256` takes.
 
-    Exit codes: 0 whole, 1 some of all are not, 2 the named one is not.
+    Exit codes: 0 all bundles pass, 1 some of all do not, 2 the named one does not.
 
     Example: rcc-onnx models verify models/published
     """
@@ -103,14 +101,14 @@ def models_verify(
             _verify(find_bundle(name))
             return
         failed = 0
-        for one in installed_bundles():
+        for bundle in installed_bundles():
             try:
-                if isinstance(one, BrokenBundle):
-                    raise one.error
-                _verify(one)
+                if isinstance(bundle, BrokenBundle):
+                    raise bundle.error
+                _verify(bundle)
             except RccOnnxError as error:
                 failed += 1
-                print(f"{one.name} in {one.folder} is broken", file=sys.stderr)
+                print(f"{bundle.name} in {bundle.folder} is broken", file=sys.stderr)
                 print_error(error)
         if failed:
             raise typer.Exit(EXIT_SOME_FAILED)
@@ -121,17 +119,13 @@ def models_install(
     source: Annotated[
         str,
         typer.Argument(
-            metavar="FILE.zip|DIR|URL",
-            help="A zip file that `models export` made, the folder of a bundle, or the http or "
-            "https address of a zip file.",
+            metavar="FILE.zip|DIR",
+            help="A zip file that `models export` made, or the folder of a bundle.",
         ),
     ],
     sha256: Annotated[
         str | None,
-        typer.Option(
-            metavar="HEX",
-            help="SHA-256 that the zip file must have, as its maker tells it. A URL needs it.",
-        ),
+        typer.Option(metavar="HEX", help="Expected SHA-256, as published by its author."),
     ] = None,
     replace: Annotated[
         bool, typer.Option("--replace", help="Replace an installed bundle of the same name.")
@@ -142,23 +136,15 @@ def models_install(
     Example: rcc-onnx models install published.zip
     """
     with _nothing_changed():
-        from rcc_onnx.bundle_store.install import install_bundle  # noqa: PLC0415
-        from rcc_onnx.bundle_store.store import user_store  # noqa: PLC0415
+        from rcc_onnx.bundle_store.install import BundleStore, install_bundle  # noqa: PLC0415
         from rcc_onnx.bundles.bundle import hidden_bundles  # noqa: PLC0415
-        from rcc_onnx.cli.console import BytesProgress  # noqa: PLC0415
         from rcc_onnx.cli.models_report import hidden_lines, installation_lines  # noqa: PLC0415
 
-        with BytesProgress(console()) as progress:
-            done = install_bundle(
-                source, user_store(), sha256=sha256, replace=replace, listen=progress.listen
-            )
+        done = install_bundle(source, BundleStore.of_user(), sha256=sha256, replace=replace)
     with exit_on_error():
         name = done.bundle.name
-        hidden = [(one, by) for one, by in hidden_bundles() if one.name == name]
-        lines = installation_lines(
-            done.bundle, already=done.already, replaced=done.replaced, left_out=done.left_out
-        )
-        for line in (*lines, *hidden_lines(hidden)):
+        hidden = [(bundle, hider) for bundle, hider in hidden_bundles() if bundle.name == name]
+        for line in (*installation_lines(done), *hidden_lines(hidden)):
             print(line)
 
 
@@ -171,10 +157,9 @@ def models_remove(
     Example: rcc-onnx models remove published
     """
     with _nothing_changed():
-        from rcc_onnx.bundle_store.install import remove_bundle  # noqa: PLC0415
-        from rcc_onnx.bundle_store.store import user_store  # noqa: PLC0415
+        from rcc_onnx.bundle_store.install import BundleStore, remove_bundle  # noqa: PLC0415
 
-        print(f"{name} is removed from {remove_bundle(name, user_store()).parent}")
+        print(f"{name} is removed from {remove_bundle(name, BundleStore.of_user()).parent}")
 
 
 @models_app.command("export")
@@ -185,14 +170,12 @@ def models_export(
         bool, typer.Option("--overwrite", help="Replace the file if there is one.")
     ] = False,
 ) -> None:
-    """Write a bundle as a zip file, for other machines.
-
-    The same bytes each time.
+    """Write a bundle as a zip file for other machines, with the same bytes each time.
 
     Example: rcc-onnx models export published published.zip
     """
     with exit_on_error():
-        from rcc_onnx.bundle_store.export import export_bundle  # noqa: PLC0415
+        from rcc_onnx.bundle_store.install import export_bundle  # noqa: PLC0415
         from rcc_onnx.bundles.bundle import find_bundle  # noqa: PLC0415
 
         sha256 = export_bundle(find_bundle(name), target, overwrite=overwrite)
@@ -201,13 +184,11 @@ def models_export(
 
 
 def _verify(bundle: "Bundle") -> None:
-    from rcc_onnx.bundle_store.export import bundle_content  # noqa: PLC0415
-    from rcc_onnx.cli.models_report import verified_lines  # noqa: PLC0415  as above
-    from rcc_onnx.runtime.verify import verify_bundle  # noqa: PLC0415
+    from rcc_onnx.bundle_store.archive import read_folder  # noqa: PLC0415
+    from rcc_onnx.cli.models_report import verified_lines  # noqa: PLC0415
+    from rcc_onnx.runtime.self_test import verify_bundle  # noqa: PLC0415
 
-    ran = verify_bundle(bundle)
-    content = bundle_content(bundle)
-    for line in verified_lines(bundle, ran, content.sha256(), content.others):
+    for line in verified_lines(bundle, verify_bundle(bundle), read_folder(bundle.folder)):
         print(line)
 
 

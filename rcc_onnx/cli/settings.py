@@ -102,7 +102,7 @@ def find_files(
     by_variable = environ.get(FILE_VARIABLE, "")
     if by_variable:
         return (_read(here / by_variable, f"{FILE_VARIABLE}={by_variable}"),)
-    home = data_folder(environ)
+    home = data_folder()
     found = [] if home is None else [(home / FILE_NAME, False)]
     if home is None or not _is_same(home, here):
         found.append((here / FILE_NAME, True))

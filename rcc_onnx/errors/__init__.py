@@ -14,7 +14,6 @@ RccOnnxError
     BundleChoiceError           LookupError
     BundleExportError           OSError
     DataFolderError             OSError
-    DownloadError               OSError
   ProviderError                 RuntimeError       `advice`: what to do about it
     RuntimeNotUsableError       ImportError
     ProviderNotInstalledError

@@ -187,46 +187,6 @@ class DataFolderError(BundleError, OSError):
     code = "data-folder"
 
 
-class DownloadError(BundleError, OSError):
-    """A bundle cannot be downloaded."""
-
-
-class DownloadUrlError(DownloadError):
-    """The URL, or one that it leads to, is not http or https, or cannot be used."""
-
-    code = "download-url"
-
-
-class DownloadHashNeededError(DownloadError):
-    """A URL was given without the SHA-256 of the bundle."""
-
-    code = "download-sha256-needed"
-
-
-class DownloadStatusError(DownloadError):
-    """The server, or a proxy, refused to send the file."""
-
-    code = "download-status"
-
-
-class DownloadUnreachableError(DownloadError):
-    """The server cannot be reached, or cannot prove its identity."""
-
-    code = "download-unreachable"
-
-
-class DownloadInterruptedError(DownloadError):
-    """The connection broke off or timed out; the next attempt continues."""
-
-    code = "download-interrupted"
-
-
-class DownloadTooLargeError(DownloadError):
-    """The file is larger than a bundle can be."""
-
-    code = "download-too-large"
-
-
 # --- Running networks ----------------------------------------------------------------------------
 
 

@@ -1,27 +1,26 @@
 """Execution providers by our names: which package brings them, how they are set, what ran.
 
-Knows onnxruntime's names, but does not import it. docs/providers.md explains the choices.
+Holds onnxruntime's names, but does not import it. docs/providers.md explains the choices.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from rcc_onnx.bundles.bundle import Bundle
-from rcc_onnx.bundles.manifest import NETWORK_NAMES
-from rcc_onnx.bundles.variants import ExtraVariant, VariantName
+from rcc_onnx.bundles.manifest import ExtraVariant, VariantName
 from rcc_onnx.errors import OptionError, ProviderError, ProviderNotInstalledError
-from rcc_onnx.types import Precision, ProviderName
+from rcc_onnx.types import NETWORK_NAMES, Precision, ProviderName
 
 
 @dataclass(frozen=True)
 class SelfTestRecord:
-    """How networks answered the inputs that their bundle holds, beside the stored answers.
+    """How the outputs of networks compare with the reference outputs of their bundle.
 
     The differences are the larger ones of the two networks, rounded up to two digits.
 
     Attributes:
-        tested: False: the bundle has no stored answers.
-        largest_difference: in probability; stored answers are rounded, by up to 8e-6 of it.
+        tested: False: the bundle has no reference outputs.
+        largest_difference: in probability; reference outputs are rounded, by up to 8e-6 of it.
         tolerance: of that; None where neither network is held to its probabilities.
         largest_sum_difference: of a sum, relative to it or to the threshold, the larger of both.
         sum_tolerance: of that; None where no network computes in fewer bits than float32.
@@ -36,15 +35,15 @@ class SelfTestRecord:
 
 @dataclass(frozen=True)
 class ProviderRecord:
-    """Which provider was asked for, which one ran, and why.
+    """Which provider was requested, which one ran, and why.
 
     Attributes:
         ran: read back from the sessions of both networks; never `auto`.
         reason: one sentence, for the log and the result file.
         onnxruntime: its version.
-        precision: what was asked for.
+        precision: as requested.
         variants: by network name, the variant that ran.
-        self_test: how it answered the reference inputs; None where that was not tried.
+        self_test: None where it was not run.
     """
 
     requested: ProviderName
@@ -59,7 +58,7 @@ class ProviderRecord:
 
 @dataclass(frozen=True)
 class ProviderSpec:
-    """How a provider is asked for.
+    """How a provider is requested from onnxruntime.
 
     Attributes:
         runtime_name: onnxruntime's name.
@@ -112,17 +111,17 @@ SPECS: dict[ProviderName, ProviderSpec] = {
         "onnxruntime-openvino",
         "openvino",
         "an Intel CPU",
-        # OpenVINO may choose bfloat16 on CPUs that have it, and takes 8 threads unless told.
+        # OpenVINO may choose bfloat16 on CPUs that have it, and takes 8 threads by default.
         options=(("device_type", "CPU"), ("precision", "FP32"), ("num_of_threads", "{threads}")),
     ),
     # A device of its own each, and no others beside it: OpenVINO then fails where there is none,
-    # and what was asked for is what ran.
+    # and the requested one is what ran.
     ProviderName.OPENVINO_GPU: ProviderSpec(
         "OpenVINOExecutionProvider",
         "onnxruntime-openvino",
         "openvino",
         "an Intel GPU with its compute runtime (OpenCL)",
-        # OpenVINO computes in float16 on GPUs unless told.
+        # OpenVINO computes in float16 on GPUs by default.
         options=(("device_type", "GPU"), ("precision", "FP32")),
         half_options=(("precision", "FP16"),),
     ),
@@ -131,7 +130,7 @@ SPECS: dict[ProviderName, ProviderSpec] = {
         "onnxruntime-openvino",
         "openvino",
         "an Intel NPU with its driver",
-        # An NPU knows nothing wider.
+        # An NPU has nothing wider.
         options=(("device_type", "NPU"), ("precision", "FP16")),
         half_options=(),
         always_half=True,
@@ -152,27 +151,27 @@ SPECS: dict[ProviderName, ProviderSpec] = {
 
 AUTO_ORDER = (ProviderName.CUDA, ProviderName.DIRECTML, ProviderName.OPENVINO, ProviderName.CPU)
 """What `auto` tries. TensorRT builds its engine for minutes, CoreML may and an NPU must compute in
-float16, and OpenVINO's GPU has not been tried on one: those run only when asked for by name."""
+float16, and OpenVINO's GPU has not been tried on one: those run only when requested by name."""
 
 RUNTIME_PACKAGES = tuple(dict.fromkeys(spec.package for spec in SPECS.values()))
 """All of these install the same folder `onnxruntime`, each over the other."""
 
 
 def supports_precision(provider: ProviderName, precision: Precision) -> bool:
-    """Whether a provider, one that is not `auto`, runs networks of this precision at all."""
+    """Return whether a provider (not `auto`) runs networks of this precision at all."""
     if precision is Precision.INT8:
         return provider is ProviderName.CPU
     return precision is Precision.FLOAT32 or SPECS[provider].half_options is not None
 
 
 def candidates(provider: ProviderName, precision: Precision) -> tuple[ProviderName, ...]:
-    """The providers to try, in order.
+    """Return the providers to try, in order.
 
     Raises:
-        OptionError (precision): the provider asked for does not run this precision.
+        OptionError (precision): the requested provider does not run this precision.
     """
     if provider is ProviderName.AUTO:
-        return tuple(one for one in AUTO_ORDER if supports_precision(one, precision))
+        return tuple(name for name in AUTO_ORDER if supports_precision(name, precision))
     if supports_precision(provider, precision):
         return (provider,)
     if precision is Precision.INT8:
@@ -181,7 +180,7 @@ def candidates(provider: ProviderName, precision: Precision) -> tuple[ProviderNa
             "--precision.",
             code="precision",
         )
-    able = ", ".join(one for one in SPECS if supports_precision(one, precision))
+    able = ", ".join(name for name in SPECS if supports_precision(name, precision))
     raise OptionError(
         f"{precision} runs on {able}, not on {provider}. Name one of these, or leave out "
         "--precision.",
@@ -192,7 +191,7 @@ def candidates(provider: ProviderName, precision: Precision) -> tuple[ProviderNa
 def choose_variants(
     bundle: Bundle, provider: ProviderName, precision: Precision
 ) -> dict[str, VariantName]:
-    """The variant of each network that a provider is to run.
+    """Return the variant of each network that a provider runs.
 
     Raises:
         OptionError (precision): the bundle has neither network in the requested precision.
@@ -211,8 +210,8 @@ def choose_variants(
             )
     variants: dict[str, VariantName] = {}
     for name in NETWORK_NAMES:
-        there = (one for one in wanted if one in entries[name].variants)
-        variants[name] = next(there, "plain")
+        present = (variant for variant in wanted if variant in entries[name].variants)
+        variants[name] = next(present, "plain")
     return variants
 
 
@@ -223,7 +222,7 @@ _OWN_VARIANT: dict[Precision, ExtraVariant] = {
 
 
 def installed_runtimes() -> tuple[str, ...]:
-    """The onnxruntime packages that pip knows to be installed; more than one is trouble."""
+    """Return the installed onnxruntime packages; more than one is a conflict."""
     # Only for messages, and not for free: `--version` does without.
     from importlib import metadata  # noqa: PLC0415
 
@@ -238,7 +237,7 @@ def installed_runtimes() -> tuple[str, ...]:
 
 
 def how_to_install(spec: ProviderSpec) -> str:
-    """The commands that make a provider's package the only onnxruntime."""
+    """Return the commands that make a provider's package the only onnxruntime."""
     if spec.extra is None:
         return f"It is part of the package {spec.package}, and needs {spec.needs}."
     others = " ".join(package for package in installed_runtimes() if package != spec.package)
@@ -251,7 +250,7 @@ def how_to_install(spec: ProviderSpec) -> str:
 
 
 def not_installed(provider: ProviderName, runtime: str) -> ProviderError:
-    """The error for a provider that this onnxruntime does not list."""
+    """Return the error for a provider that this onnxruntime does not list."""
     spec, packages = SPECS[provider], installed_runtimes()
     if len(packages) > 1 and spec.package in packages:
         return ProviderError(
@@ -265,7 +264,7 @@ def not_installed(provider: ProviderName, runtime: str) -> ProviderError:
 
 
 def not_loaded(provider: ProviderName, runtime: str, reasons: Sequence[str]) -> ProviderError:
-    """The error for a provider that is listed but does not run, with onnxruntime's reasons."""
+    """Return the error for a provider that is listed but does not run, with the reasons."""
     advice = f"It needs {SPECS[provider].needs}."
     packages = installed_runtimes()
     if len(packages) > 1:
@@ -279,11 +278,13 @@ def not_loaded(provider: ProviderName, runtime: str, reasons: Sequence[str]) -> 
 
 
 def why_passed_over(errors: Mapping[ProviderName, ProviderError], runtime: str) -> tuple[str, ...]:
-    """Why `auto` did not take the providers that it tried, in words; those not there together."""
-    absent = [name for name, one in errors.items() if isinstance(one, ProviderNotInstalledError)]
-    said = [one.problem for name, one in errors.items() if name not in absent]
+    """Return why `auto` did not take the providers it tried; those not installed together."""
+    absent = [
+        name for name, error in errors.items() if isinstance(error, ProviderNotInstalledError)
+    ]
+    reasons = [error.problem for name, error in errors.items() if name not in absent]
     if absent:
         *others, last = absent
         names = f"{', '.join(others)} and {last} are" if others else f"{last} is"
-        said.append(f"{names} not in this onnxruntime ({runtime})")
-    return tuple(said)
+        reasons.append(f"{names} not in this onnxruntime ({runtime})")
+    return tuple(reasons)

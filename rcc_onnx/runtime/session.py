@@ -1,8 +1,8 @@
-"""The only module that imports onnxruntime: makes sessions, and knows what really runs.
+"""The only module that imports onnxruntime: makes sessions, and reports what really runs.
 
 onnxruntime prefers running somewhere to failing: a provider that cannot load is replaced by the CPU
-with no more than a line on standard error. Here a provider that was asked for runs or is an error,
-and the one that is reported is read back from the sessions.
+with no more than a line on standard error. Here a requested provider runs or is an error, and the
+one that is reported is read back from the sessions.
 """
 
 import contextlib
@@ -19,8 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rcc_onnx.bundles.bundle import Bundle
-from rcc_onnx.bundles.manifest import BATCH, NETWORK_NAMES, NetworkEntry
-from rcc_onnx.bundles.variants import VariantName
+from rcc_onnx.bundles.manifest import BATCH, NetworkEntry, VariantName
 from rcc_onnx.errors import (
     NetworkError,
     NetworkOutputError,
@@ -43,7 +42,7 @@ from rcc_onnx.runtime.providers import (
 from rcc_onnx.system.host import usable_cpus
 from rcc_onnx.system.memory import keep_freed_memory
 from rcc_onnx.system.stderr_capture import captured_stderr, logged_errors, one_line
-from rcc_onnx.types import CROP_SHAPE_ZYX, SLICE_SHAPE, Precision, ProviderName
+from rcc_onnx.types import CROP_SHAPE_ZYX, NETWORK_NAMES, SLICE_SHAPE, Precision, ProviderName
 
 _log = logging.getLogger(__name__)
 
@@ -64,8 +63,8 @@ LESION_BATCH = 1
 _ERRORS_ONLY = 3
 
 
-def _onnxruntime() -> ModuleType:
-    """Import onnxruntime with its telemetry off.
+def import_runtime() -> ModuleType:
+    """Import onnxruntime with its telemetry off. Raises RuntimeNotUsableError.
 
     From 1.29 on its Linux wheel writes an identifier of the machine below the home folder, and
     means to send it, as soon as it is imported. Only this variable, set before the import, prevents
@@ -94,25 +93,15 @@ def _onnxruntime() -> ModuleType:
     return runtime
 
 
-def import_runtime() -> ModuleType:
-    """onnxruntime, for the converter and tests. Raises RuntimeNotUsableError."""
-    return _onnxruntime()
-
-
 def runtime_version() -> str:
-    """Version of onnxruntime. Raises RuntimeNotUsableError."""
-    return str(_onnxruntime().__version__)
+    """Return the version of onnxruntime. Raises RuntimeNotUsableError."""
+    return str(import_runtime().__version__)
 
 
 def listed_providers() -> tuple[ProviderName, ...]:
-    """Providers that this onnxruntime was built with. That one is listed does not mean it loads."""
-    names = _onnxruntime().get_available_providers()
+    """Return the providers that this onnxruntime was built with; a listed one need not load."""
+    names = import_runtime().get_available_providers()
     return tuple(name for name, spec in SPECS.items() if spec.runtime_name in names)
-
-
-def default_threads() -> int:
-    """The CPUs that this process may use."""
-    return usable_cpus()
 
 
 @dataclass(frozen=True)
@@ -132,30 +121,31 @@ class OnnxNetwork:
     _session: Any
 
     def probability(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Run n inputs, float32 (n, *shape without channel); the answer has the same shape.
+        """Run n inputs, float32 (n, *shape without channel); the output has the same shape.
 
         Raises:
-            NetworkError (network-run), NetworkOutputError: the network fails, or answers nonsense.
+            NetworkError (network-run): the network fails.
+            NetworkOutputError: its output is not a probability.
         """
-        answer = np.empty(values.shape, np.float32)
+        output = np.empty(values.shape, np.float32)
         for start in range(0, len(values), self.batch):
             part = values[start : start + self.batch]
             full = np.zeros((self.batch, *values.shape[1:], 1), np.float32)
             full[: len(part), ..., 0] = part
-            answer[start : start + len(part)] = self._run(full)[: len(part), ..., 0]
-        return answer
+            output[start : start + len(part)] = self._run(full)[: len(part), ..., 0]
+        return output
 
     def _run(self, full: NDArray[np.float32]) -> NDArray[np.float32]:
         try:
             names = [self.entry.output.name]
-            answer = self._session.run(names, {self.entry.input.name: full})[0]
+            output = self._session.run(names, {self.entry.input.name: full})[0]
         except Exception as error:
             raise NetworkError(
                 f"onnxruntime failed in the {self.name} network on {self.ran} "
                 f"({one_line(str(error))}). Try --provider cpu.",
                 code="network-run",
             ) from error
-        return check_probability(answer, full.shape, self.name)
+        return check_probability(output, full.shape, self.name)
 
 
 @dataclass(frozen=True)
@@ -177,7 +167,7 @@ class OnnxNetworks:
 
 
 Test = Callable[[OnnxNetworks], OnnxNetworks]
-"""Gives back networks that it finds fit to be used; raises ProviderError for others."""
+"""Returns the networks if they may be used; raises ProviderError for others."""
 
 
 def open_networks(
@@ -193,48 +183,55 @@ def open_networks(
         bundle: a network is read from it once, and runs from the bytes that were checked.
         provider: an explicit one runs or is an error; `auto` takes the first of AUTO_ORDER that
             loads both networks.
-        threads: of one network on the CPU; None means `default_threads()`.
+        threads: of one network on the CPU; None means the CPUs that this process may use.
         precision: int8 runs on the CPU only, where `auto` takes it; float16 on GPUs only.
-        test: a provider whose networks fail it is one that does not run: `auto` takes the next.
+        test: a provider whose networks fail it counts as one that does not load.
 
     Raises:
         BundleError: the bundle is broken.
-        OptionError (precision): the bundle has no such variant, or the provider does not run it.
-        ProviderError, OptionError (threads): the provider cannot run here, or `threads` is below 1.
+        OptionError: no such variant or number of threads, or the provider does not run it.
+        ProviderError: the provider cannot run here.
         NetworkError (network-load): onnxruntime refuses a network.
     """
     provider, threads = _checked_provider(provider), _checked_threads(threads)
-    passed_over: dict[ProviderName, ProviderError] = {}
+    errors: dict[ProviderName, ProviderError] = {}
     for candidate in candidates(provider, precision):
         variants = choose_variants(bundle, candidate, precision)
         try:
             # A provider that is not there costs no reading of large files.
             _check_listed(candidate)
             pair = _open_both(bundle, variants, candidate, threads, precision)
-            said = why_passed_over(passed_over, runtime_version())
-            record = _record(provider, pair, said, threads)
+            reasons = why_passed_over(errors, runtime_version())
+            record = _record(provider, pair, reasons, threads)
             record = replace(record, precision=precision, variants=variants)
             networks = test(OnnxNetworks(*pair, record))
         except ProviderError as error:
             if provider is not ProviderName.AUTO or isinstance(error, RuntimeNotUsableError):
                 raise
-            passed_over[candidate] = error
+            errors[candidate] = error
             continue
         _log.info("provider %s: %s", networks.record.ran, networks.record.reason)
         return networks
-    reasons = "; ".join(why_passed_over(passed_over, runtime_version()))
-    if any(isinstance(one, ProviderDisagreesError) for one in passed_over.values()):
-        raise ProviderDisagreesError(
-            f"no provider gives the right answers here: {reasons}",
+    raise _none_usable(errors, precision)
+
+
+def _none_usable(
+    errors: Mapping[ProviderName, ProviderError], precision: Precision
+) -> ProviderError | OptionError:
+    """Return the error for `auto` where every provider failed."""
+    reasons = "; ".join(why_passed_over(errors, runtime_version()))
+    if any(isinstance(error, ProviderDisagreesError) for error in errors.values()):
+        return ProviderDisagreesError(
+            f"no provider gives the right results here: {reasons}",
             "See `rcc-onnx doctor`; install onnxruntime again, and get the bundle again.",
         )
     if precision is Precision.FLOAT16:
-        raise OptionError(
+        return OptionError(
             f"float16 runs on GPUs only, and none loads here: {reasons}. Leave out --precision.",
             code="precision",
         )
     # The CPU is last in AUTO_ORDER and always listed; if not, onnxruntime is beyond repair.
-    raise ProviderError(f"no provider works here: {reasons}", code="provider-not-loaded")
+    return ProviderError(f"no provider works here: {reasons}", code="provider-not-loaded")
 
 
 def _open_both(
@@ -244,7 +241,7 @@ def _open_both(
     threads: int,
     precision: Precision,
 ) -> tuple[OnnxNetwork, OnnxNetwork]:
-    """Both networks on exactly this provider; their bytes are let go before anything runs."""
+    """Load both networks on exactly this provider; their bytes are freed before anything runs."""
     entries = bundle.manifest.networks
     # Both are read and checked before the first takes time to load.
     data = {name: bundle.read_network(name, variants[name]) for name in NETWORK_NAMES}
@@ -262,7 +259,7 @@ def _open_both(
     return kidney, lesion
 
 
-def open_network(  # noqa: PLR0913  the last one is seldom given
+def open_network(  # noqa: PLR0913  the last is seldom given
     name: str,
     data: bytes,
     entry: NetworkEntry,
@@ -273,7 +270,7 @@ def open_network(  # noqa: PLR0913  the last one is seldom given
 ) -> OnnxNetwork:
     """Load one network from checked bytes on exactly this provider (not `auto`).
 
-    Some providers must be told that a network is in float16.
+    `precision` is that of the network: some providers need an option for float16.
 
     Raises:
         ProviderError, OptionError (threads), NetworkError (network-load): as `open_networks`.
@@ -299,8 +296,8 @@ def open_network(  # noqa: PLR0913  the last one is seldom given
             if network.ran is provider:
                 # Some libraries (cuDNN) are first looked for when something runs. This also moves
                 # the slow first run of a shape out of the first study.
-                one = CROP_SHAPE_ZYX if batch == LESION_BATCH else SLICE_SHAPE
-                network.probability(np.zeros((1, *one), np.float32))
+                shape = CROP_SHAPE_ZYX if batch == LESION_BATCH else SLICE_SHAPE
+                network.probability(np.zeros((1, *shape), np.float32))
         except NetworkOutputError:
             raise
         except Exception as error:
@@ -324,7 +321,7 @@ def _session(
     threads: int,
     precision: Precision = Precision.FLOAT32,
 ) -> Any:
-    runtime = _onnxruntime()
+    runtime = import_runtime()
     options = runtime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
@@ -348,7 +345,8 @@ def _session(
         data,
         options,
         providers=[
-            (SPECS[one].runtime_name, SPECS[one].options_for(threads, precision)) for one in names
+            (SPECS[name].runtime_name, SPECS[name].options_for(threads, precision))
+            for name in names
         ],
         enable_fallback=0,
         # Neither the file nor the environment may change what is set here.
@@ -361,30 +359,30 @@ def _session(
 def _preload_libraries(runtime: ModuleType) -> None:
     """Load CUDA and cuDNN from NVIDIA's Python packages, if those are installed."""
     if hasattr(runtime, "preload_dlls"):
-        said = io.StringIO()
-        with contextlib.redirect_stdout(said):
+        printed = io.StringIO()
+        with contextlib.redirect_stdout(printed):
             runtime.preload_dlls()
-        _log.debug("onnxruntime.preload_dlls: %s", said.getvalue().strip())
+        _log.debug("onnxruntime.preload_dlls: %s", printed.getvalue().strip())
 
 
-def _ran(session: Any, asked: ProviderName) -> ProviderName:
-    """The provider that a session uses first, as it says itself.
+def _ran(session: Any, requested: ProviderName) -> ProviderName:
+    """Return the provider that a session uses first, as the session reports it.
 
-    Where several of ours go by that name, OpenVINO's devices, it is the one that was asked for: a
-    session cannot be told apart by its device, but none is made on a device that is not there.
+    Where several of ours go by that name, OpenVINO's devices, it is the requested one: a session
+    does not report its device, but none is made on a device that is not there.
     """
     first = session.get_providers()[0]
-    for name, spec in ((asked, SPECS[asked]), *SPECS.items()):
+    for name, spec in ((requested, SPECS[requested]), *SPECS.items()):
         if spec.runtime_name == first:
             return name
     raise ProviderError(
-        f"onnxruntime runs on {first}, which was not asked for", code="provider-not-loaded"
+        f"onnxruntime runs on {first}, which was not requested", code="provider-not-loaded"
     )
 
 
 def _check_listed(provider: ProviderName) -> None:
     if provider is ProviderName.AUTO:
-        raise ProviderError("auto is no provider of its own; open_networks chooses one")
+        raise ProviderError("auto is not a provider; open_networks chooses one")
     if provider in listed_providers():
         return
     raise not_installed(provider, runtime_version())
@@ -393,7 +391,7 @@ def _check_listed(provider: ProviderName) -> None:
 def _record(
     requested: ProviderName,
     pair: Sequence[OnnxNetwork],
-    passed_over: Sequence[str],
+    skipped: Sequence[str],
     threads: int,
 ) -> ProviderRecord:
     ran = {network.ran for network in pair}
@@ -404,7 +402,7 @@ def _record(
     (only,) = ran
     reason = f"{only} was asked for" if only is requested else f"took {only}"
     return ProviderRecord(
-        requested, only, "; ".join((*passed_over, reason)), threads, runtime_version()
+        requested, only, "; ".join((*skipped, reason)), threads, runtime_version()
     )
 
 
@@ -418,7 +416,7 @@ def _checked_provider(provider: str) -> ProviderName:
 
 def _checked_threads(threads: int | None) -> int:
     if threads is None:
-        return default_threads()
+        return usable_cpus()
     if isinstance(threads, bool) or not isinstance(threads, int) or threads < 1:
         raise OptionError(
             f"threads must be a whole number of at least 1, not {threads!r}", code="threads"

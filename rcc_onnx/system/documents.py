@@ -95,7 +95,7 @@ def read_document(kind: type[Document], data: bytes, *, complete: bool = True) -
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False, include_context=False)[0]
         path = ".".join(str(step) for step in first["loc"])
-        raise DocumentError(path, first["msg"]) from None
+        raise DocumentError(path, first["msg"].removeprefix("Value error, ")) from None
     missing = _missing_field(parsed, to_json(found)) if complete else None
     if missing is not None:
         raise DocumentError(missing, "Field required")

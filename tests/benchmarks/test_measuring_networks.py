@@ -8,10 +8,9 @@ import pytest
 from benchmarks.measuring_networks import widen
 from convert.keras.frameworks import import_frameworks
 from rcc_onnx.bundles.bundle import find_bundle
-from rcc_onnx.bundles.manifest import NetworkName
 from rcc_onnx.phantom import network_samples
 from rcc_onnx.runtime.session import open_networks
-from rcc_onnx.types import ProviderName
+from rcc_onnx.types import NetworkName, ProviderName
 
 SAME = 1e-4
 """The ignored channels add a few millionths before the sigmoid; rounding adds the rest."""

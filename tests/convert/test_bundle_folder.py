@@ -7,8 +7,8 @@ import pytest
 from convert import bundle
 from convert.bundle import check_target, write_folder
 from convert.errors import OutputError, OutputExistsError
-from rcc_onnx.bundles.manifest import NETWORK_NAMES
 from rcc_onnx.errors import BundleError
+from rcc_onnx.types import NETWORK_NAMES
 
 
 @pytest.fixture(name="files")

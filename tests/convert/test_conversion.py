@@ -17,10 +17,10 @@ from convert.keras.verification import TOLERANCE, ConvertedNetwork
 from convert.optimize.conv3d_to_conv2d import rewrite_3d_convolutions
 from convert.optimize.onnx_graph import Rewritten
 from rcc_onnx.bundles.bundle import load_bundle
-from rcc_onnx.bundles.manifest import NETWORK_NAMES, ByNetwork, Manifest
+from rcc_onnx.bundles.manifest import ByNetwork, Manifest, read_manifest
 from rcc_onnx.errors import RccOnnxError
 from rcc_onnx.runtime.session import open_networks
-from rcc_onnx.types import ProviderName, Thresholds
+from rcc_onnx.types import NETWORK_NAMES, ProviderName, Thresholds
 from tests.support.fixtures_convert import TINY_FILES, make_request
 from tests.support.keras_files import change_config, edited_copy, layer_of
 from tests.support.keras_networks import UNet, save_network
@@ -35,7 +35,7 @@ def convert(out: Path, sources: ByNetwork[Path] = TINY_FILES, **changes: Any) ->
 
 
 def manifest_of(bundle: Path) -> Manifest:
-    return Manifest.from_json((bundle / "manifest.json").read_text(encoding="utf-8"))
+    return read_manifest((bundle / "manifest.json").read_bytes())
 
 
 # --- The bundle ----------------------------------------------------------------------------------
@@ -64,14 +64,14 @@ def test_the_engine_takes_the_bundle_and_its_manifest_tells_the_sources(tiny_bun
     bundle.check()
     manifest = bundle.manifest
     assert (manifest.name, manifest.use_on) == ("tiny", ("patient", "digital-phantom"))
-    assert manifest.thresholds == Thresholds(1000.0, 50.0)
+    assert manifest.default_thresholds == Thresholds(1000.0, 50.0)
     assert manifest.licence == "NOASSERTION"
     provenance = manifest.provenance
     assert provenance is not None
     assert provenance.sources.kidney.file == "kidney_tiny.h5"
     assert provenance.sources.kidney.git_blob == "2957b4d3d11f272ae67787cea06dc4cc958cf7ef"
     assert not provenance.sources.kidney.published
-    packages = {package for package, _ in provenance.converter}
+    packages = set(provenance.converter)
     assert packages == {
         *("rcc_onnx", "python", "tensorflow", "tf_keras", "tf2onnx", "onnx", "onnxruntime")
     }
@@ -81,7 +81,7 @@ def test_the_engine_takes_the_bundle_and_its_manifest_tells_the_sources(tiny_bun
     for part in (certificate.kidney, certificate.lesion):
         assert part.inputs >= 32
         assert 0 < part.largest_difference < 1e-5
-        assert {kind for kind, _ in part.inputs_by_kind} == {"phantom", "zeros", "ones", "noise"}
+        assert set(part.inputs_by_kind) == {"phantom", "zeros", "ones", "noise"}
 
 
 def test_the_lesion_network_has_a_variant_for_cpus(tiny_bundle: Path) -> None:

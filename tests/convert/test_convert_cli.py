@@ -9,7 +9,7 @@ import pytest
 
 from convert import cli
 from convert.cli import main
-from rcc_onnx.bundles.manifest import Manifest
+from rcc_onnx.bundles.manifest import read_manifest
 from tests.support.fixtures_convert import TINY_FILES
 
 KIDNEY, LESION = str(TINY_FILES.kidney), str(TINY_FILES.lesion)
@@ -53,9 +53,7 @@ def test_a_conversion_from_the_shell(tmp_path: Path) -> None:
     assert lines[0] == "Reading the files ..."
     assert all(line.endswith(" ...") for line in lines)
 
-    manifest = Manifest.from_json(
-        (tmp_path / "models/tiny/manifest.json").read_text(encoding="utf-8")
-    )
+    manifest = read_manifest((tmp_path / "models/tiny/manifest.json").read_bytes())
     assert (manifest.name, manifest.version, manifest.purpose) == ("tiny", "2.1", "A test.")
     assert manifest.licence == "MIT"
     assert manifest.use_on == ("digital-phantom",)

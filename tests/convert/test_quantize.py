@@ -101,7 +101,7 @@ def test_float16_that_overflows_writes_nothing(
 ) -> None:
     spoil("to_float16", np.nan, monkeypatch)
     before = contents(folder)
-    with pytest.raises(QuantizeError, match="in float16 the kidney network answered"):
+    with pytest.raises(QuantizeError, match="in float16 the kidney network returned"):
         quantize_bundle(folder, None, progress=lambda text: None, kind="float16")
     assert contents(folder) == before
 

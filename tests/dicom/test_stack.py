@@ -12,10 +12,10 @@ from rcc_onnx.dicom import read_study
 from rcc_onnx.pipeline import analyse_study
 from rcc_onnx.pipeline.preprocess import network_volume
 from rcc_onnx.pipeline.timing import Stopwatch
-from rcc_onnx.runtime.networks import FakeNetworks
 from rcc_onnx.types import Outcome, Profile, Thresholds
 from tests.support.dicom_factory import LAYOUTS, body_volume, ct_series, write_series
 from tests.support.errors import raises_code
+from tests.support.fake_networks import FakeNetworks
 
 STANDARD = Profile.STANDARD
 POSITIONS = ["HFS", "HFP", "HFDL", "HFDR", "FFS", "FFP", "FFDL", "FFDR", "", "NONSENSE"]

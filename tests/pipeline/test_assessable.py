@@ -11,10 +11,10 @@ from rcc_onnx.pipeline import analyse_study
 from rcc_onnx.pipeline.preprocess import network_volume
 from rcc_onnx.pipeline.quality_flags import CUT_KIDNEY_PIXELS, side_flags, study_flags
 from rcc_onnx.pipeline.timing import Stopwatch
-from rcc_onnx.runtime.networks import FakeNetworks
 from rcc_onnx.system.documents import to_json
 from rcc_onnx.types import NetworkVolume, Note, Profile, Thresholds
 from tests.support.dicom_factory import ct_series, write_series
+from tests.support.fake_networks import FakeNetworks
 from tests.support.results import case_result
 
 

@@ -13,10 +13,11 @@ from rcc_onnx.errors import NetworkError, PixelsError
 from rcc_onnx.pipeline import _kidney_probability, analyse_study, analyse_volume
 from rcc_onnx.pipeline.preprocess import network_volume
 from rcc_onnx.pipeline.timing import Stopwatch
-from rcc_onnx.runtime.networks import FakeNetworks, network_input
+from rcc_onnx.runtime.networks import network_input
 from rcc_onnx.types import LesionBox, NetworkVolume, Outcome, Profile, Thresholds
 from tests.support.dicom_factory import body_volume, ct_series, write_series
 from tests.support.errors import raises_code
+from tests.support.fake_networks import FakeNetworks
 
 KIDNEY, LESION = 140, 220
 """Grey values that the fake networks take for kidney, and for kidney with suspected lesion."""

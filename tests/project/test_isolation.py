@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from rcc_onnx.bundles.data_folder import data_folder
 from rcc_onnx.phantom import make_study
 from rcc_onnx.runtime.self_test import SELF_TESTS_FILE
 
@@ -154,8 +153,7 @@ REMEMBERED = {SELF_TESTS_FILE}
 
 def files_at(home: Path) -> set[str]:
     """Return the files in a home folder; those in its data folder by their names there."""
-    data = data_folder({"HOME": str(home), "USERPROFILE": str(home)})
-    assert data is not None
+    data = home / ".local" / "share" / "rcc-onnx"
     files = {path for path in home.rglob("*") if not path.is_dir()}
     return {path.relative_to(data if data in path.parents else home).as_posix() for path in files}
 

@@ -1,11 +1,12 @@
-"""The fake networks, and the checks that fake and real share."""
+"""The checks of inputs and outputs that all networks share, and the fake networks of the tests."""
 
 import numpy as np
 import pytest
 
 from rcc_onnx.errors import NetworkError, NetworkOutputError
-from rcc_onnx.runtime.networks import FakeNetworks, Networks, check_probability
+from rcc_onnx.runtime.networks import Networks, check_probability
 from tests.support.errors import raises_code
+from tests.support.fake_networks import FakeNetworks
 
 
 def test_fake_networks_mark_what_is_bright() -> None:
@@ -45,28 +46,28 @@ def test_crop_of_a_wrong_kind(crop: np.ndarray) -> None:
 
 @pytest.mark.parametrize("value", [0.0, 1.0, -9e-6, 1.000009])
 def test_probabilities_within_the_tolerance_are_handed_on(value: float) -> None:
-    answer = np.full((2, 2), value, np.float32)
-    assert check_probability(answer, (2, 2), "kidney") is answer
+    output = np.full((2, 2), value, np.float32)
+    assert check_probability(output, (2, 2), "kidney") is output
 
 
-def test_no_answer_to_no_input() -> None:
-    answer = np.zeros((0, 2), np.float32)
-    assert check_probability(answer, (0, 2), "kidney") is answer
+def test_no_input_gives_no_output() -> None:
+    output = np.zeros((0, 2), np.float32)
+    assert check_probability(output, (0, 2), "kidney") is output
 
 
 @pytest.mark.parametrize(
-    ("answer", "words"),
+    ("output", "words"),
     [
         (np.full((2, 2), np.nan, np.float32), "not finite"),
         (np.full((2, 2), np.inf, np.float32), "not finite"),
-        (np.full((2, 2), -2e-5, np.float32), "no probability"),
-        (np.full((2, 2), 1.00002, np.float32), "no probability"),
+        (np.full((2, 2), -2e-5, np.float32), "not a probability"),
+        (np.full((2, 2), 1.00002, np.float32), "not a probability"),
         (np.zeros((2, 3), np.float32), r"\(2, 3\)"),
         (np.zeros((2, 2), np.float64), "float64"),
     ],
 )
-def test_answers_that_are_refused(answer: np.ndarray, words: str) -> None:
+def test_outputs_that_are_refused(output: np.ndarray, words: str) -> None:
     with pytest.raises(NetworkOutputError, match=words) as caught:
-        check_probability(answer, (2, 2), "kidney")
+        check_probability(output, (2, 2), "kidney")
     assert caught.value.code == "network-output"
     assert isinstance(caught.value, NetworkError)

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from io import BytesIO
 from pathlib import Path
 
-from tests.support.tiny_networks import write_bundle
+from tests.support.reference_outputs import bundle_with_reference_outputs
 
 Member = tuple[str | zipfile.ZipInfo, bytes]
 
@@ -26,9 +26,9 @@ _END_BYTES = 22
 _NAME_LENGTH, _NAME = 28, 46
 
 
-def bundle_files(folder: Path, **changes: object) -> dict[str, bytes]:
-    """The files of a bundle, which is written to `folder` on the way."""
-    write_bundle(folder, **changes)  # type: ignore[arg-type]
+def bundle_files(folder: Path) -> dict[str, bytes]:
+    """Return the files of a bundle, which is written to `folder` on the way."""
+    bundle_with_reference_outputs(folder)
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 

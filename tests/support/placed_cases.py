@@ -15,9 +15,9 @@ from rcc_onnx.measurement.patient_space import measure_sides, place_in_patient
 from rcc_onnx.pipeline import analyse_study
 from rcc_onnx.pipeline.timing import Stopwatch
 from rcc_onnx.results import CaseResult, MeasuringOptions
-from rcc_onnx.runtime.networks import FakeNetworks
 from rcc_onnx.types import Profile, Thresholds
 from tests.support.dicom_factory import Layout, ct_series, enhanced_ct
+from tests.support.fake_networks import FakeNetworks
 from tests.support.results import case_result
 
 EXTENT_MM = (150.0, 230.0, 330.0)

@@ -1,8 +1,10 @@
-"""Reference outputs for tests: those of `tiny_networks`, and bundles that hold them."""
+"""Reference outputs of the networks of `tiny_networks`, and bundles that hold some."""
 
 import hashlib
 import json
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -16,15 +18,15 @@ from tests.support.tiny_networks import write_bundle
 
 
 def reference_outputs_of(folder: Path, slices: int = 2) -> ReferenceOutputs:
-    """Return the outputs of a bundle's networks for noise, on the CPU."""
+    """Return what a bundle's networks give on the CPU for noise."""
     rng = np.random.default_rng(7)
-    images = rng.integers(0, 256, (slices, 160, 160)).astype(np.uint8)
+    seen = rng.integers(0, 256, (slices, 160, 160)).astype(np.uint8)
     crop = rng.integers(0, 256, (40, 64, 64)).astype(np.uint8)
     networks = open_networks(load_bundle(folder), ProviderName.CPU)
     return ReferenceOutputs(
-        images,
+        seen,
         crop,
-        networks.kidney_probability(network_input(images)),
+        networks.kidney_probability(network_input(seen)),
         networks.lesion_probability(network_input(crop)),
     )
 
@@ -33,17 +35,18 @@ def put_reference_outputs(folder: Path, data: bytes) -> Path:
     """Put a file of reference outputs into a bundle, whatever it holds, with its hash."""
     path = folder / "manifest.json"
     manifest = json.loads(path.read_text())
-    entry = {"file": REFERENCE_OUTPUTS_FILE, "sha256": hashlib.sha256(data).hexdigest()}
-    manifest["reference_outputs"] = entry
+    manifest["reference_outputs"] = {
+        "file": REFERENCE_OUTPUTS_FILE,
+        "sha256": hashlib.sha256(data).hexdigest(),
+    }
     (folder / REFERENCE_OUTPUTS_FILE).write_bytes(data)
     path.write_text(json.dumps(manifest))
     return folder
 
 
-def bundle_with_reference_outputs(folder: Path, off_by: float = 0.0) -> Path:
-    """Write a tiny bundle with its outputs, those of the lesion network changed by so much."""
-    write_bundle(folder)
+def bundle_with_reference_outputs(folder: Path, off_by: float = 0.0, **changes: Any) -> Path:
+    """Write a tiny bundle whose reference outputs are its own, the lesion's off by so much."""
+    write_bundle(folder, **changes)
     outputs = reference_outputs_of(folder)
     lesion = np.clip(outputs.lesion + np.float32(off_by), 0, 1).astype(np.float32)
-    changed = ReferenceOutputs(outputs.slices, outputs.crop, outputs.kidney, lesion)
-    return put_reference_outputs(folder, write_reference_outputs(changed))
+    return put_reference_outputs(folder, write_reference_outputs(replace(outputs, lesion=lesion)))

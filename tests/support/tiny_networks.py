@@ -58,6 +58,8 @@ def manifest_of(networks: dict[str, bytes], **changes: Any) -> dict[str, Any]:
             "opset": 17,
             "input": {"name": "image", "shape": shape, "dtype": "float32"},
             "output": {"name": "probability", "shape": shape, "dtype": "float32"},
+            "variants": {},
+            "left_out": {},
         }
     return {
         "schema_version": 1,
@@ -69,6 +71,7 @@ def manifest_of(networks: dict[str, bytes], **changes: Any) -> dict[str, Any]:
         "thresholds": {"kidney": 1000.0, "lesion": 50.0},
         "networks": entries,
         "provenance": None,
+        "reference_outputs": None,
         **changes,
     }
 
@@ -84,7 +87,7 @@ def write_bundle(folder: Path, networks: dict[str, bytes] | None = None, **chang
 
 
 def add_variant(folder: Path, network: str, name: str, data: bytes) -> None:
-    """Put one more form of a network into a bundle that `write_bundle` wrote."""
+    """Put one more variant of a network into a bundle that `write_bundle` wrote."""
     path = folder / "manifest.json"
     manifest = json.loads(path.read_text())
     file = f"{network}.{name}.onnx"
@@ -96,7 +99,7 @@ def add_variant(folder: Path, network: str, name: str, data: bytes) -> None:
         "largest_sum_difference": 0.0,
         "least_dice": 1.0,
     }
-    manifest["networks"][network].setdefault("variants", {})[name] = {
+    manifest["networks"][network]["variants"][name] = {
         "file": file,
         "sha256": hashlib.sha256(data).hexdigest(),
         "note": "for tests",

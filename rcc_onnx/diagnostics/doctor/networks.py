@@ -14,7 +14,6 @@ from rcc_onnx.bundles.bundle import (
     installed_bundles,
     load_bundle,
 )
-from rcc_onnx.bundles.manifest import NETWORK_NAMES
 from rcc_onnx.diagnostics.doctor.checks import Category, Check, ProbeError, Verdict, probe
 from rcc_onnx.errors import (
     BundleError,
@@ -26,7 +25,7 @@ from rcc_onnx.errors import (
 from rcc_onnx.runtime.providers import AUTO_ORDER, SPECS, ProviderRecord, supports_precision
 from rcc_onnx.runtime.self_test import self_test
 from rcc_onnx.runtime.session import listed_providers, open_networks
-from rcc_onnx.types import Precision, ProviderName
+from rcc_onnx.types import NETWORK_NAMES, Precision, ProviderName
 
 ADD_REFERENCE_OUTPUTS = (
     "Convert it again, or add reference outputs to it: python -m convert reference-outputs."

@@ -19,8 +19,9 @@ from convert.keras.hdf5 import read_keras_file
 from convert.keras.network import KerasNetwork, build_network
 from convert.keras.verification import open_converted
 from convert.optimize.conv3d_to_conv2d import rewrite_3d_convolutions
-from rcc_onnx.bundles.manifest import NetworkEntry, NetworkName, TensorEntry
+from rcc_onnx.bundles.manifest import NetworkEntry, TensorEntry
 from rcc_onnx.bundles.onnx_validation import check_network, read_onnx
+from rcc_onnx.types import NetworkName
 from tests.support.keras_networks import UNet, save_network
 
 CLOSE = 3e-5

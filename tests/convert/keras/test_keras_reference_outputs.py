@@ -36,7 +36,7 @@ def fixture_bare(tiny_bundle: Path, tmp_path: Path) -> Path:
     folder = shutil.copytree(tiny_bundle, tmp_path / "bare")
     (folder / REFERENCE_OUTPUTS_FILE).unlink()
     manifest = json.loads((folder / "manifest.json").read_text())
-    del manifest["reference_outputs"]
+    manifest["reference_outputs"] = None
     (folder / "manifest.json").write_text(json.dumps(manifest, indent=2) + "\n")
     (folder / "LICENSE").write_text("kept")
     return folder

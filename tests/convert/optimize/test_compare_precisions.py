@@ -7,8 +7,8 @@ import pytest
 
 from convert.optimize.compare_precisions import Tally, phantom_studies, user_studies
 from rcc_onnx.phantom.study import make_phantom_folder
-from rcc_onnx.runtime.networks import FakeNetworks
 from rcc_onnx.types import Thresholds
+from tests.support.fake_networks import FakeNetworks
 
 
 def test_phantoms() -> None:

@@ -1,7 +1,8 @@
-"""The wire reader against the onnx package, and against bytes that no writer made."""
+"""ONNX files are read as the onnx package reads them; what is unsafe or unfit is refused."""
 
 import contextlib
 import time
+from collections.abc import Callable
 
 import numpy as np
 import onnx
@@ -10,8 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import ModelProto, TensorProto, helper
 
-from rcc_onnx.bundles.onnx_validation import OnnxSummary, TensorInfo, read_onnx
-from rcc_onnx.errors import BundleError, OnnxFormatError
+from rcc_onnx.bundles.manifest import NetworkEntry, TensorEntry
+from rcc_onnx.bundles.onnx_validation import OnnxSummary, TensorInfo, check_network, read_onnx
+from rcc_onnx.errors import OnnxFormatError
+from tests.support.errors import raises_code
 from tests.support.tiny_networks import tiny_model
 
 TINY = tiny_model().SerializeToString()
@@ -69,19 +72,17 @@ def _by_onnx(model: ModelProto) -> OnnxSummary:
     walk(model.graph)
     initial = {tensor.name for tensor in model.graph.initializer}
     return OnnxSummary(
-        opsets=tuple((one.domain, one.version) for one in model.opset_import),
+        opsets=tuple((opset.domain, opset.version) for opset in model.opset_import),
         operators=frozenset(operators),
-        inputs=tuple(info(one) for one in model.graph.input if one.name not in initial),
-        outputs=tuple(info(one) for one in model.graph.output),
-        functions=tuple((one.domain, one.name) for one in model.functions),
+        inputs=tuple(info(value) for value in model.graph.input if value.name not in initial),
+        outputs=tuple(info(value) for value in model.graph.output),
+        functions=tuple((function.domain, function.name) for function in model.functions),
         external=tuple(external),
-        metadata=tuple((one.key, one.value) for one in model.metadata_props),
     )
 
 
 def _model_with_everything() -> ModelProto:
     model = tiny_model("lesion")
-    helper.set_model_props(model, {"converter": "some", "größe": "µ"})
     model.opset_import.append(helper.make_opsetid("ai.onnx.ml", 2))
     model.opset_import.append(helper.make_opsetid("odd", -1))
     model.graph.input.append(
@@ -114,7 +115,7 @@ def test_summary_of_the_tiny_network() -> None:
     assert summary.inputs == (TensorInfo("image", 1, ("batch", 160, 160, 1)),)
     assert summary.outputs == (TensorInfo("probability", 1, ("batch", 160, 160, 1)),)
     assert summary.operators == {("", "Transpose"), ("", "Conv"), ("", "Sigmoid")}
-    assert summary.external == summary.functions == summary.metadata == ()
+    assert summary.external == summary.functions == ()
 
 
 def test_value_that_is_no_tensor() -> None:
@@ -245,16 +246,9 @@ GRAPH = _field(7, b"")
         (_field(7, _field(1, _field(4, b"\xff\xfe"))), "not UTF-8"),
     ],
 )
-def test_what_is_refused(data: bytes, problem: str) -> None:
+def test_bytes_that_are_not_one_model(data: bytes, problem: str) -> None:
     with pytest.raises(OnnxFormatError, match=problem):
         read_onnx(data)
-
-
-def test_error_is_a_bundle_error() -> None:
-    with pytest.raises(BundleError) as caught:
-        read_onnx(b"")
-    assert caught.value.code == "onnx-format"
-    assert isinstance(caught.value, ValueError)
 
 
 def test_unknown_fields_are_passed_over() -> None:
@@ -287,3 +281,135 @@ def test_time_grows_with_length_only() -> None:
     large.graph.initializer[0].raw_data = np.zeros(50_000_000, np.uint8).tobytes()
     read_onnx(large.SerializeToString())
     assert time.perf_counter() - start < 10.0
+
+
+# --- Against a manifest entry --------------------------------------------------------------------
+
+SHAPE = ("batch", 160, 160, 1)
+ENTRY = NetworkEntry(
+    file="kidney.onnx",
+    sha256="ab" * 32,
+    opset=17,
+    input=TensorEntry("image", SHAPE, "float32"),
+    output=TensorEntry("probability", SHAPE, "float32"),
+)
+
+
+def _check(model: ModelProto) -> None:
+    check_network(read_onnx(model.SerializeToString()), ENTRY)
+
+
+def test_tiny_network_is_accepted() -> None:
+    _check(tiny_model())
+
+
+def test_main_domain_by_its_long_name() -> None:
+    model = tiny_model()
+    model.opset_import[0].domain = "ai.onnx"
+    model.graph.node[0].domain = "ai.onnx"
+    _check(model)
+
+
+def test_imported_domain_that_no_node_uses() -> None:
+    model = tiny_model()
+    model.opset_import.append(helper.make_opsetid("ai.onnx.ml", 2))
+    _check(model)
+
+
+def _external(model: ModelProto) -> None:
+    tensor = model.graph.initializer[0]
+    tensor.ClearField("raw_data")
+    tensor.data_location = TensorProto.EXTERNAL
+    tensor.external_data.add(key="location", value="weights.bin")
+
+
+def _domain(domain: str) -> Callable[[ModelProto], None]:
+    def change(model: ModelProto) -> None:
+        model.graph.node[1].domain = domain
+
+    return change
+
+
+def _function(model: ModelProto) -> None:
+    node = helper.make_node("Sigmoid", ["a"], ["b"])
+    opsets = [helper.make_opsetid("", 17)]
+    model.functions.append(helper.make_function("", "Sigmoid", ["a"], ["b"], [node], opsets))
+
+
+def _two_opsets(model: ModelProto) -> None:
+    model.opset_import.append(helper.make_opsetid("ai.onnx", 13))
+
+
+def _no_opset(model: ModelProto) -> None:
+    del model.opset_import[:]
+
+
+def _opset_18(model: ModelProto) -> None:
+    model.opset_import[0].version = 18
+
+
+def _input_name(model: ModelProto) -> None:
+    model.graph.input[0].name = "other\x1b[31m"
+
+
+def _second_input(model: ModelProto) -> None:
+    model.graph.input.append(helper.make_tensor_value_info("extra", TensorProto.FLOAT, [1]))
+
+
+def _no_output(model: ModelProto) -> None:
+    del model.graph.output[:]
+
+
+def _output_double(model: ModelProto) -> None:
+    model.graph.output[0].type.tensor_type.elem_type = TensorProto.DOUBLE
+
+
+def _output_shapeless(model: ModelProto) -> None:
+    model.graph.output[0].type.tensor_type.ClearField("shape")
+
+
+def _batch_of_one(model: ModelProto) -> None:
+    model.graph.input[0].type.tensor_type.shape.dim[0].dim_value = 1
+
+
+def _batch_unnamed(model: ModelProto) -> None:
+    model.graph.input[0].type.tensor_type.shape.dim[0].Clear()
+
+
+def _channels_first(model: ModelProto) -> None:
+    tensor = helper.make_tensor_value_info("image", TensorProto.FLOAT, ["batch", 1, 160, 160])
+    model.graph.input[0].CopyFrom(tensor)
+
+
+@pytest.mark.parametrize(
+    ("change", "code", "words"),
+    [
+        (_external, "external-data", "under the hash in manifest.json"),
+        (_domain("com.microsoft"), "custom-operator", "'Conv' in domain 'com.microsoft'"),
+        (_domain("ai.onnx.ml"), "custom-operator", "ai.onnx.ml"),
+        (_domain("ai.onnx.training"), "custom-operator", "ai.onnx.training"),
+        (_domain("AI.ONNX"), "custom-operator", "AI.ONNX"),
+        (_domain("\x1b[31m"), "custom-operator", r"\\x1b"),
+        (_function, "custom-operator", "functions of its own"),
+        (_two_opsets, "bundle-network", "opset 17, 13"),
+        (_no_opset, "bundle-network", "opset none"),
+        (_opset_18, "bundle-network", "opset 18, manifest.json says 17"),
+        (_input_name, "bundle-network", r"input is named 'other\\x1b\[31m'"),
+        (_second_input, "bundle-network", "2 inputs"),
+        (_no_output, "bundle-network", "0 outputs"),
+        (_output_double, "bundle-network", "element type 11"),
+        (_output_shapeless, "bundle-network", "of unknown shape"),
+        (_batch_of_one, "bundle-network", r"input is \[1, 160, 160, 1\]"),
+        (_batch_unnamed, "bundle-network", r"input is \[None, 160, 160, 1\]"),
+        (_channels_first, "bundle-network", r"\['batch', 1, 160, 160\]"),
+    ],
+)
+def test_networks_that_are_unsafe_or_not_as_described(
+    change: Callable[[ModelProto], None], code: str, words: str
+) -> None:
+    model = tiny_model()
+    change(model)
+    with raises_code(code, match=words) as caught:
+        _check(model)
+    assert str(caught.value).startswith("kidney.onnx: ")
+    assert str(caught.value).isprintable()

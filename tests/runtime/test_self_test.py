@@ -1,4 +1,4 @@
-"""The agreement test: what differs by more than it may is not used, whoever asks for it."""
+"""The self-test: networks whose outputs differ by more than they may are not used."""
 
 import json
 import logging
@@ -14,25 +14,32 @@ import pytest
 from numpy.typing import NDArray
 
 from rcc_onnx.bundles.bundle import Bundle, find_bundle, load_bundle
-from rcc_onnx.bundles.manifest import Manifest, NetworkName
+from rcc_onnx.bundles.manifest import Manifest, read_manifest
 from rcc_onnx.bundles.reference_outputs import ReferenceOutputs
 from rcc_onnx.engine import Engine
 from rcc_onnx.errors import NetworkOutputError, ProviderDisagreesError
-from rcc_onnx.runtime import self_test as agreed
+from rcc_onnx.runtime import self_test as self_tests
 from rcc_onnx.runtime import session as sessions
 from rcc_onnx.runtime.providers import SPECS, ProviderRecord, SelfTestRecord
-from rcc_onnx.runtime.self_test import SELF_TESTS_FILE, checked_against_reference, self_test
+from rcc_onnx.runtime.self_test import (
+    SELF_TESTS_FILE,
+    checked_against_reference,
+    self_test,
+    verify_bundle,
+)
 from rcc_onnx.runtime.session import open_network, open_networks
-from rcc_onnx.types import Precision, ProviderName
+from rcc_onnx.types import NetworkName, Precision, ProviderName
 from tests.support.reference_outputs import bundle_with_reference_outputs
 from tests.support.tiny_networks import add_variant, manifest_of, tiny_model, write_bundle
 
-MANIFEST_TEXT = json.dumps(
-    manifest_of({name: tiny_model(name).SerializeToString() for name in ("kidney", "lesion")})
+MANIFEST = read_manifest(
+    json.dumps(
+        manifest_of({name: tiny_model(name).SerializeToString() for name in ("kidney", "lesion")})
+    ).encode()
 )
 RECORD = ProviderRecord(ProviderName.AUTO, ProviderName.CUDA, "x", 1, "9.9")
 RNG = np.random.default_rng(1)
-ANSWERS = ReferenceOutputs(
+OUTPUTS = ReferenceOutputs(
     RNG.integers(0, 256, (2, 160, 160)).astype(np.uint8),
     RNG.integers(0, 256, (40, 64, 64)).astype(np.uint8),
     RNG.random((2, 160, 160), np.float32),
@@ -42,7 +49,7 @@ ANSWERS = ReferenceOutputs(
 
 @dataclass
 class Off:
-    """Networks that answer as stored, but for so much."""
+    """Networks whose outputs are the reference outputs, but for so much."""
 
     kidney: float = 0.0
     lesion: float = 0.0
@@ -50,23 +57,23 @@ class Off:
     def kidney_probability(self, slices: NDArray[np.float32]) -> NDArray[np.float32]:
         assert slices.dtype == np.float32
         assert slices.max() <= 1
-        return (ANSWERS.kidney + np.float32(self.kidney)).astype(np.float32)
+        return (OUTPUTS.kidney + np.float32(self.kidney)).astype(np.float32)
 
     def lesion_probability(self, crop: NDArray[np.float32]) -> NDArray[np.float32]:
-        changed = ANSWERS.lesion.copy()
+        changed = OUTPUTS.lesion.copy()
         changed[20, 30, 30] += np.float32(self.lesion)
         return changed
 
 
 def manifest(**changes: Any) -> Manifest:
-    return replace(Manifest.from_json(MANIFEST_TEXT), **changes)
+    return replace(MANIFEST, **changes)
 
 
-def test_answers_that_are_the_same() -> None:
-    assert self_test(Off(), RECORD, manifest(), ANSWERS) == SelfTestRecord(True, 0, 1e-4, 0, None)
+def test_outputs_that_are_the_same() -> None:
+    assert self_test(Off(), RECORD, manifest(), OUTPUTS) == SelfTestRecord(True, 0, 1e-4, 0, None)
 
 
-def test_without_stored_answers_nothing_is_tested_and_nothing_claimed() -> None:
+def test_without_reference_outputs_nothing_is_tested_and_nothing_claimed() -> None:
     class NotAsked:
         def __getattr__(self, name: str) -> Any:
             raise AssertionError(name)
@@ -75,8 +82,8 @@ def test_without_stored_answers_nothing_is_tested_and_nothing_claimed() -> None:
     assert found == SelfTestRecord(False, None, None, None, None)
 
 
-def test_small_differences_are_told_and_rounded_up() -> None:
-    found = self_test(Off(lesion=1.234e-5), RECORD, manifest(), ANSWERS)
+def test_small_differences_are_reported_and_rounded_up() -> None:
+    found = self_test(Off(lesion=1.234e-5), RECORD, manifest(), OUTPUTS)
     assert found.largest_difference == 1.3e-5
     assert found.tested
 
@@ -90,29 +97,29 @@ def test_small_differences_are_told_and_rounded_up() -> None:
         (Off(lesion=float("nan")), "certified lesion network: "),
     ],
 )
-def test_what_differs_by_more_is_refused(networks: Off, words: str) -> None:
+def test_outputs_that_differ_by_more_are_refused(networks: Off, words: str) -> None:
     with pytest.raises(ProviderDisagreesError, match=words) as caught:
-        self_test(networks, RECORD, manifest(), ANSWERS)
+        self_test(networks, RECORD, manifest(), OUTPUTS)
     assert caught.value.code == "provider-disagrees"
     assert "--provider" in caught.value.advice
 
 
 def test_decisions_must_be_the_same_even_where_probabilities_hardly_differ() -> None:
-    total = float(ANSWERS.lesion.sum(dtype=np.float64))
+    total = float(OUTPUTS.lesion.sum(dtype=np.float64))
     close = replace(manifest().thresholds, lesion=total + 2e-5)
     with pytest.raises(ProviderDisagreesError, match="other side"):
-        self_test(Off(lesion=5e-5), RECORD, manifest(thresholds=close), ANSWERS)
+        self_test(Off(lesion=5e-5), RECORD, manifest(thresholds=close), OUTPUTS)
 
 
-def test_networks_that_cannot_answer_disagree() -> None:
+def test_networks_that_fail_disagree() -> None:
     class Broken(Off):
         def lesion_probability(self, crop: NDArray[np.float32]) -> NDArray[np.float32]:
             raise NetworkOutputError("not finite")
 
     with pytest.raises(
-        ProviderDisagreesError, match=r"cannot answer the stored inputs.*not finite"
+        ProviderDisagreesError, match=r"cannot run the reference inputs.*not finite"
     ):
-        self_test(Broken(), RECORD, manifest(), ANSWERS)
+        self_test(Broken(), RECORD, manifest(), OUTPUTS)
 
 
 # --- Fewer bits ----------------------------------------------------------------------------------
@@ -134,51 +141,48 @@ INT8 = replace(
 )
 
 
-def test_fewer_bits_are_held_to_sums(small_manifest: Manifest) -> None:
-    found = self_test(Off(kidney=0.004, lesion=0.5), INT8, small_manifest, ANSWERS)
+def test_networks_in_fewer_bits_are_compared_by_sums(small_manifest: Manifest) -> None:
+    found = self_test(Off(kidney=0.004, lesion=0.5), INT8, small_manifest, OUTPUTS)
     assert found.tolerance is None
     assert found.sum_tolerance == 0.01
     assert found.largest_difference == pytest.approx(0.5, rel=0.02)
     assert found.largest_sum_difference == pytest.approx(0.008, rel=0.1)
 
 
-def test_fewer_bits_may_not_move_sums_far(small_manifest: Manifest) -> None:
+def test_networks_in_fewer_bits_may_not_move_sums_far(small_manifest: Manifest) -> None:
     with pytest.raises(ProviderDisagreesError, match=r"differs by .*%, and by 1.0% it may"):
-        self_test(Off(kidney=0.02), INT8, small_manifest, ANSWERS)
+        self_test(Off(kidney=0.02), INT8, small_manifest, OUTPUTS)
 
 
-def test_what_was_measured_of_a_variant_widens_its_tolerance(small_manifest: Manifest) -> None:
+def test_the_measured_comparison_of_a_variant_widens_its_tolerance(
+    small_manifest: Manifest,
+) -> None:
     kidney = small_manifest.networks.kidney
     variant = kidney.variants["int8"]
     wide = replace(variant.comparison, largest_sum_difference=0.03)
     entry = replace(kidney, variants={"int8": replace(variant, comparison=wide)})
     manifest = replace(small_manifest, networks=replace(small_manifest.networks, kidney=entry))
-    assert self_test(Off(kidney=0.02), INT8, manifest, ANSWERS).sum_tolerance == 0.06
+    assert self_test(Off(kidney=0.02), INT8, manifest, OUTPUTS).sum_tolerance == 0.06
 
 
-def test_each_network_is_held_by_its_own_form(small_manifest: Manifest) -> None:
+def test_each_network_is_compared_as_its_own_variant(small_manifest: Manifest) -> None:
     """Where a bundle has int8 of one network only, the other runs in float32."""
     half = replace(INT8, variants={"kidney": "int8", "lesion": "plain"})
-    found = self_test(Off(kidney=0.004), half, small_manifest, ANSWERS)
+    found = self_test(Off(kidney=0.004), half, small_manifest, OUTPUTS)
     assert (found.tolerance, found.sum_tolerance) == (1e-4, 0.01)
     with pytest.raises(ProviderDisagreesError, match="certified lesion network: probabilities"):
-        self_test(Off(lesion=0.01), half, small_manifest, ANSWERS)
+        self_test(Off(lesion=0.01), half, small_manifest, OUTPUTS)
 
 
-def test_devices_that_know_nothing_wider_are_held_to_sums() -> None:
+def test_devices_that_have_nothing_wider_are_compared_by_sums() -> None:
     npu = replace(RECORD, ran=ProviderName.OPENVINO_NPU)
-    assert self_test(Off(kidney=0.004), npu, manifest(), ANSWERS).sum_tolerance == 0.02
+    assert self_test(Off(kidney=0.004), npu, manifest(), OUTPUTS).sum_tolerance == 0.02
     with pytest.raises(ProviderDisagreesError, match="sum"):
-        self_test(Off(kidney=0.02), npu, manifest(), ANSWERS)
-
-
-def test_only_providers_that_must_compute_in_half() -> None:
-    half = {name for name, spec in SPECS.items() if spec.always_half}
-    assert half == {ProviderName.OPENVINO_NPU, ProviderName.COREML}
+        self_test(Off(kidney=0.02), npu, manifest(), OUTPUTS)
 
 
 @pytest.mark.parametrize("name", ["kidney", "lesion"])
-def test_the_shipped_answers_tell_tf32_from_float32(name: NetworkName) -> None:
+def test_the_shipped_reference_outputs_tell_tf32_from_float32(name: NetworkName) -> None:
     """Weights with the 10 bits that TF32 keeps, which is less than TF32 does."""
     bundle = find_bundle("phantom")
     networks = open_networks(bundle, ProviderName.CPU)
@@ -214,15 +218,15 @@ def bundle(tmp_path: Path) -> Bundle:
 
 @pytest.fixture
 def runs(monkeypatch: pytest.MonkeyPatch) -> list[ProviderRecord]:
-    """The tests that were really run."""
+    """Return the list of the tests that are really run."""
     run: list[ProviderRecord] = []
-    real = agreed.self_test
+    real = self_tests.self_test
 
     def counted(networks: Any, record: ProviderRecord, *rest: Any) -> SelfTestRecord:
         run.append(record)
         return real(networks, record, *rest)
 
-    monkeypatch.setattr(agreed, "self_test", counted)
+    monkeypatch.setattr(self_tests, "self_test", counted)
     return run
 
 
@@ -237,7 +241,9 @@ def opened(bundle: Bundle, **options: Any) -> SelfTestRecord:
     return networks.record.self_test
 
 
-def test_the_test_runs_once_and_says_the_same_again(bundle: Bundle, home: Path, runs: Runs) -> None:
+def test_the_test_runs_once_and_its_result_is_remembered(
+    bundle: Bundle, home: Path, runs: Runs
+) -> None:
     first = opened(bundle)
     assert first.tested
     assert first.largest_difference is not None
@@ -247,10 +253,10 @@ def test_the_test_runs_once_and_says_the_same_again(bundle: Bundle, home: Path, 
     assert [path.name for path in home.iterdir()] == [SELF_TESTS_FILE]
 
 
-def test_what_is_remembered_names_neither_machine_nor_user(
+def test_the_remembered_result_names_neither_machine_nor_user(
     bundle: Bundle, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(agreed, "processor", lambda: "Secret Processor")
+    monkeypatch.setattr(self_tests, "processor", lambda: "Secret Processor")
     opened(bundle)
     text = (home / SELF_TESTS_FILE).read_text()
     assert "Secret" not in text
@@ -260,14 +266,14 @@ def test_what_is_remembered_names_neither_machine_nor_user(
 @pytest.mark.parametrize(
     "change",
     [
-        lambda patch, _: patch.setattr(agreed, "processor", lambda: "another one"),
-        lambda patch, _: patch.setattr(agreed, "processor_flags", lambda: ("sse",)),
-        lambda patch, _: patch.setattr(agreed, "__version__", "99"),
+        lambda patch, _: patch.setattr(self_tests, "processor", lambda: "another one"),
+        lambda patch, _: patch.setattr(self_tests, "processor_flags", lambda: ("sse",)),
+        lambda patch, _: patch.setattr(self_tests, "__version__", "99"),
         lambda patch, _: patch.setattr(sessions, "runtime_version", lambda: "99.1"),
     ],
     ids=["processor", "flags", "rcc-onnx", "onnxruntime"],
 )
-def test_another_machine_or_version_is_tested_anew(
+def test_another_machine_or_version_is_tested_again(
     change: Callable[..., None],
     bundle: Bundle,
     home: Path,
@@ -281,7 +287,7 @@ def test_another_machine_or_version_is_tested_anew(
     monkeypatch.undo()
 
 
-def test_another_bundle_or_number_of_threads_is_tested_anew(
+def test_another_bundle_or_number_of_threads_is_tested_again(
     bundle: Bundle, home: Path, runs: Runs
 ) -> None:
     opened(bundle, threads=1)
@@ -305,7 +311,7 @@ def test_another_bundle_or_number_of_threads_is_tested_anew(
     ],
     ids=["empty", "list", "cut", "deep", "newer", "no object", "nothing"],
 )
-def test_a_damaged_memory_costs_one_test(text: str, bundle: Bundle, home: Path, runs: Runs) -> None:
+def test_a_damaged_file_costs_one_test(text: str, bundle: Bundle, home: Path, runs: Runs) -> None:
     home.mkdir()
     (home / SELF_TESTS_FILE).write_text(text)
     first = opened(bundle)
@@ -323,9 +329,7 @@ def test_a_damaged_memory_costs_one_test(text: str, bundle: Bundle, home: Path, 
         None,
     ],
 )
-def test_an_entry_that_nobody_wrote_is_not_believed(
-    entry: Any, bundle: Bundle, home: Path, runs: Runs
-) -> None:
+def test_a_tampered_entry_is_not_used(entry: Any, bundle: Bundle, home: Path, runs: Runs) -> None:
     first = opened(bundle)
     path = home / SELF_TESTS_FILE
     document = json.loads(path.read_text())
@@ -337,16 +341,16 @@ def test_an_entry_that_nobody_wrote_is_not_believed(
     assert len(runs) == 2
 
 
-def test_the_oldest_is_forgotten(
+def test_the_oldest_result_is_dropped(
     bundle: Bundle, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(agreed, "MOST_REMEMBERED", 2)
+    monkeypatch.setattr(self_tests, "MAX_REMEMBERED", 2)
     for threads in (1, 2, 3):
         opened(bundle, threads=threads)
     assert len(json.loads((home / SELF_TESTS_FILE).read_text())["self_tests"]) == 2
 
 
-def test_a_data_folder_that_cannot_be_written_is_no_error(
+def test_a_data_folder_that_cannot_be_written_is_not_an_error(
     bundle: Bundle, home: Path, runs: Runs, caplog: pytest.LogCaptureFixture
 ) -> None:
     home.write_text("a file where the folder should be")
@@ -359,43 +363,23 @@ def test_a_data_folder_that_cannot_be_written_is_no_error(
     assert home.read_text() == "a file where the folder should be"
 
 
-def test_no_home_at_all_is_no_error(
+def test_a_missing_home_folder_is_not_an_error(
     bundle: Bundle, runs: Runs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(agreed, "data_folder", lambda: None)
+    monkeypatch.setattr(self_tests, "data_folder", lambda: None)
     opened(bundle)
     opened(bundle)
     assert len(runs) == 2
 
 
-def test_a_memory_that_another_process_is_writing_is_left_alone(
-    bundle: Bundle, home: Path, runs: Runs
+def test_bundles_without_reference_outputs_say_so_and_leave_no_file(
+    tmp_path: Path, home: Path
 ) -> None:
-    home.mkdir()
-    (home / f".{SELF_TESTS_FILE}.new").write_text("half")
-    opened(bundle)
-    assert [path.name for path in home.iterdir()] == [f".{SELF_TESTS_FILE}.new"]
-
-
-def test_what_a_killed_process_left_goes_away(
-    bundle: Bundle, home: Path, runs: Runs, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    home.mkdir()
-    (home / f".{SELF_TESTS_FILE}.new").write_text("half")
-    monkeypatch.setattr(agreed, "STALE_S", -1.0)
-    opened(bundle)
-    opened(bundle)
-    opened(bundle)
-    assert [path.name for path in home.iterdir()] == [SELF_TESTS_FILE]
-    assert len(runs) == 2
-
-
-def test_bundles_without_answers_say_so_and_leave_no_file(tmp_path: Path, home: Path) -> None:
     assert opened(load_bundle(write_bundle(tmp_path / "plain"))) == SelfTestRecord(tested=False)
     assert not home.exists()
 
 
-def test_what_disagrees_is_tested_again_each_time(tmp_path: Path, home: Path, runs: Runs) -> None:
+def test_a_failed_test_runs_again_each_time(tmp_path: Path, home: Path, runs: Runs) -> None:
     bundle = load_bundle(bundle_with_reference_outputs(tmp_path / "off", off_by=0.01))
     for _ in range(2):
         with pytest.raises(ProviderDisagreesError, match=r"differ by up to 0.01"):
@@ -432,7 +416,7 @@ def cuda_is_off(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     return by
 
 
-def test_auto_passes_over_what_disagrees_and_says_why(
+def test_auto_skips_a_provider_that_disagrees_and_says_why(
     bundle: Bundle, home: Path, cuda_is_off: list[float]
 ) -> None:
     record = open_networks(bundle, test=checked_against_reference(bundle)).record
@@ -444,7 +428,9 @@ def test_auto_passes_over_what_disagrees_and_says_why(
     assert record.self_test.tested
 
 
-def test_auto_takes_what_agrees(bundle: Bundle, home: Path, cuda_is_off: list[float]) -> None:
+def test_auto_takes_a_provider_that_agrees(
+    bundle: Bundle, home: Path, cuda_is_off: list[float]
+) -> None:
     cuda_is_off[0] = 0.0
     record = open_networks(bundle, test=checked_against_reference(bundle)).record
     assert record.ran is ProviderName.CUDA
@@ -468,17 +454,40 @@ def test_an_explicit_provider_that_disagrees_is_an_error(
         open_networks(bundle, ProviderName.CUDA, test=checked_against_reference(bundle))
 
 
-def test_where_nothing_agrees_nothing_is_analysed(tmp_path: Path, home: Path) -> None:
+def test_no_study_is_analysed_where_no_provider_agrees(tmp_path: Path, home: Path) -> None:
     folder = bundle_with_reference_outputs(tmp_path / "off", off_by=0.01)
-    with pytest.raises(ProviderDisagreesError, match="no provider gives the right answers here"):
+    with pytest.raises(ProviderDisagreesError, match="no provider gives the right results here"):
         Engine.load(str(folder))
     with pytest.raises(ProviderDisagreesError, match=r"^cpu "):
         Engine.load(str(folder), provider="cpu")
 
 
-def test_the_engine_says_what_was_tested(bundle: Bundle, home: Path) -> None:
+def test_the_engine_records_the_self_test(bundle: Bundle, home: Path) -> None:
     engine = Engine.load(str(bundle.folder))
     assert engine._named is not None
-    agreement = engine._named.provider.self_test
-    assert agreement is not None
-    assert agreement.tested
+    result = engine._named.provider.self_test
+    assert result is not None
+    assert result.tested
+
+
+# --- Verifying a bundle --------------------------------------------------------------------------
+
+
+def test_verifying_runs_every_variant(tmp_path: Path) -> None:
+    folder = write_bundle(tmp_path / "tiny")
+    for seed, name in ((1, "cpu"), (2, "int8")):
+        add_variant(folder, "lesion", name, tiny_model("lesion", seed=seed).SerializeToString())
+    record = verify_bundle(load_bundle(folder))
+    assert record.variants == {"kidney": "plain", "lesion": "cpu"}
+    assert record.self_test == SelfTestRecord(tested=False)
+    add_variant(folder, "lesion", "int8", tiny_model("lesion", last="Log").SerializeToString())
+    with pytest.raises(NetworkOutputError, match="not finite"):
+        verify_bundle(load_bundle(folder))
+
+
+def test_verifying_compares_with_the_reference_outputs(bundle: Bundle, tmp_path: Path) -> None:
+    result = verify_bundle(bundle).self_test
+    assert result is not None
+    assert result.tested
+    with pytest.raises(ProviderDisagreesError):
+        verify_bundle(load_bundle(bundle_with_reference_outputs(tmp_path / "off", off_by=0.01)))

@@ -1,7 +1,7 @@
 """Bundles: what is tampered with is refused, and the right one is found or the error says why."""
 
-import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -18,151 +18,132 @@ from rcc_onnx.bundles.bundle import (
     search_folders,
     shipped_models_folder,
 )
-from rcc_onnx.errors import BundleFolderError, BundleManifestError, OnnxFormatError
+from rcc_onnx.bundles.manifest import REFERENCE_OUTPUTS_FILE
+from rcc_onnx.errors import BundleFolderError
 from tests.support.errors import raises_code
-from tests.support.tiny_networks import tiny_model, write_bundle
+from tests.support.reference_outputs import bundle_with_reference_outputs, put_reference_outputs
+from tests.support.tiny_networks import add_variant, tiny_model, write_bundle
 
-needs_links = pytest.mark.skipif(os.name == "nt", reason="links need a privilege on Windows")
+needs_links = pytest.mark.skipif(
+    os.name == "nt", reason="Windows has no such files, or needs a privilege"
+)
 
 
 # --- Loading -------------------------------------------------------------------------------------
 
 
 def test_whole_bundle_loads_and_gives_the_bytes_that_were_hashed(tmp_path: Path) -> None:
-    folder = write_bundle(tmp_path / "tiny")
+    folder = bundle_with_reference_outputs(tmp_path / "tiny")
     bundle = load_bundle(folder)
     bundle.check()
     assert bundle.name == "tiny"
     assert bundle.read_network("lesion") == (folder / "lesion.onnx").read_bytes()
+    outputs = bundle.read_reference_outputs()
+    assert outputs is not None
+    assert outputs.slices.shape == (2, 160, 160)
 
 
-def test_every_flipped_bit_of_a_network_is_noticed(tmp_path: Path) -> None:
-    folder = write_bundle(tmp_path / "tiny")
-    data = bytearray((folder / "kidney.onnx").read_bytes())
-    for position in range(0, len(data), 7):
+def test_a_bundle_without_reference_outputs_is_whole(tmp_path: Path) -> None:
+    bundle = load_bundle(write_bundle(tmp_path / "tiny"))
+    bundle.check()
+    assert bundle.read_reference_outputs() is None
+
+
+@pytest.mark.parametrize("file", ["kidney.onnx", REFERENCE_OUTPUTS_FILE, "lesion.int8.onnx"])
+def test_every_flipped_bit_is_noticed(tmp_path: Path, file: str) -> None:
+    folder = bundle_with_reference_outputs(tmp_path / "tiny")
+    add_variant(folder, "lesion", "int8", tiny_model("lesion", seed=2).SerializeToString())
+    bundle, data = load_bundle(folder), bytearray((folder / file).read_bytes())
+    for position in range(0, len(data), len(data) // 40):
         data[position] ^= 1
-        (folder / "kidney.onnx").write_bytes(data)
-        with raises_code("bundle-hash", match=r"kidney\.onnx: has SHA-256") as caught:
-            load_bundle(folder).check()
-        assert caught.value.code == "bundle-hash"
+        (folder / file).write_bytes(data)
+        with raises_code("bundle-hash", match=f"{file}: has SHA-256"):
+            bundle.check()
         data[position] ^= 1
 
 
-def test_swapped_files(tmp_path: Path) -> None:
-    folder = write_bundle(tmp_path / "tiny")
-    (folder / "kidney.onnx").rename(folder / "other")
-    (folder / "lesion.onnx").rename(folder / "kidney.onnx")
-    (folder / "other").rename(folder / "lesion.onnx")
-    with raises_code("bundle-hash"):
-        load_bundle(folder).check()
+def _external() -> bytes:
+    model = tiny_model()
+    model.graph.initializer[0].external_data.add(key="location", value="../../weights.bin")
+    return model.SerializeToString()
 
 
-def test_swapped_networks_with_hashes_to_fit(tmp_path: Path) -> None:
-    swapped = {
-        "kidney": tiny_model("lesion").SerializeToString(),
-        "lesion": tiny_model("kidney").SerializeToString(),
-    }
-    with raises_code("bundle-network", match="the input is"):
-        load_bundle(write_bundle(tmp_path / "tiny", swapped)).check()
+def _foreign() -> bytes:
+    model = tiny_model()
+    model.graph.node[2].domain = "somebody.else"
+    return model.SerializeToString()
 
 
-def test_network_of_another_shape_with_hash_to_fit(tmp_path: Path) -> None:
-    network = tiny_model("lesion", shape=(32, 64, 64, 1)).SerializeToString()
-    with raises_code("bundle-network", match=r"32, 64, 64, 1"):
-        load_bundle(write_bundle(tmp_path / "tiny", {"lesion": network})).check()
+UNFIT: dict[str, tuple[bytes, str]] = {
+    "of the other network": (tiny_model("lesion").SerializeToString(), "bundle-network"),
+    "of another shape": (tiny_model(shape=(128, 128, 1)).SerializeToString(), "bundle-network"),
+    "with weights outside the file": (_external(), "external-data"),
+    "with operators that are not ONNX's": (_foreign(), "custom-operator"),
+    "empty": (b"", "onnx-format"),
+    "a web page": (b"<html>not found</html>", "onnx-format"),
+    "a pickle": (b"cos\nsystem\n(S'touch owned'\ntR.", "onnx-format"),
+}
 
 
-def test_unsafe_networks_with_hashes_to_fit(tmp_path: Path) -> None:
-    outside, custom = tiny_model(), tiny_model()
-    outside.graph.initializer[0].external_data.add(key="location", value="../../weights.bin")
-    custom.graph.node[2].domain = "somebody.else"
-    for name, model, code in (
-        ("o", outside, "external-data"),
-        ("c", custom, "custom-operator"),
-    ):
-        folder = write_bundle(tmp_path / name, {"kidney": model.SerializeToString()})
-        with raises_code(code):
-            load_bundle(folder).check()
-
-
-def test_network_that_is_no_onnx_with_hash_to_fit(tmp_path: Path) -> None:
-    bundle = load_bundle(write_bundle(tmp_path / "tiny", {"kidney": b"<html>not found</html>"}))
-    with pytest.raises(OnnxFormatError, match=r"kidney\.onnx: is no well-formed ONNX file"):
+@pytest.mark.parametrize("kind", UNFIT)
+def test_a_network_that_has_its_hash_but_is_unfit(tmp_path: Path, kind: str) -> None:
+    data, code = UNFIT[kind]
+    bundle = load_bundle(write_bundle(tmp_path / "tiny", {"kidney": data}))
+    with raises_code(code, match=r"kidney\.onnx: "):
         bundle.check()
 
 
+def test_reference_outputs_that_have_their_hash_but_are_damaged(tmp_path: Path) -> None:
+    folder = put_reference_outputs(write_bundle(tmp_path / "tiny"), b"nothing")
+    with raises_code("bundle-reference-outputs", match=REFERENCE_OUTPUTS_FILE):
+        load_bundle(folder).check()
+
+
 def test_no_manifest(tmp_path: Path) -> None:
-    with pytest.raises(BundleFolderError, match=r"has no manifest\.json") as caught:
+    with raises_code("bundle-folder", match=r"has no manifest\.json") as caught:
         load_bundle(tmp_path)
-    assert caught.value.code == "bundle-folder"
     assert isinstance(caught.value, FileNotFoundError)
-    with pytest.raises(BundleFolderError, match="is no folder"):
+    with raises_code("bundle-folder", match="is not a folder"):
         load_bundle(tmp_path / "nothing")
 
 
-@pytest.mark.parametrize("content", [b"\xff\xfe{}", b"{}", b"not json"])
-def test_broken_manifest(tmp_path: Path, content: bytes) -> None:
-    (tmp_path / "manifest.json").write_bytes(content)
-    with pytest.raises(BundleManifestError):
-        load_bundle(tmp_path)
+def _link_loop(path: Path) -> None:
+    path.symlink_to(path.name)
 
 
-def test_manifest_too_large(tmp_path: Path) -> None:
-    (tmp_path / "manifest.json").write_bytes(b" " * (bundles.LARGEST_MANIFEST + 1))
-    with raises_code("bundle-file", match="larger than"):
-        load_bundle(tmp_path)
+def _link_outside(path: Path) -> None:
+    path.symlink_to(path.parents[1] / "outside")
 
 
-@pytest.mark.parametrize("path", ["../outside.onnx", "/etc/passwd", "sub/kidney.onnx"])
-def test_path_that_leaves_the_folder(tmp_path: Path, path: str) -> None:
-    folder = write_bundle(tmp_path / "tiny")
-    raw = json.loads((folder / "manifest.json").read_text())
-    raw["networks"]["kidney"]["file"] = path
-    (folder / "manifest.json").write_text(json.dumps(raw))
-    with pytest.raises(BundleManifestError, match=r"networks\.kidney\.file"):
-        load_bundle(folder)
-
-
-def test_missing_network(tmp_path: Path) -> None:
-    folder = write_bundle(tmp_path / "tiny")
-    (folder / "lesion.onnx").unlink()
-    with raises_code("bundle-file", match=r"lesion\.onnx: No such file"):
-        load_bundle(folder)
-
-
-def test_folder_in_place_of_a_network(tmp_path: Path) -> None:
-    folder = write_bundle(tmp_path / "tiny")
-    (folder / "lesion.onnx").unlink()
-    (folder / "lesion.onnx").mkdir()
-    with raises_code("bundle-file", match="not a regular file"):
-        load_bundle(folder)
-
-
-@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
-def test_pipe_in_place_of_a_network_does_not_hang(tmp_path: Path) -> None:
-    folder = write_bundle(tmp_path / "tiny")
-    (folder / "lesion.onnx").unlink()
-    os.mkfifo(folder / "lesion.onnx")
-    with raises_code("bundle-file", match="not a regular file"):
-        load_bundle(folder)
+NOT_FILES: dict[str, tuple[Callable[[Path], object], str]] = {
+    "folder": (Path.mkdir, "not a regular file"),
+    "pipe": (lambda path: os.mkfifo(path), "not a regular file"),  # noqa: PLW0108  not on Windows
+    "link to itself": (_link_loop, ": "),
+    "link outside": (_link_outside, "leads out of"),
+    "too large": (lambda path: path.write_bytes(b" " * (2**20 + 1)), "larger than"),
+    "missing": (lambda _: None, "No such file"),
+}
+FILES = ("manifest.json", REFERENCE_OUTPUTS_FILE, "lesion.onnx")
+CASES = {(file, kind) for file in FILES for kind in NOT_FILES}
 
 
 @needs_links
-def test_link_out_of_the_folder(tmp_path: Path) -> None:
-    folder = write_bundle(tmp_path / "tiny")
-    (folder / "kidney.onnx").rename(tmp_path / "outside.onnx")
-    (folder / "kidney.onnx").symlink_to(tmp_path / "outside.onnx")
-    with raises_code("bundle-file", match="leads out of"):
+@pytest.mark.parametrize(
+    ("file", "kind"),
+    sorted(CASES - {("manifest.json", "missing"), ("lesion.onnx", "too large")}),
+)
+def test_what_is_not_a_file_of_the_bundle(tmp_path: Path, file: str, kind: str) -> None:
+    make, words = NOT_FILES[kind]
+    (tmp_path / "outside").write_bytes(b"secret")
+    folder = bundle_with_reference_outputs(tmp_path / "tiny")
+    bundle = load_bundle(folder)
+    (folder / file).unlink()
+    make(folder / file)
+    with raises_code("bundle-file", match=words):
         load_bundle(folder)
-
-
-@needs_links
-def test_link_put_there_after_loading(tmp_path: Path) -> None:
-    bundle = load_bundle(write_bundle(tmp_path / "tiny"))
-    (bundle.folder / "kidney.onnx").rename(tmp_path / "outside.onnx")
-    (bundle.folder / "kidney.onnx").symlink_to(tmp_path / "outside.onnx")
-    with raises_code("bundle-file", match="leads out of"):
-        bundle.read_network("kidney")
+    if file != "manifest.json":  # put there after loading
+        with raises_code("bundle-file", match=words):
+            bundle.check()
 
 
 @needs_links
@@ -174,15 +155,6 @@ def test_link_within_the_folder_and_linked_folder_are_fine(tmp_path: Path) -> No
     load_bundle(tmp_path / "linked").check()
 
 
-@needs_links
-def test_link_loop(tmp_path: Path) -> None:
-    folder = write_bundle(tmp_path / "tiny")
-    (folder / "kidney.onnx").unlink()
-    (folder / "kidney.onnx").symlink_to("kidney.onnx")
-    with raises_code("bundle-file"):
-        load_bundle(folder)
-
-
 # --- Finding -------------------------------------------------------------------------------------
 
 
@@ -191,7 +163,7 @@ def test_bundles_are_listed_by_name_and_other_things_passed_over(tmp_path: Path)
     write_bundle(tmp_path / "2", name="a")
     (tmp_path / "no-bundle").mkdir()
     (tmp_path / "file").write_text("")
-    assert [one.name for one in installed_bundles([tmp_path])] == ["a", "b"]
+    assert [bundle.name for bundle in installed_bundles([tmp_path])] == ["a", "b"]
 
 
 def test_earlier_folder_hides_the_same_name(tmp_path: Path) -> None:
@@ -207,7 +179,7 @@ def test_hidden_bundles_are_told_with_what_hides_them(tmp_path: Path) -> None:
     hidden = write_bundle(tmp_path / "installed" / "phantom", name="phantom")
     shipped = write_bundle(tmp_path / "shipped" / "phantom", name="phantom")
     found = hidden_bundles([tmp_path / "mine", tmp_path / "installed", tmp_path / "shipped"])
-    assert [(one.folder, by) for one, by in found] == [(hidden, mine), (shipped, mine)]
+    assert [(bundle.folder, hider) for bundle, hider in found] == [(hidden, mine), (shipped, mine)]
     assert hidden_bundles([tmp_path / "mine"]) == ()
 
 
@@ -244,8 +216,8 @@ def test_tampered_bundle_is_listed_as_broken_when_checked(tmp_path: Path) -> Non
 def test_manifest_that_is_a_dead_link_is_listed_as_broken(tmp_path: Path) -> None:
     (tmp_path / "x").mkdir()
     (tmp_path / "x" / "manifest.json").symlink_to("nothing")
-    (one,) = installed_bundles([tmp_path])
-    assert isinstance(one, BrokenBundle)
+    (broken,) = installed_bundles([tmp_path])
+    assert isinstance(broken, BrokenBundle)
 
 
 def test_folder_that_cannot_be_listed(tmp_path: Path) -> None:
@@ -356,40 +328,33 @@ def test_broken_bundle_is_warned_of_where_another_will_do(
 # --- Where bundles are looked for ----------------------------------------------------------------
 
 
-def test_variable_comes_before_what_is_shipped(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(bundles, "shipped_models_folder", lambda: Path("shipped"))
-    none = {"RCC_ONNX_HOME": str(tmp_path / "none")}
-    named = none | {"RCC_ONNX_MODELS_FOLDER": str(tmp_path)}
-    assert search_folders(named) == (tmp_path, Path("shipped"))
-    assert search_folders(none | {"RCC_ONNX_MODELS_FOLDER": ""}) == (Path("shipped"),)
-    assert search_folders(none) == (Path("shipped"),)
-
-
-def test_installed_bundles_come_between_the_variable_and_what_is_shipped(
+def test_bundles_are_looked_for_as_the_variables_say_at_the_call(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     home, mine, shipped = tmp_path / "home", tmp_path / "mine", tmp_path / "shipped"
     monkeypatch.setattr(bundles, "shipped_models_folder", lambda: shipped)
-    for folder in (home / "models", home / "replaced", mine):
+    monkeypatch.setenv("RCC_ONNX_HOME", str(home))
+    assert search_folders() == (shipped,)
+    for folder in (home / "models", home / "replaced"):
         folder.mkdir(parents=True)
-    environ = {"RCC_ONNX_HOME": str(home), "RCC_ONNX_MODELS_FOLDER": str(mine)}
-    assert search_folders(environ) == (mine, home / "models", home / "replaced", shipped)
+    write_bundle(mine / "x", name="from-the-environment")
+    monkeypatch.setenv("RCC_ONNX_MODELS_FOLDER", str(mine))
+    assert search_folders() == (mine, home / "models", home / "replaced", shipped)
+    shipped.mkdir()
+    assert find_bundle("from-the-environment").folder == mine / "x"
+    monkeypatch.setenv("RCC_ONNX_MODELS_FOLDER", "")
+    assert mine not in search_folders()
 
 
-def test_variable_is_read_at_the_call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    write_bundle(tmp_path / "x", name="from-the-environment")
-    monkeypatch.setenv("RCC_ONNX_MODELS_FOLDER", str(tmp_path))
-    assert find_bundle("from-the-environment").folder == tmp_path / "x"
-
-
-def test_variable_that_names_no_folder_of_bundles(tmp_path: Path) -> None:
-    with pytest.raises(BundleFolderError, match="which is no folder"):
-        search_folders({"RCC_ONNX_MODELS_FOLDER": str(tmp_path / "nothing")})
-    folder = write_bundle(tmp_path / "x")
+def test_variable_that_names_no_folder_of_bundles(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RCC_ONNX_MODELS_FOLDER", str(tmp_path / "nothing"))
+    with pytest.raises(BundleFolderError, match="which is not a folder"):
+        search_folders()
+    monkeypatch.setenv("RCC_ONNX_MODELS_FOLDER", str(write_bundle(tmp_path / "x")))
     with pytest.raises(BundleFolderError, match="which is a bundle"):
-        search_folders({"RCC_ONNX_MODELS_FOLDER": str(folder)})
+        search_folders()
 
 
 def test_shipped_folder_in_the_package_or_beside_it(
@@ -399,7 +364,7 @@ def test_shipped_folder_in_the_package_or_beside_it(
     package.mkdir()
     monkeypatch.setattr(bundles, "__file__", str(package / "bundles" / "bundle.py"))
     (tmp_path / "models").mkdir()
-    assert shipped_models_folder() is None, "site-packages/models is somebody else's"
+    assert shipped_models_folder() is None, "site-packages/models belongs to another package"
     (tmp_path / "pyproject.toml").write_text("")
     assert shipped_models_folder() == tmp_path / "models"
     (package / "models").mkdir()
