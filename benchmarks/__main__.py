@@ -1,7 +1,7 @@
 """All speed and memory benchmarks, one after the other: `python -m benchmarks --help`.
 
-About a quarter of an hour on two cores. Each writes its document and its section of RESULTS.md as
-soon as it is done, so that a run that is cut short leaves what it has.
+About a quarter of an hour on two cores. Each writes its document and its section of RESULTS.md when
+it is done, so that an interrupted run keeps the others.
 """
 
 import subprocess

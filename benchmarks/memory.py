@@ -20,20 +20,20 @@ MANY_SLICES = (40, 44)
 """Two lengths in turn, so that shapes change from case to case."""
 TARGET_MB = {"one case": 450, "thin slices": 600}
 SETTLED = 3
-"""From the answer to this case on, memory must be flat."""
+"""From the result of this case on, memory must be flat."""
 FLAT_MB = 10
-"""Memory counted in pages, with the allocator's slack, moves by a few MB by itself."""
+"""Memory is counted in pages and freed lazily, so that it varies by a few MB."""
 
 
 def peak_mb(setup: BenchSetup, study: Path) -> float | str:
-    """Peak of a process that analyses one study, in MB; in words why it could not."""
+    """Return the peak of a process that analyses one study, in MB, or why it could not."""
     with common.worker(partial(load_engine, setup)) as ask:
         reply = ask(study)
     return str(reply["error"]) if "error" in reply else reply["peak_memory_bytes"] / 1e6
 
 
 def after_each_mb(setup: BenchSetup, studies: list[Path], cases: int) -> list[float]:
-    """Memory that a process holds after each of its cases, in MB."""
+    """Return the memory that a process holds after each of its cases, in MB."""
     held = []
     with common.worker(partial(load_engine, setup)) as ask:
         for number in range(cases):
@@ -47,18 +47,17 @@ def after_each_mb(setup: BenchSetup, studies: list[Path], cases: int) -> list[fl
 
 
 def markdown(document: dict[str, Any]) -> str:
-    """The section for RESULTS.md."""
+    """Return the section for RESULTS.md."""
     rows = [
         (
-            one["what"],
-            one["precision"],
-            f"{one['peak_mb']:.0f}" if one["peak_mb"] is not None else "not measured",
-            f"at most {one['at_most_mb']}" if one["precision"] == "float32" else "",
+            peak["what"],
+            peak["precision"],
+            f"{peak['peak_mb']:.0f}" if peak["peak_mb"] is not None else "not measured",
+            f"at most {peak['at_most_mb']}" if peak["precision"] == "float32" else "",
         )
-        for one in document["peaks"]
+        for peak in document["peaks"]
     ]
     parts = [
-        "## Memory",
         f"{document['settings']['threads']} threads. `{document['command']}`",
         common.table(("process", "precision", "peak, MB", "wanted"), rows),
     ]
@@ -71,26 +70,19 @@ def markdown(document: dict[str, Any]) -> str:
             f"{held[-1]:.0f} MB after the last, never more than {max(growth, 0):.0f} MB above the "
             f"former: {verdict}."
         )
-    return "\n\n".join([*parts, common.environment_line(document["settings"]["environment"])])
+    return common.section(document, "Memory", *parts)
 
 
-def main() -> None:
-    # Not at the top, which processes that are measured import too: it needs the converter.
-    from benchmarks.measuring_networks import build_networks  # noqa: PLC0415
-
-    parser = common.parser(__doc__, "memory")
-    parser.add_argument("--cases", type=int, default=100, help="cases in one process; 0: none")
-    options = parser.parse_args()
-    bundle = str(build_networks(options.work / "networks"))
+def measure_peaks(work: Path, bundle: str, threads: int) -> list[dict[str, Any]]:
+    """Measure one process for each study and precision."""
     studies = {
-        "one case": long_study(options.work, SLICES),
-        "thin slices": long_study(options.work, THIN_SLICES, spacing_mm=THIN_MM),
+        "one case": (long_study(work, SLICES), SLICES),
+        "thin slices": (long_study(work, THIN_SLICES, spacing_mm=THIN_MM), THIN_SLICES),
     }
     peaks = []
     for precision in (Precision.FLOAT32, Precision.INT8):
-        setup = BenchSetup(precision=precision, threads=options.threads, models=bundle)
-        for what, study in studies.items():
-            slices = SLICES if what == "one case" else THIN_SLICES
+        setup = BenchSetup(precision=precision, threads=threads, models=bundle)
+        for what, (study, slices) in studies.items():
             peak = peak_mb(setup, study)
             if isinstance(peak, str):
                 print(f"NOT MEASURED: {what}, {precision}: {peak}", file=sys.stderr)
@@ -102,22 +94,24 @@ def main() -> None:
                     "at_most_mb": TARGET_MB[what],
                 }
             )
+    return peaks
+
+
+def main() -> None:
+    parser = common.parser(__doc__, "memory")
+    parser.add_argument("--cases", type=int, default=100, help="cases in one process; 0: none")
+    options = parser.parse_args()
+    bundle = str(common.build_networks(options.work) / "bundle")
     many = [
         long_study(options.work, count, seed)
         for count, seed in zip(MANY_SLICES, SEEDS, strict=True)
     ]
-    float32 = BenchSetup(threads=options.threads, models=bundle)
-    document = {
-        "command": "python -m benchmarks.memory",
-        "settings": {"threads": options.threads, "environment": common.environment()},
-        "peaks": peaks,
-        "after_each_mb": after_each_mb(float32, many, options.cases) if options.cases else [],
-    }
-    common.write_json(options.json or options.work / "memory.json", document)
-    text = markdown(document)
-    print(text)
-    if options.results:
-        common.write_section(options.results, "memory", text)
+    setup = BenchSetup(threads=options.threads, models=bundle)
+    common.Benchmark.of("memory", options, threads=options.threads).publish(
+        markdown,
+        peaks=measure_peaks(options.work, bundle, options.threads),
+        after_each_mb=after_each_mb(setup, many, options.cases) if options.cases else [],
+    )
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Both networks in other engines: Keras as the notebook uses it, Keras batched, OpenVINO.
+"""The networks in other engines: Keras as in the notebook and batched, ONNX Runtime, OpenVINO.
 
 Each class takes the folder that `benchmarks.measuring_networks` wrote and the number of threads,
 and implements `rcc_onnx.runtime.networks.Networks`.
@@ -82,28 +82,63 @@ class BatchedNetworks:
         return np.asarray(self._lesion(crop[None, ..., None]).numpy())[0, ..., 0]
 
 
+def onnxruntime_session(path: Path, threads: int) -> Any:
+    """Open an ONNX file in ONNX Runtime with its own defaults."""
+    os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+    import onnxruntime  # type: ignore[import-untyped]  # noqa: PLC0415
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    return onnxruntime.InferenceSession(str(path), options, ["CPUExecutionProvider"])
+
+
+class OnnxRuntimeNetworks:
+    """The bundle's plain ONNX files in ONNX Runtime with its own defaults."""
+
+    def __init__(self, folder: Path, threads: int) -> None:
+        def opened(name: str) -> Callable[[Floats], Floats]:
+            session = onnxruntime_session(folder / "bundle" / f"{name}.onnx", threads)
+            image = session.get_inputs()[0].name
+            return lambda inputs: np.asarray(session.run(None, {image: inputs})[0])
+
+        self._kidney, self._lesion = opened("kidney"), opened("lesion")
+
+    def kidney_probability(self, slices: Floats) -> Floats:
+        return self._kidney(slices[..., None])[..., 0]
+
+    def lesion_probability(self, crop: Floats) -> Floats:
+        return self._lesion(crop[None, ..., None])[0, ..., 0]
+
+
+def openvino_model(path: Path, threads: int, shape: list[int] | None = None) -> Any:
+    """Compile an ONNX file with OpenVINO's own runtime, in float32, for low latency."""
+    import openvino  # type: ignore[import-not-found]  # noqa: PLC0415
+
+    core = openvino.Core()
+    model = core.read_model(path)
+    if shape is not None:
+        model.reshape(shape)
+    settings = {
+        "INFERENCE_PRECISION_HINT": "f32",
+        "INFERENCE_NUM_THREADS": threads,
+        "PERFORMANCE_HINT": "LATENCY",
+    }
+    return core.compile_model(model, "CPU", settings)
+
+
 class OpenVinoNetworks:
-    """OpenVINO's own runtime on the plain ONNX files, in float32, for low latency."""
+    """The bundle's plain ONNX files in OpenVINO's own runtime."""
 
     BATCH = 4
 
     def __init__(self, folder: Path, threads: int) -> None:
-        import openvino  # type: ignore[import-not-found]  # noqa: PLC0415
+        def compiled(name: str, *shape: int) -> Any:
+            path = folder / "bundle" / f"{name}.onnx"
+            return openvino_model(path, threads, list(shape)).create_infer_request()
 
-        core = openvino.Core()
-        settings = {
-            "INFERENCE_PRECISION_HINT": "f32",
-            "INFERENCE_NUM_THREADS": threads,
-            "PERFORMANCE_HINT": "LATENCY",
-        }
-
-        def compiled(name: str, shape: tuple[int, ...]) -> Any:
-            model = core.read_model(folder / "bundle" / f"{name}.onnx")
-            model.reshape(list(shape))
-            return core.compile_model(model, "CPU", settings).create_infer_request()
-
-        self._kidney = compiled("kidney", (self.BATCH, 160, 160, 1))
-        self._lesion = compiled("lesion", (1, 40, 64, 64, 1))
+        self._kidney = compiled("kidney", self.BATCH, 160, 160, 1)
+        self._lesion = compiled("lesion", 1, 40, 64, 64, 1)
 
     def kidney_probability(self, slices: Floats) -> Floats:
         return in_batches(

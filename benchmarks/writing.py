@@ -1,19 +1,18 @@
-"""What the files of a case cost beside its analysis: `python -m benchmarks.writing --help`.
+"""Cost of the files of a case beside its analysis: `python -m benchmarks.writing --help`.
 
-A study of 80 slices is analysed in float32 with networks of a plausible published size, and every
-file that can be asked for is written, one after another, so that all meet the same machine. The
-report's part, which holds the slices to scroll through, is told apart.
+A study of 80 slices is analysed in float32 with the measuring networks, and every kind of file is
+written, one after another, so that all run on the same machine in the same state. The case's part
+of the report, which holds the slices to scroll through, is counted separately.
 """
 
 import tempfile
 import time
-from collections.abc import Iterable
+from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 from benchmarks import common
-from benchmarks.measuring_networks import build_networks
 from benchmarks.studies import long_study
 from rcc_onnx.engine import Engine
 from rcc_onnx.output.case import CASE_FILES
@@ -21,17 +20,17 @@ from rcc_onnx.output.html import fragment_name
 
 SLICES = 80
 TARGET = 0.25
-"""Of the analysis, for all files but the report's part."""
+"""Share of the analysis that all files but the report's part may take."""
 
 Round = dict[str, float]
 
 
 def measure(engine: Engine, study: Path, repeats: int) -> list[Round]:
-    """Rounds of seconds: `analysis`, and each file by the end of its name, warm."""
+    """Return rounds of seconds: `analysis`, and each file by its name, warm."""
     rounds = []
     with tempfile.TemporaryDirectory() as name:
         out = Path(name)
-        _round(engine, study, out)  # imports what writes
+        _round(engine, study, out)  # which imports the writers
         rounds += [_round(engine, study, out) for _ in range(repeats)]
     return rounds
 
@@ -52,7 +51,7 @@ def _round(engine: Engine, study: Path, out: Path) -> Round:
 
 
 def markdown(document: dict[str, Any]) -> str:
-    """The section for RESULTS.md."""
+    """Return the section for RESULTS.md."""
     rounds: list[Round] = document["rounds"]
     files = [name for name in rounds[0] if name != "analysis"]
     usual = [name for name in files if name.endswith((".png", ".json"))]
@@ -63,44 +62,39 @@ def markdown(document: dict[str, Any]) -> str:
         ("written by default", _ms(rounds, default), _share(rounds, default), ""),
         ("all", _ms(rounds, counted), _share(rounds, counted), f"at most {TARGET:.0%}"),
     ]
-    return "\n\n".join(
-        [
-            "## Files of a case",
-            f"{SLICES} slices, float32, {document['settings']['threads']} threads, medians of "
-            f"{len(rounds)} rounds; the analysis takes {_ms(rounds, ['analysis'])} ms. "
-            f"`{document['command']}`",
-            common.table(("file", "ms", "of the analysis", "wanted"), rows),
-            f"The report's part, `{fragment_name('case')}`, is counted in neither sum.",
-            common.environment_line(document["settings"]["environment"]),
-        ]
+    return common.section(
+        document,
+        "Files of a case",
+        f"{SLICES} slices, float32, {document['settings']['threads']} threads, medians of "
+        f"{len(rounds)} rounds; the analysis takes {_ms(rounds, ['analysis'])} ms. "
+        f"`{document['command']}`",
+        common.table(("file", "ms", "of the analysis", "wanted"), rows),
+        f"The report's part, `{fragment_name('case')}`, is counted in neither sum.",
     )
 
 
-def _ms(rounds: list[Round], names: Iterable[str]) -> str:
-    return f"{1000 * median(sum(one[name] for name in names) for one in rounds):.0f}"
+def _ms(rounds: list[Round], names: Sequence[str]) -> str:
+    return f"{1000 * median(_sum(entry, names) for entry in rounds):.0f}"
 
 
-def _share(rounds: list[Round], names: Iterable[str]) -> str:
-    return f"{median(sum(one[name] for name in names) / one['analysis'] for one in rounds):.1%}"
+def _share(rounds: list[Round], names: Sequence[str]) -> str:
+    return f"{median(_sum(entry, names) / entry['analysis'] for entry in rounds):.1%}"
+
+
+def _sum(entry: Round, names: Sequence[str]) -> float:
+    return sum(entry[name] for name in names)
 
 
 def main() -> None:
     parser = common.parser(__doc__, "writing")
     parser.add_argument("--repeats", type=int, default=5, help="rounds to add")
     options = parser.parse_args()
-    bundle = build_networks(options.work / "networks")
+    bundle = common.build_networks(options.work) / "bundle"
     study = long_study(options.work, SLICES)
-    path = options.json or options.work / "writing.json"
-    settings = {"threads": options.threads, "environment": common.environment()}
-    rounds = common.earlier(path, settings, options.fresh)
+    benchmark = common.Benchmark.of("writing", options, threads=options.threads)
+    rounds = benchmark.earlier_rounds()
     engine = Engine.load(bundle, provider="cpu", threads=options.threads, save="all")
-    rounds += measure(engine, study, options.repeats)
-    document = {"command": "python -m benchmarks.writing", "settings": settings, "rounds": rounds}
-    common.write_json(path, document)
-    text = markdown(document)
-    print(text)
-    if options.results:
-        common.write_section(options.results, "writing", text)
+    benchmark.publish(markdown, rounds=rounds + measure(engine, study, options.repeats))
 
 
 if __name__ == "__main__":

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from benchmarks import common, engines, limit, memory, networks, scaling, startup
-from benchmarks.engine_worker import EngineTiming
 from benchmarks.plain_notebook import notebook_volume
 from benchmarks.studies import long_study
+from benchmarks.workers import EngineTiming
 from rcc_onnx.dicom import read_study
 from rcc_onnx.pipeline.preprocess import network_volume
 from rcc_onnx.types import Profile
@@ -38,11 +38,15 @@ ENVIRONMENT = {
 
 
 def engine_round(kind: str = "warm", **seconds: float) -> dict[str, Any]:
-    answers = {
-        key.replace("_", "-"): asdict(TIMING) | {"seconds": one, "whole_s": one}
-        for key, one in seconds.items()
+    replies = {
+        key: asdict(TIMING) | {"seconds": taken, "whole_s": taken} for key, taken in seconds.items()
     }
-    return {"kind": kind, "study": "s", "answers": answers}
+    return {"kind": kind, "study": "s", "replies": replies}
+
+
+def document(rounds: list[Any], **fields: Any) -> dict[str, Any]:
+    settings = {"slices": 80, "threads": 2, "counts": [1, 2], "environment": ENVIRONMENT}
+    return {"command": "c", "settings": settings, "rounds": rounds, **fields}
 
 
 def test_a_ratio_is_the_median_of_ratios() -> None:
@@ -57,9 +61,10 @@ def test_engines_are_compared_in_the_same_rounds_only() -> None:
         engine_round(notebook=1.0),
         engine_round("whole", notebook=20.0, float32=5.0),
     ]
-    assert engines.ratio(rounds, "float32", "notebook") == 4.5
-    assert engines.ratio(rounds, "float32", "notebook", "whole") == 4.0
-    assert engines.ratio(rounds, "float32", "int8") is None
+    warm, whole = (engines.of_kind(rounds, kind) for kind in ("warm", "whole"))
+    assert common.ratio(warm, "float32", "notebook") == 4.5
+    assert common.ratio(whole, "float32", "notebook", "whole_s") == 4.0
+    assert common.ratio(warm, "float32", "int8") is None
 
 
 def test_time_outside_the_networks() -> None:
@@ -71,20 +76,14 @@ def test_time_outside_the_networks() -> None:
 def test_different_outcomes_are_seen() -> None:
     rounds = [engine_round(notebook=8.0, float32=2.0)]
     assert engines.same_outcomes(rounds)
-    rounds[0]["answers"]["float32"]["outcomes"] = {"right": "no_lesion", "left": "no_lesion"}
+    rounds[0]["replies"]["float32"]["outcomes"] = {"right": "no_lesion", "left": "no_lesion"}
     assert not engines.same_outcomes(rounds)
 
 
 def test_the_engines_section_names_what_is_missing() -> None:
     rounds = [engine_round(notebook=8.0, float32=2.0), engine_round("whole", notebook=9, float32=3)]
-    document = {
-        "command": "python -m benchmarks.engines",
-        "settings": {"slices": 80, "threads": 2, "environment": ENVIRONMENT},
-        "refused": {"int8": "no such variant"},
-        "figures": engines.figures(rounds),
-        "rounds": rounds,
-    }
-    text = engines.markdown(document, engines.engines(Path("networks"), 2))
+    refused = {"int8": "no such variant"}
+    text = engines.markdown(document(rounds, refused=refused, figures=engines.figures(rounds)))
     assert "| rcc-onnx float32 (1.32.0) | 2.00 | 3.00 | 4.0 | 10.0% | 400 |" in text
     assert "| rcc-onnx int8 | not measured |" in text
     assert "Not measured: int8: no such variant" in text
@@ -93,79 +92,65 @@ def test_the_engines_section_names_what_is_missing() -> None:
 
 
 def test_the_networks_section() -> None:
-    answers = {"as-converted": {"seconds": 0.3}, "float32": {"seconds": 0.2}}
-    rounds = [{"network": name, "answers": answers} for name in ("kidney", "lesion")]
-    text = networks.markdown(
-        {
-            "command": "c",
-            "settings": {"threads": 2, "environment": ENVIRONMENT},
-            "refused": {},
-            "rounds": rounds,
-        }
-    )
+    replies = {"as-converted": {"seconds": 0.3}, "float32": {"seconds": 0.2}}
+    rounds = [{"network": name, "replies": replies} for name in ("kidney", "lesion")]
+    text = networks.markdown(document(rounds))
     assert "| float32 | 12.5 | 1.50 | 200.0 | 1.50 |" in text
     assert "float32 against openvino: not measured" in text
 
 
 def test_the_start_section() -> None:
-    text = startup.markdown(
-        {
-            "command": "c",
-            "settings": {"threads": 2, "environment": ENVIRONMENT},
-            "rounds": [{"version": 0.1, "whole": 4.0, "warm": 2.0}] * 3,
-        }
-    )
+    text = startup.markdown(document([{"version": 0.1, "whole": 4.0, "warm": 2.0}] * 3))
     assert "| demo study, whole process | 4.00 | at most 2 times warm + 1 s: 5.00 |" in text
 
 
+def test_the_scaling_section() -> None:
+    replies = {count: asdict(TIMING) | {"seconds": s} for count, s in (("1", 4.0), ("2", 2.0))}
+    text = scaling.markdown(document([{"study": "80 slices", "replies": replies}]))
+    assert "| 80 slices | 80 | 4.00 | 2.00 | 25.0 | 2.00 |" in text
+
+
 def test_the_commit_does_not_change_with_the_tables(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[tuple[str, ...]] = []
+    calls: list[tuple[str, ...]] = []
 
     def git(*arguments: str) -> str:
-        asked.append(arguments)
+        calls.append(arguments)
         return "abc" if arguments[0] == "rev-parse" else " M x.py"
 
     monkeypatch.setattr(common, "_git", git)
     assert common.environment()["commit"] == "abc-changed"
-    assert asked[1][-1] == "*.py"
+    assert calls[1][-1] == "*.py"
 
 
 @pytest.mark.parametrize(
-    ("held", "says"),
+    ("held", "verdict"),
     [([500, 600, 610, 612, 611], "flat"), ([500, 600, 610, 620, 640], "NOT FLAT")],
 )
-def test_memory_that_grows_is_seen(held: list[float], says: str) -> None:
-    document = {
-        "command": "c",
-        "settings": {"threads": 2, "environment": ENVIRONMENT},
-        "peaks": [{"what": "one case", "precision": "float32", "peak_mb": None, "at_most_mb": 450}],
-        "after_each_mb": held,
-    }
-    text = memory.markdown(document)
-    assert f": {says}." in text
+def test_memory_that_grows_is_seen(held: list[float], verdict: str) -> None:
+    peak = {"what": "one case", "precision": "float32", "peak_mb": None, "at_most_mb": 450}
+    text = memory.markdown(document([], peaks=[peak], after_each_mb=held))
+    assert f": {verdict}." in text
     assert "| one case | float32 | not measured | at most 450 |" in text
 
 
-def test_the_scaling_section() -> None:
-    answers = {count: asdict(TIMING) | {"seconds": s} for count, s in (("1", 4.0), ("2", 2.0))}
-    text = scaling.markdown(
-        {
-            "command": "c",
-            "settings": {"counts": [1, 2], "environment": ENVIRONMENT},
-            "rounds": [{"study": "80 slices", "answers": answers}],
-        }
-    )
-    assert "| 80 slices | 80 | 4.00 | 2.00 | 25.0 | 2.00 |" in text
+def test_rounds_grow_only_under_the_same_settings(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = tmp_path / "page.md"
 
+    def benchmark(*arguments: str, **settings: Any) -> common.Benchmark:
+        options = common.parser("About.", "r").parse_args(["--work", str(tmp_path), *arguments])
+        return common.Benchmark.of("r", options, **settings)
 
-def test_rounds_grow_only_under_the_same_settings(tmp_path: Path) -> None:
-    path = tmp_path / "deep" / "r.json"
     settings = {"slices": 80, "analysed": (40, 80)}
-    assert common.earlier(path, settings, fresh=False) == []
-    common.write_json(path, {"settings": settings, "rounds": [1]})
-    assert common.earlier(path, settings, fresh=False) == [1]
-    assert common.earlier(path, settings, fresh=True) == []
-    assert common.earlier(path, settings | {"slices": 40}, fresh=False) == []
+    first = benchmark("--results", str(page), **settings)
+    assert first.earlier_rounds() == []
+    first.publish(lambda document: f"{document['command']} has {document['rounds']}", rounds=[1])
+    assert capsys.readouterr().out == "python -m benchmarks.r has [1]\n"
+    assert "<!-- r: start -->\n\npython -m benchmarks.r has [1]\n" in page.read_text()
+    assert benchmark(**settings).earlier_rounds() == [1]
+    assert benchmark("--fresh", **settings).earlier_rounds() == []
+    assert benchmark(**settings | {"slices": 40}).earlier_rounds() == []
 
 
 def test_a_section_is_replaced_in_its_place(tmp_path: Path) -> None:
@@ -191,7 +176,7 @@ def test_the_baseline_computes_what_the_engine_computes(tmp_path: Path) -> None:
     assert ours.max() == 255
 
 
-def test_an_engine_that_is_not_here_says_so() -> None:
+def test_an_engine_that_is_missing_is_named() -> None:
     with common.worker(load_from_a_missing_package) as ask:
         assert ask(Path("study")) == {"error": "no_such_package is not installed"}
 
@@ -221,14 +206,8 @@ def test_the_least_time_of_a_case() -> None:
         for seconds in (1.0, 3.0)
     ]
     needs = {"kidney": 10**10, "lesion": 10**11, "matrix product": 10**12, "3x3 convolution": 1}
-    document = {
-        "command": "python -m benchmarks.limit",
-        "settings": {"threads": 2, "environment": ENVIRONMENT},
-        "multiply_adds": needs,
-        "refused": {"openvino": "not there"},
-        "rounds": rounds,
-    }
-    text = limit.markdown(document)
+    refused = {"openvino": "not there"}
+    text = limit.markdown(document(rounds, multiply_adds=needs, refused=refused))
     assert "| matrix product | onnxruntime | 1000 |" in text
     # 80 slices and 2 crops are one million million; 80 / 16 runs of 0.32 s and two of 0.2 s.
     assert "| at the best rate above | 1.00 | 1.00 |  |" in text
