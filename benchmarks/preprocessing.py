@@ -28,7 +28,7 @@ from benchmarks.studies import long_study
 from rcc_onnx.dicom import Study, StudySlice, read_study
 from rcc_onnx.imaging.body_mask import FOREGROUND_ABOVE, body_mask
 from rcc_onnx.imaging.hounsfield import HuImage, gathered
-from rcc_onnx.imaging.resampling import axis_map, resized_length
+from rcc_onnx.imaging.placement import axis_map, resized_length
 from rcc_onnx.phantom.scan import Storage
 from rcc_onnx.pipeline.preprocess import network_volume, window
 from rcc_onnx.types import GRID_SIZE, Profile

@@ -56,13 +56,11 @@ def _commands() -> None:
 def keras(  # noqa: PLR0913, PLR0917  one parameter for each option, as typer wants it
     kidney: Annotated[
         Path,
-        typer.Argument(
-            metavar="KIDNEY.h5", help="Keras 2 HDF5 file of the 2D network, whole model."
-        ),
+        typer.Argument(metavar="KIDNEY.h5", help="Keras 2 HDF5 file of the whole 2D network."),
     ],
     lesion: Annotated[
         Path,
-        typer.Argument(metavar="RCC.h5", help="Keras 2 HDF5 file of the 3D network, whole model."),
+        typer.Argument(metavar="RCC.h5", help="Keras 2 HDF5 file of the whole 3D network."),
     ],
     name: Annotated[str, typer.Option(help="Name of the bundle: a-z, 0-9, '.', '_', '-'.")],
     out: Annotated[Path, typer.Option(help="Folder to write; must not exist yet.")],

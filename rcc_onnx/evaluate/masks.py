@@ -142,30 +142,19 @@ def compare_masks(
     if not references.is_dir():
         raise MaskError(f"--masks: {references} is not a folder", code="masks-missing")
     files = {same_name(path.name): path for path in sorted(references.iterdir()) if path.is_file()}
-    compared, swapped = [], []
+    pairs: dict[str, tuple[Path, list[Path]]] = {}
     no_prediction: list[str] = []
     no_reference: list[str] = []
-    refused: list[RefusedMask] = []
-    comparisons: list[Comparison] = []
     for case in cases:
         paths = (out / pattern.format(case) for pattern in PREDICTED)
         predicted = next((path for path in paths if path.is_file()), None)
         names = (same_name(pattern.format(case)) for pattern in REFERENCE)
         found = [files[name] for name in names if name in files]
-        if predicted is None or not found:
+        if predicted is not None and found:
+            pairs[case] = predicted, found
+        else:
             (no_reference if predicted else no_prediction).append(case)
-            continue
-        on_case(case)
-        try:
-            ours, theirs = _read_pair(predicted, found, mapping)
-        except MaskError as error:
-            refused.append(RefusedMask(case, error.code, str(error)))
-            continue
-        comparisons += compare_pair(case, ours, theirs)
-        compared.append(case)
-        if _sides_look_swapped(ours, theirs):
-            swapped.append(case)
-    if not compared and not refused:
+    if not pairs:
         raise MaskError(
             f"{references} holds no reference mask of these cases, such as "
             f"{no_reference[0]}.nii.gz, .nii or .dcm"
@@ -174,8 +163,21 @@ def compare_masks(
             "analyse the cases with --save nifti",
             code="masks-missing",
         )
+    refused: list[RefusedMask] = []
+    comparisons: list[Comparison] = []
+    swapped = []
+    for case, (predicted, found) in pairs.items():
+        on_case(case)
+        try:
+            ours, theirs = _read_pair(predicted, found, mapping)
+        except MaskError as error:
+            refused.append(RefusedMask(case, error.code, str(error)))
+            continue
+        comparisons += compare_pair(case, ours, theirs)
+        if _sides_look_swapped(ours, theirs):
+            swapped.append(case)
     return MaskResults(
-        compared=tuple(compared),
+        compared=tuple(dict.fromkeys(comparison.case for comparison in comparisons)),
         without_prediction=tuple(no_prediction),
         without_reference=tuple(no_reference),
         refused=tuple(refused),

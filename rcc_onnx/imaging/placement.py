@@ -9,21 +9,73 @@ Three frames meet here, all with axes z, y, x:
 - the *file*: the arrays as the DICOM files hold them.
 
 The network volume takes single pixels and slices of the canonical one (docs/pipeline.md section 1).
+Per axis, an image of `size` pixels is resized to `resized` pixels of 2 mm with the nearest
+neighbour, and of that the middle 160 are kept, or it is put in the middle of zeros: each of the 160
+places either shows one source pixel or stays zero.
 On the way back a source pixel lies between picked ones, on each axis, and is interpolated.
 """
 
 import math
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
-from rcc_onnx.imaging.resampling import AxisMap
+from rcc_onnx.types import GRID_SIZE
 
 Span = tuple[int, int]
 """First and last row, or column."""
+PIXEL_MM = 2.0
+"""Pixel spacing of the network grid."""
+
+
+@dataclass(frozen=True)
+class AxisMap:
+    """Which source pixels one axis of the grid shows.
+
+    Attributes:
+        sources: index of the source pixel for each of the places from `first` on.
+        first: first place of the grid that shows the image; places outside stay zero.
+    """
+
+    sources: NDArray[np.intp]
+    first: int
+
+    @property
+    def places(self) -> slice:
+        """The places of the grid that show the image."""
+        return slice(self.first, self.first + self.sources.size)
+
+
+def resized_length(size: int, spacing_mm: float) -> int:
+    """Return the number of 2 mm pixels for `size` pixels of `spacing_mm`, rounded down."""
+    return int(size * spacing_mm / PIXEL_MM)
+
+
+@lru_cache(maxsize=64)
+def axis_map(size: int, resized: int) -> AxisMap:
+    """Return the map of one axis. `resized` may be larger or smaller than the grid, at least 1."""
+    nearest = _nearest_indices(size, resized)
+    if resized > GRID_SIZE:
+        offset = (resized - GRID_SIZE) // 2
+        nearest = nearest[offset : offset + GRID_SIZE]
+    nearest.setflags(write=False)
+    return AxisMap(sources=nearest, first=max((GRID_SIZE - resized) // 2, 0))
+
+
+def _nearest_indices(size: int, resized: int) -> NDArray[np.intp]:
+    """Return the source index for each resized pixel, by Pillow's NEAREST itself.
+
+    Pillow adds up a step in floating point; floor((i + 0.5) x size / resized) differs from that for
+    some lengths.
+    """
+    ramp = Image.fromarray(np.arange(size, dtype=np.int32)[np.newaxis, :])
+    picked = ramp.resize((resized, 1), Image.Resampling.NEAREST)
+    indices: NDArray[np.intp] = np.array(picked, dtype=np.intp)[0]
+    return indices
 
 
 @dataclass(frozen=True)

@@ -9,18 +9,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rcc_onnx.dicom.header_privacy import uid
+from rcc_onnx.imaging.images import CropImage, NetworkImages, PatientImages
 from rcc_onnx.imaging.mask_resampling import MaskPart, SourceMask, source_mask
 from rcc_onnx.imaging.placement import Placement
 from rcc_onnx.measurement.structures import KIDNEYS, half_of
 from rcc_onnx.pipeline.localization import bound_lesion
 from rcc_onnx.results import (
     SUSPECTED,
-    CropImage,
     Diameter,
     KidneyMeasures,
     LesionMeasures,
-    NetworkImages,
-    PatientImages,
     Position,
     Sensitivity,
     SideFinding,

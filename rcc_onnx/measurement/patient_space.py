@@ -8,12 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rcc_onnx.dicom import Study
+from rcc_onnx.imaging.images import PatientImages
 from rcc_onnx.imaging.placement import Placement, SourceImage
 from rcc_onnx.measurement.measure import measure_side
 from rcc_onnx.measurement.structures import source_masks, structure_labels
 from rcc_onnx.pipeline import Analysis
 from rcc_onnx.pipeline.preprocess import axis_maps
-from rcc_onnx.results import PatientImages, SideFinding
+from rcc_onnx.results import SideFinding
 from rcc_onnx.types import SIDES, Profile, Side, Thresholds
 
 
@@ -22,7 +23,7 @@ def place_in_patient(study: Study, analysis: Analysis, mask_cutoff: float) -> Pa
 
     The notebook goes by file names and knows no positions, so nothing of its answer can be placed.
     """
-    if study.profile is Profile.NOTEBOOK or analysis.hu is None:
+    if study.profile is Profile.NOTEBOOK:
         return None
     placement = placement_of(study, analysis.volume.padding_before, len(analysis.volume.values))
     return PatientImages(

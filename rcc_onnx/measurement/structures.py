@@ -9,9 +9,10 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
+from rcc_onnx.imaging.images import NetworkImages
 from rcc_onnx.imaging.mask_resampling import SourceMask, source_mask
 from rcc_onnx.imaging.placement import Placement
-from rcc_onnx.results import SUSPECTED, NetworkImages, SideFinding
+from rcc_onnx.results import SUSPECTED, SideFinding
 from rcc_onnx.types import HALF_WIDTH, SIDES, Outcome, Side, Structure
 
 KIDNEYS: dict[Side, Structure] = {

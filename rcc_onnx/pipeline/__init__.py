@@ -8,17 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rcc_onnx.dicom import Study
+from rcc_onnx.imaging.images import CropImage, NetworkImages
 from rcc_onnx.pipeline.localization import bound_lesion, crop_place, locate_kidney
 from rcc_onnx.pipeline.preprocess import VolumeReading
 from rcc_onnx.pipeline.quality_flags import side_flags
 from rcc_onnx.pipeline.timing import Stopwatch
-from rcc_onnx.results import (
-    CropImage,
-    KidneyFinding,
-    LesionFinding,
-    NetworkImages,
-    SideFinding,
-)
+from rcc_onnx.results import KidneyFinding, LesionFinding, SideFinding
 from rcc_onnx.runtime.networks import Networks, network_input, split_sides
 from rcc_onnx.types import HALF_WIDTH, SIDES, NetworkVolume, Outcome, Side, Thresholds, is_above
 
@@ -28,18 +23,13 @@ SLICES_A_CALL = 16
 
 @dataclass(frozen=True)
 class Analysis:
-    """Findings on both sides, and the arrays behind them.
-
-    Attributes:
-        hu: float32 (depth, 160, 160), see `VolumeReading`; None of a volume given as such.
-        images_sha256: hash over the images that were read; None likewise.
-    """
+    """Findings on both sides, and the arrays behind them; for `hu` see `VolumeReading`."""
 
     sides: Mapping[Side, SideFinding]
     images: NetworkImages
     volume: NetworkVolume
-    hu: NDArray[np.float32] | None = None
-    images_sha256: str | None = None
+    hu: NDArray[np.float32]
+    images_sha256: str
 
 
 def analyse_study(
@@ -53,26 +43,16 @@ def analyse_study(
     """
     reading = VolumeReading(study)
     parts = _read_ahead(reading.parts(SLICES_A_CALL), watch)
-    kidneys = _kidney_probability(reading.values, parts, networks, watch)
-    analysis = _analyse_sides(reading.volume(), kidneys, networks, thresholds, watch)
-    return replace(analysis, hu=reading.hu, images_sha256=reading.images_sha256)
-
-
-def analyse_volume(
-    volume: NetworkVolume, networks: Networks, thresholds: Thresholds, watch: Stopwatch
-) -> Analysis:
-    """Findings on both sides of a network volume."""
-    depth = len(volume.values)
-    starts = range(0, depth, SLICES_A_CALL)
-    parts = (slice(start, min(start + SLICES_A_CALL, depth)) for start in starts)
-    kidneys = _kidney_probability(volume.values, parts, networks, watch)
-    return _analyse_sides(volume, kidneys, networks, thresholds, watch)
+    kidneys = kidney_probability(reading.values, parts, networks, watch)
+    volume = reading.volume()
+    sides, images = analyse_sides(volume, kidneys, networks, thresholds, watch)
+    return Analysis(sides, images, volume, reading.hu, reading.images_sha256)
 
 
 def _read_ahead(parts: Iterator[slice], watch: Stopwatch) -> Iterator[slice]:
-    """The same parts; the next one is read in a thread while the caller works on the last.
+    """Yield the same parts; a thread reads the next part while the caller works on the last.
 
-    What is timed as preprocessing is the waiting for it.
+    The time spent waiting for it counts as preprocessing.
     """
     with ThreadPoolExecutor(max_workers=1) as reader:
         ahead = reader.submit(lambda: next(parts, None))
@@ -87,13 +67,13 @@ def _read_ahead(parts: Iterator[slice], watch: Stopwatch) -> Iterator[slice]:
             yield part
 
 
-def _kidney_probability(
+def kidney_probability(
     values: NDArray[np.uint8], parts: Iterable[slice], networks: Networks, watch: Stopwatch
 ) -> NDArray[np.float64]:
-    """Kidney probability of every voxel, in float64, as the notebook keeps and sums it.
+    """Return the kidney probability of every voxel, in float64, as the notebook keeps and sums it.
 
-    Slices that are the same, as all blank ones are, are given to the network once. `parts` are the
-    places of all slices, in order; the values of a part need be there only when it comes.
+    Equal slices, such as all blank ones, are given to the network once. `parts` are the places of
+    all slices, in order; the values of a part need be there only when it comes.
     """
     probability = np.empty(values.shape, np.float64)
     place_of: dict[bytes, int] = {}
@@ -109,13 +89,14 @@ def _kidney_probability(
     return probability
 
 
-def _analyse_sides(
+def analyse_sides(
     volume: NetworkVolume,
     kidney_probability: NDArray[np.float64],
     networks: Networks,
     thresholds: Thresholds,
     watch: Stopwatch,
-) -> Analysis:
+) -> tuple[dict[Side, SideFinding], NetworkImages]:
+    """Return the findings on both sides, given the kidney probability (depth, 160, 160)."""
     halves, kidneys = split_sides(volume.values), split_sides(kidney_probability)
     sides: dict[Side, SideFinding] = {}
     crops: dict[Side, CropImage] = {}
@@ -127,8 +108,7 @@ def _analyse_sides(
             first_column = HALF_WIDTH if side == "left" else 0
             crops[side] = replace(crop, start_zyx=(z, y, x + first_column))
     # The network answers in float32, so nothing is lost.
-    images = NetworkImages(kidney_probability.astype(np.float32), crops)
-    return Analysis(sides, images, volume)
+    return sides, NetworkImages(kidney_probability.astype(np.float32), crops)
 
 
 def _analyse_side(
@@ -138,7 +118,7 @@ def _analyse_side(
     thresholds: Thresholds,
     watch: Stopwatch,
 ) -> tuple[SideFinding, CropImage | None]:
-    """The finding, and the crop with its place in the half volume if the lesion network ran."""
+    """Return the finding, and the crop, placed in the half volume, if the lesion network ran."""
     kidney_sum = float(np.sum(kidney_probability))
     kidney_margin = thresholds.margin("kidney", kidney_sum)
     if not is_above(kidney_sum, thresholds.kidney):

@@ -1,4 +1,8 @@
-"""Where a kidney is, from the 2D network's probabilities (docs/pipeline.md section 2)."""
+"""Centre of a kidney, its crop, and the box of a suspected lesion (docs/pipeline.md sections 2, 3).
+
+Both decisions are made on a probability map: on its slice with the largest sum, and there on the
+longest run of rows and the longest run of pixels of the middle one of these.
+"""
 
 from typing import Any, NamedTuple
 
@@ -8,7 +12,14 @@ from numpy.typing import ArrayLike, NDArray
 from rcc_onnx.errors import ProbabilityMapError
 from rcc_onnx.types import CROP_SHAPE_ZYX, Centre, LesionBox
 
-# What the two decisions on probability maps share: checking a map, and runs on a line.
+KIDNEY_MIN_ROW_SUM = 2.0
+LESION_MIN_ROW_SUM = 1.0
+"""A row belongs to the structure from this sum of probabilities on."""
+KIDNEY_MIN_PROBABILITY = 0.5
+LESION_MIN_PROBABILITY = 0.5
+"""A pixel on the centre row belongs to the structure from this probability on."""
+BOX_MARGIN = 12
+"""Pixels that the square box is larger than the lesion's longer side."""
 
 
 class Run(NamedTuple):
@@ -22,9 +33,13 @@ class Run(NamedTuple):
         """Half way between the two indices, rounded down."""
         return (self.start + self.end) // 2
 
+    @property
+    def length(self) -> int:
+        return self.end - self.start
+
 
 def longest_run(hits: NDArray[np.bool_]) -> Run | None:
-    """The longest run of consecutive hits on a line; of equals the first; None without a hit.
+    """Return the longest run of hits on a line, of equals the first; None without a hit.
 
     A run that is still open at the end of the line ends at the last index, not after it, so it
     counts as one shorter than it is (docs/pipeline.md section 2).
@@ -39,7 +54,7 @@ def longest_run(hits: NDArray[np.bool_]) -> Run | None:
 
 
 def as_probability_map(values: ArrayLike) -> NDArray[Any]:
-    """The map as an array in C order and native bytes, in its own dtype; the input is not changed.
+    """Return the map in C order and native bytes, in its own dtype; the input is not changed.
 
     C order, because the rounding of a sum depends on the order of its terms. Half precision
     becomes float32: sums of a whole volume overflow it.
@@ -76,14 +91,8 @@ def as_probability_map(values: ArrayLike) -> NDArray[Any]:
     return np.ascontiguousarray(array, dtype=native)
 
 
-KIDNEY_MIN_ROW_SUM = 2.0
-"""A row belongs to the kidney from this sum of probabilities on."""
-KIDNEY_MIN_PROBABILITY = 0.5
-"""A pixel on the centre row belongs to the kidney from this probability on."""
-
-
 def locate_kidney(probability: ArrayLike) -> Centre | None:
-    """Centre of the kidney in the probability map of one side, or None if it cannot be located.
+    """Return the centre of the kidney in the map of one side; None if it cannot be located.
 
     Args:
         probability: any real dtype, shape (slices, rows, columns), of the pipeline
@@ -96,22 +105,28 @@ def locate_kidney(probability: ArrayLike) -> Centre | None:
         for a kidney at all is not asked here.
 
     Raises:
-        ProbabilityMapError: not three axes, an empty axis, not real numbers, or NaN or infinity.
+        ProbabilityMapError: as `as_probability_map`.
     """
     volume = as_probability_map(probability)
+    found = _runs_on_largest_slice(volume, KIDNEY_MIN_ROW_SUM, KIDNEY_MIN_PROBABILITY)
+    if found is None:
+        return None
+    z, rows, columns = found
+    return Centre(z=z, y=rows.middle, x=columns.middle)
+
+
+def _runs_on_largest_slice(
+    volume: NDArray[Any], min_row_sum: float, min_probability: float
+) -> tuple[int, Run, Run] | None:
+    """Return the slice with the largest sum, and its runs of rows and of pixels on their middle."""
     z = int(np.argmax(volume.sum(axis=(1, 2))))
-    rows = longest_run(volume[z].sum(axis=1) >= KIDNEY_MIN_ROW_SUM)
-    if rows is None:
-        return None
-    y = rows.middle
-    columns = longest_run(volume[z, y] >= KIDNEY_MIN_PROBABILITY)
-    if columns is None:
-        return None
-    return Centre(z=z, y=y, x=columns.middle)
+    rows = longest_run(volume[z].sum(axis=1) >= min_row_sum)
+    columns = longest_run(volume[z, rows.middle] >= min_probability) if rows else None
+    return (z, rows, columns) if rows and columns else None
 
 
 def crop_around(half_volume: NDArray[Any], centre: Centre) -> NDArray[Any]:
-    """View of the 40x64x64 voxels round a centre, moved inside where they would stick out.
+    """Return the 40x64x64 voxels round a centre, moved inside where they would stick out: a view.
 
     Args:
         half_volume: one side, shape (slices, 160, 80) in the pipeline; at least (40, 64, 64).
@@ -130,33 +145,17 @@ def crop_around(half_volume: NDArray[Any], centre: Centre) -> NDArray[Any]:
 
 
 def crop_place(shape: tuple[int, ...], centre: Centre) -> tuple[slice, slice, slice]:
-    """Where the crop round a centre lies in a half volume of a shape, at least (40, 64, 64)."""
+    """Return the place of the crop round a centre in a half volume of at least (40, 64, 64)."""
     z, y, x = (
-        _span(at, length, size)
+        min(max(0, int(at - length / 2)), size - length)
         for at, length, size in zip(centre, CROP_SHAPE_ZYX, shape, strict=True)
     )
-    return z, y, x
-
-
-def _span(centre: int, length: int, size: int) -> slice:
-    """`length` indices round the centre, pushed back into 0 ... size - 1."""
-    start = min(max(0, int(centre - length / 2)), size - length)
-    return slice(start, start + length)
-
-
-# The box round a suspected lesion, from the 3D network's probabilities (docs/pipeline.md
-# section 3).
-
-LESION_MIN_ROW_SUM = 1.0
-"""A row belongs to the lesion from this sum of probabilities on."""
-LESION_MIN_PROBABILITY = 0.5
-"""A pixel on the centre row belongs to the lesion from this probability on."""
-BOX_MARGIN = 12
-"""Pixels that the square box is larger than the lesion's longer side."""
+    depth, height, width = CROP_SHAPE_ZYX
+    return slice(z, z + depth), slice(y, y + height), slice(x, x + width)
 
 
 def bound_lesion(probability: ArrayLike, margin: int = BOX_MARGIN) -> LesionBox | None:
-    """Square box round the suspected lesion of a crop, or None if it cannot be located.
+    """Return the square box round the suspected lesion of a crop; None if it cannot be located.
 
     Args:
         probability: any real dtype, shape (slices, rows, columns), of the pipeline (40, 64, 64).
@@ -170,29 +169,20 @@ def bound_lesion(probability: ArrayLike, margin: int = BOX_MARGIN) -> LesionBox 
         Whether the map's sum is enough for a lesion at all is not asked here.
 
     Raises:
-        ProbabilityMapError: not three axes, an empty axis, not real numbers, NaN or infinity, or
-            a negative margin.
+        ProbabilityMapError: as `as_probability_map`, or the margin is negative.
     """
     if margin < 0:
         raise ProbabilityMapError(f"the margin of a lesion box is 0 or more, not {margin}")
     crop = as_probability_map(probability)
-    z = int(np.argmax(crop.sum(axis=(1, 2))))
-    rows = longest_run(crop[z].sum(axis=1) >= LESION_MIN_ROW_SUM)
-    if rows is None:
+    found = _runs_on_largest_slice(crop, LESION_MIN_ROW_SUM, LESION_MIN_PROBABILITY)
+    if found is None:
         return None
-    columns = longest_run(crop[z, rows.middle] >= LESION_MIN_PROBABILITY)
-    if columns is None:
-        return None
-    half = int((max(_length(rows), _length(columns)) + margin) / 2)
-    last_row, last_column = crop.shape[1] - 1, crop.shape[2] - 1
+    z, rows, columns = found
+    half = int((max(rows.length, columns.length) + margin) / 2)
     return LesionBox(
         slice=z,
         top=max(rows.middle - half, 0),
-        bottom=min(rows.middle + half, last_row),
+        bottom=min(rows.middle + half, crop.shape[1] - 1),
         left=max(columns.middle - half, 0),
-        right=min(columns.middle + half, last_column),
+        right=min(columns.middle + half, crop.shape[2] - 1),
     )
-
-
-def _length(run: Run) -> int:
-    return run.end - run.start

@@ -18,12 +18,12 @@ CUT_KIDNEY_PIXELS = 25
 def study_flags(
     analysed_slices: int, has_contrast: bool, kidney_hu: float | None = None
 ) -> tuple[Note, ...]:
-    """What touches both sides.
+    """Return the flags that concern both sides.
 
     Args:
         analysed_slices: slices that went to the networks.
         has_contrast: whether a file records contrast in a vessel.
-        kidney_hu: mean HU of the kidneys that were found; None if there is none.
+        kidney_hu: mean HU of the kidneys that were found; None without kidneys.
     """
     flags = []
     if analysed_slices < MIN_SLICES:
@@ -47,10 +47,10 @@ def study_flags(
 def side_flags(
     side: Side, volume: NetworkVolume, kidney_probability: NDArray[np.float64]
 ) -> tuple[Note, ...]:
-    """What touches one side.
+    """Return the flags that concern one side.
 
     Args:
-        side: which.
+        side: the side.
         volume: what the networks saw.
         kidney_probability: of this side, shape (slices, 160, 80).
     """

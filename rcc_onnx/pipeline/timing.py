@@ -5,11 +5,11 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
 StageListener = Callable[[str, float], None]
-"""Told the stage and how much of it is done, 0 to 1."""
+"""Called with the stage and how much of it is done, 0 to 1."""
 
 
 class Stopwatch:
-    """Adds up the wall-clock seconds of named stages, and tells a listener where the work is."""
+    """Wall-clock seconds of named stages, and the progress that a listener hears of."""
 
     def __init__(self, listener: StageListener | None = None) -> None:
         self._listener = listener
@@ -18,10 +18,7 @@ class Stopwatch:
 
     @contextmanager
     def stage(self, name: str, done: float | None = 0.0) -> Iterator[None]:
-        """Time a block. The same name again adds to it.
-
-        `done` is what the listener is told of the stage; None: nothing.
-        """
+        """Time a block, adding to the stage's seconds, and report `done` of it unless None."""
         if done is not None:
             self.progress(name, done)
         started = time.perf_counter()
@@ -32,10 +29,10 @@ class Stopwatch:
             self._seconds[name] = self._seconds.get(name, 0.0) + spent
 
     def progress(self, stage: str, done: float) -> None:
-        """Tell the listener how far a stage is."""
+        """Report to the listener how far a stage is."""
         if self._listener is not None:
             self._listener(stage, done)
 
     def seconds(self) -> Mapping[str, float]:
-        """Seconds by stage so far, and `total` since the stopwatch was made."""
+        """Return seconds by stage so far, and `total` since the stopwatch was made."""
         return {**self._seconds, "total": time.perf_counter() - self._started}

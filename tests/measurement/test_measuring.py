@@ -7,6 +7,7 @@ import pytest
 
 from rcc_onnx.dicom import read_study
 from rcc_onnx.errors import OptionError
+from rcc_onnx.imaging.images import NetworkImages
 from rcc_onnx.imaging.mask_resampling import source_mask
 from rcc_onnx.measurement.measure import (
     box_of,
@@ -16,14 +17,7 @@ from rcc_onnx.measurement.measure import (
     parts_of,
 )
 from rcc_onnx.measurement.patient_space import measure_sides, place_in_patient
-from rcc_onnx.results import (
-    KidneyFinding,
-    LesionFinding,
-    MeasuringOptions,
-    NetworkImages,
-    SideFinding,
-    margin,
-)
+from rcc_onnx.results import KidneyFinding, LesionFinding, MeasuringOptions, SideFinding, margin
 from rcc_onnx.types import Outcome, Profile, Structure, Thresholds
 from tests.support.dicom_factory import LAYOUTS, ct_series, write_series
 from tests.support.truths import true_analysis, two_kidneys

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from rcc_onnx.dicom import pixels, read_study
 from rcc_onnx.errors import NetworkError, PixelsError
-from rcc_onnx.pipeline import _kidney_probability, analyse_study, analyse_volume
+from rcc_onnx.pipeline import SLICES_A_CALL, analyse_sides, analyse_study, kidney_probability
 from rcc_onnx.pipeline.preprocess import network_volume
 from rcc_onnx.pipeline.timing import Stopwatch
 from rcc_onnx.runtime.networks import network_input
@@ -34,8 +34,18 @@ def block(z: int, y: int, x: int, size: int) -> tuple[slice, slice, slice]:
     return slice(z, z + size), slice(y, y + size), slice(x, x + size)
 
 
+def analyse_volume(volume, networks=None, thresholds=None, watch=None):
+    """Findings on both sides of a network volume that is there as a whole, and its images."""
+    networks, watch = networks or FakeNetworks(), watch or Stopwatch()
+    depth = len(volume.values)
+    starts = range(0, depth, SLICES_A_CALL)
+    parts = [slice(start, min(start + SLICES_A_CALL, depth)) for start in starts]
+    kidneys = kidney_probability(volume.values, parts, networks, watch)
+    return analyse_sides(volume, kidneys, networks, thresholds or Thresholds(), watch)
+
+
 def analyse(volume: NetworkVolume, thresholds: Thresholds | None = None):
-    return analyse_volume(volume, FakeNetworks(), thresholds or Thresholds(), Stopwatch()).sides
+    return analyse_volume(volume, thresholds=thresholds)[0]
 
 
 def test_nothing_is_found_in_an_empty_volume() -> None:
@@ -62,23 +72,23 @@ def test_the_left_centre_counts_columns_of_its_half() -> None:
 
 def test_a_lesion_is_boxed_in_the_coordinates_of_its_crop() -> None:
     volume = volume_with((block(10, 70, 20, 14), KIDNEY), (block(12, 72, 22, 6), LESION))
-    analysis = analyse_volume(volume, FakeNetworks(), Thresholds(), Stopwatch())
-    finding = analysis.sides["right"]
+    sides, images = analyse_volume(volume)
+    finding = sides["right"]
     assert finding.outcome is Outcome.LESION
     assert finding.lesion is not None
     assert finding.lesion.probability_sum == 6**3
     # The crop starts at slice 0, row 77 - 32 = 45, column 0.
     assert finding.lesion.box == LesionBox(12, 30 - 9, 30 + 9, 25 - 9, 25 + 9)
-    crop = analysis.images.crops["right"]
+    crop = images.crops["right"]
     assert crop.start_zyx == (0, 45, 0)
     np.testing.assert_array_equal(crop.values, volume.values[:40, 45:109, :64])
     np.testing.assert_array_equal(crop.probability, crop.values == LESION)
-    assert set(analysis.images.crops) == {"right"}
+    assert set(images.crops) == {"right"}
 
 
 def test_the_left_crop_has_its_place_in_the_whole_volume() -> None:
     volume = volume_with((block(10, 70, 100, 14), KIDNEY), (block(12, 72, 102, 6), LESION))
-    images = analyse_volume(volume, FakeNetworks(), Thresholds(), Stopwatch()).images
+    _, images = analyse_volume(volume)
     crop = images.crops["left"]
     np.testing.assert_array_equal(crop.values, volume.values[crop.where])
     assert crop.start_zyx == (0, 45, 80)
@@ -111,7 +121,7 @@ def test_a_diffuse_lesion_cannot_be_located() -> None:
             return np.full_like(crop, 0.01)
 
     volume = volume_with((block(10, 70, 20, 12), KIDNEY))
-    sides = analyse_volume(volume, Diffuse(), Thresholds(), Stopwatch()).sides
+    sides, _ = analyse_volume(volume, Diffuse())
     assert sides["right"].outcome is Outcome.LESION_NOT_LOCATED
     assert sides["right"].lesion is not None
     assert sides["right"].lesion.box is None
@@ -126,21 +136,21 @@ def test_networks_get_grey_values_divided_by_255() -> None:
             return super().kidney_probability(slices)
 
     values = np.random.default_rng(0).integers(0, 256, (41, 160, 160)).astype(np.uint8)
-    analyse_volume(NetworkVolume(values, 0, 41), Recording(), Thresholds(), Stopwatch())
+    analyse_volume(NetworkVolume(values, 0, 41), Recording())
     expected = (values.astype(np.float64) / 255).astype(np.float32)
     np.testing.assert_array_equal(np.concatenate(seen), expected)
 
 
-def test_stages_are_timed_and_told() -> None:
-    told: list[tuple[str, float]] = []
-    watch = Stopwatch(lambda stage, done: told.append((stage, done)))
+def test_stages_are_timed_and_reported() -> None:
+    reported: list[tuple[str, float]] = []
+    watch = Stopwatch(lambda stage, done: reported.append((stage, done)))
     volume = volume_with((block(10, 70, 20, 12), KIDNEY))
-    analyse_volume(volume, FakeNetworks(), Thresholds(), watch)
+    analyse_volume(volume, watch=watch)
     seconds = watch.seconds()
     assert set(seconds) == {"kidney_network", "lesion_network", "total"}
     assert seconds["total"] >= seconds["kidney_network"] > 0
-    assert ("kidney_network", 1.0) in told
-    assert told.index(("kidney_network", 0.0)) < told.index(("kidney_network", 1.0))
+    assert ("kidney_network", 1.0) in reported
+    assert reported.index(("kidney_network", 0.0)) < reported.index(("kidney_network", 1.0))
 
 
 class CountingNetworks(FakeNetworks):
@@ -161,7 +171,7 @@ def test_the_same_slice_is_given_to_the_kidney_network_once(monkeypatch) -> None
     values = np.concatenate([distinct[order], np.zeros((4, 160, 160), np.uint8)])
     parts = [slice(start, start + 10) for start in range(0, 50, 10)]
     assert len(values) == 50
-    found = _kidney_probability(values, parts, CountingNetworks(), Stopwatch())
+    found = kidney_probability(values, parts, CountingNetworks(), Stopwatch())
     assert CountingNetworks.given == 22
     assert found.dtype == np.float64
     expected = FakeNetworks().kidney_probability(network_input(values))
@@ -180,9 +190,7 @@ def test_reading_ahead_changes_nothing(tmp_path, profile, slices) -> None:
     study = read_study(study_of(tmp_path, slices), profile)
     thresholds, watch = Thresholds(100, 5), Stopwatch()
     found = analyse_study(study, FakeNetworks(0.4, 0.9), thresholds, watch).sides
-    expected = analyse_volume(
-        network_volume(study), FakeNetworks(0.4, 0.9), thresholds, Stopwatch()
-    ).sides
+    expected, _ = analyse_volume(network_volume(study), FakeNetworks(0.4, 0.9), thresholds)
     assert {"preprocessing", "kidney_network"} <= set(watch.seconds())
     assert found["right"].kidney.probability_sum > 100
     for side, finding in found.items():

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from rcc_onnx.errors import NetworkError, NetworkOutputError
-from rcc_onnx.runtime.networks import Networks, check_probability
+from rcc_onnx.errors import NetworkError, NetworkOutputError, ProbabilityMapError
+from rcc_onnx.runtime.networks import Networks, check_probability, split_sides
 from tests.support.errors import raises_code
 from tests.support.fake_networks import FakeNetworks
 
@@ -71,3 +71,19 @@ def test_outputs_that_are_refused(output: np.ndarray, words: str) -> None:
         check_probability(output, (2, 2), "kidney")
     assert caught.value.code == "network-output"
     assert isinstance(caught.value, NetworkError)
+
+
+def test_sides_are_the_patients():
+    volume = np.zeros((40, 160, 160), np.uint8)
+    volume[:, :, 79] = 1
+    volume[:, :, 80] = 2
+    sides = split_sides(volume)
+    assert list(sides) == ["right", "left"]
+    assert sides["right"].shape == sides["left"].shape == (40, 160, 80)
+    assert (sides["right"][0, 0, 79], sides["left"][0, 0, 0]) == (1, 2)
+
+
+@pytest.mark.parametrize("shape", [(40, 160, 80), (160, 160), (40, 64, 64)])
+def test_only_a_whole_volume_is_split(shape):
+    with pytest.raises(ProbabilityMapError):
+        split_sides(np.zeros(shape))

@@ -5,8 +5,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rcc_onnx.imaging.placement import Placement, Reorientation, SourceImage
-from rcc_onnx.imaging.resampling import axis_map, resized_length
+from rcc_onnx.imaging.placement import (
+    Placement,
+    Reorientation,
+    SourceImage,
+    axis_map,
+    resized_length,
+)
 from rcc_onnx.types import GRID_SIZE
 
 

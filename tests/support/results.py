@@ -6,10 +6,10 @@ from dataclasses import replace
 import numpy as np
 
 from rcc_onnx.errors import IntakeError
+from rcc_onnx.imaging.images import CropImage, NetworkImages
 from rcc_onnx.options import InferenceOptions
 from rcc_onnx.results import (
     AnalysedCase,
-    CropImage,
     Diameter,
     ErrorRecord,
     FailedCase,
@@ -18,7 +18,6 @@ from rcc_onnx.results import (
     LesionFinding,
     LesionMeasures,
     ModelsUsed,
-    NetworkImages,
     Sensitivity,
     SideFinding,
     SourceBox,

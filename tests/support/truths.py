@@ -4,18 +4,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rcc_onnx.dicom import Study
+from rcc_onnx.imaging.images import CropImage, NetworkImages
 from rcc_onnx.measurement.patient_space import placement_of
 from rcc_onnx.measurement.structures import half_of
 from rcc_onnx.pipeline import Analysis
 from rcc_onnx.pipeline.localization import bound_lesion, crop_place, locate_kidney
 from rcc_onnx.pipeline.preprocess import VolumeReading
-from rcc_onnx.results import (
-    CropImage,
-    KidneyFinding,
-    LesionFinding,
-    NetworkImages,
-    SideFinding,
-)
+from rcc_onnx.results import KidneyFinding, LesionFinding, SideFinding
 from rcc_onnx.types import SIDES, Outcome, Side, Structure, Thresholds
 from tests.support.placements import on_grid
 
@@ -55,7 +50,8 @@ def true_analysis(study: Study, labels: NDArray[np.uint8]) -> Analysis:
         sides[side] = SideFinding(outcome, found, LesionFinding(total, margin, box))
         start = (z.start, y.start, x.start + (half[2].start or 0))
         crops[side] = CropImage(start, volume.values[half][z, y, x].copy(), lesion)
-    return Analysis(sides, NetworkImages(kidney, crops), volume, reading.hu)
+    images = NetworkImages(kidney, crops)
+    return Analysis(sides, images, volume, reading.hu, reading.images_sha256)
 
 
 def two_kidneys(shape_zyx: tuple[int, int, int], lesion: bool = True) -> NDArray[np.uint8]:

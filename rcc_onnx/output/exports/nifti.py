@@ -13,9 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rcc_onnx._version import __version__
+from rcc_onnx.imaging.images import PatientImages
 from rcc_onnx.imaging.placement import Placement
 from rcc_onnx.output.exports.geometry import file_affine_lps, file_shape
-from rcc_onnx.results import AnalysedCase, PatientImages
+from rcc_onnx.results import AnalysedCase
 
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 COMPRESSION = 1

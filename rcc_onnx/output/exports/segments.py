@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from rcc_onnx.imaging.images import PatientImages
 from rcc_onnx.imaging.mask_resampling import SourceMask
 from rcc_onnx.output.exports.geometry import file_shape
-from rcc_onnx.results import PatientImages
 from rcc_onnx.types import Side, Structure
 
 

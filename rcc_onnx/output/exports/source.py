@@ -9,10 +9,10 @@ import numpy as np
 from pydicom.dataset import Dataset
 from pydicom.valuerep import DA, TM
 
+from rcc_onnx.imaging.images import PatientImages
 from rcc_onnx.imaging.placement import SourceImage
 from rcc_onnx.output.exports.geometry import file_affine_lps, file_shape
 from rcc_onnx.output.exports.identity import derived_uid
-from rcc_onnx.results import PatientImages
 
 CT_IMAGE = "1.2.840.10008.5.1.4.1.1.2"
 UNICODE = "ISO_IR 192"

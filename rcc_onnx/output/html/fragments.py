@@ -15,9 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
-from rcc_onnx.imaging.resampling import PIXEL_MM
+from rcc_onnx.imaging.images import PatientImages
+from rcc_onnx.imaging.placement import PIXEL_MM
 from rcc_onnx.output.overview.planes import windowed
-from rcc_onnx.results import AnalysedCase, PatientImages
+from rcc_onnx.results import AnalysedCase
 from rcc_onnx.types import GRID_SIZE, SIDES
 
 FRAGMENTS = ".report"

@@ -3,6 +3,7 @@
 import numpy as np
 from PIL import Image, ImageDraw
 
+from rcc_onnx.imaging.images import PatientImages
 from rcc_onnx.measurement.structures import KIDNEYS
 from rcc_onnx.output.overview import sentences
 from rcc_onnx.output.overview.ink import (
@@ -21,7 +22,7 @@ from rcc_onnx.output.overview.ink import (
 )
 from rcc_onnx.output.overview.panels import panel
 from rcc_onnx.output.overview.planes import Spot, axial_plane, coronal_plane, sagittal_plane, zyx_of
-from rcc_onnx.results import SUSPECTED, AnalysedCase, PatientImages
+from rcc_onnx.results import SUSPECTED, AnalysedCase
 from rcc_onnx.types import NO_KIDNEY, NO_PROOF, PAGE_WORDS, RESEARCH_ONLY, SIDES, Side
 
 WIDTH = 1920

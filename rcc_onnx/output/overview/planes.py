@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from rcc_onnx.imaging.placement import Placement, Reorientation
-from rcc_onnx.imaging.resampling import PIXEL_MM, AxisMap
-from rcc_onnx.results import LesionMeasures, PatientImages, SourceBox
+from rcc_onnx.imaging.images import PatientImages
+from rcc_onnx.imaging.placement import PIXEL_MM, AxisMap, Placement, Reorientation
+from rcc_onnx.results import LesionMeasures, SourceBox
 
 WINDOW_HU = (-160.0, 240.0)
 """Black and white: the window that the networks see."""
