@@ -25,7 +25,6 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -52,15 +51,14 @@ SLOW_TESTS = (
 SLOW_IMPORTS = ("tensorflow", "selenium", "convert.frameworks")
 """Tests that are never run: by path, and by what they or their helpers import."""
 NOT_COPIED = (".*", "__pycache__", "build", "dist", "work", "*.egg-info")
-SHARE = 3
-"""Tests are chosen that need this part of the time limit at most while nothing is changed."""
-NEARLY = 0.7
-"""From this part of their share on, no further test is looked for."""
-MOST_FILES = 8
-"""Test files of a module that are timed to choose from, the nearest ones first."""
+MOST_FILES, MOST_S, NEARLY_S = 8, 24.0, 16.0
+"""The tests of a module: the nearest files that take so many seconds of processor time together,
+of so many that are tried; enough are found from the last figure on. Seconds of the processor,
+because they do not depend on what else the machine does."""
 ROOT = Path(__file__).parents[1]
 PASSED, NOTHING_RAN, TIMED_OUT = 0, 5, -999
 """Exit codes of pytest, and one that no process has."""
+OUT_OF_TIME = (-signal.SIGXCPU, -signal.SIGKILL)
 ESCAPED, NOT_FOUND, CAUGHT = "ESCAPED", "not found", ("caught", "timed out")
 
 
@@ -162,8 +160,13 @@ class Project:
         for test, file in self.tests.items():
             distance = self._distance(test, module)
             if distance is not None:
-                # Of equally near ones, those first that test the fewest modules.
-                found.append((distance, len(self.imports(test) & set(self.own)), file))
+                # Of equally near ones, those of the package first, then what tests few modules.
+                package = module.split(".")[-2:][0]
+                is_about = any(
+                    f"{part}_".startswith(f"{package}_") for part in re.split(r"\.(?:test_)?", test)
+                )
+                modules = len(self.imports(test) & set(self.own))
+                found.append((distance, not is_about, modules, file))
         if found:
             return [file for *_, file in sorted(found)]
         beside |= {module}
@@ -208,13 +211,18 @@ class Copy:
             compiled.unlink(missing_ok=True)
             shutil.copyfile(mutant.path, path)
 
-    def run(self, command: Sequence[str], limit: float) -> tuple[int, str]:
-        """Run Python with arguments on the copy: its exit code, and what it wrote."""
+    def run(self, command: Sequence[str], limit: float, processor: float) -> tuple[int, str]:
+        """Run Python with arguments on the copy: its exit code, and what it wrote.
+
+        Args:
+            command: the arguments.
+            limit: seconds until it is ended.
+            processor: seconds of processor time until each process of it is ended.
+        """
         shutil.rmtree(self.temporary, ignore_errors=True)
         shutil.rmtree(self.copy / ".hypothesis", ignore_errors=True)
         self.temporary.mkdir(exist_ok=True)
-        # Nothing that a test starts goes on for ever, even if nobody stops it.
-        limits = f"ulimit -d {int(self.memory_gib * 2**20)}; ulimit -t {int(3 * limit) + 1}"
+        limits = f"ulimit -d {int(self.memory_gib * 2**20)}; ulimit -t {int(processor) + 1}"
         with (self.temporary.parent / "written").open("w+", errors="replace") as written:
             process = subprocess.Popen(
                 ["/bin/sh", "-c", f'{limits}; exec "$@"', "sh", sys.executable, *command],
@@ -234,12 +242,12 @@ class Copy:
                     os.killpg(process.pid, signal.SIGKILL)
                 process.wait()
             written.seek(0)
-            return code, written.read()
+            return TIMED_OUT if code in OUT_OF_TIME else code, written.read()
 
-    def test(self, file: str, limit: float) -> tuple[int, str]:
+    def test(self, file: str, limit: float, processor: float) -> tuple[int, str]:
         """Run the tests of a file, up to the first that fails."""
         options = ["-x", "-q", "-p", "no:cacheprovider", "--hypothesis-seed=0"]
-        return self.run(["-m", "pytest", *options, file], limit)
+        return self.run(["-m", "pytest", *options, file], limit, processor)
 
 
 def sample(project: Project, modules: Sequence[str], count: int, seed: int) -> list[Mutant]:
@@ -318,29 +326,30 @@ class Trial:
         self.chosen: dict[str, list[str]] = {}
 
     def prepare(self, modules: Sequence[str]) -> None:
-        """Choose the tests of each module: the nearest that fit into their share of the limit."""
+        """Choose the tests of each module, which must pass while nothing is changed."""
         copy = self.free.get()
-        code, written = copy.run(["-c", f"import {PACKAGE}; print({PACKAGE}.__file__)"], self.limit)
+        show = ["-c", f"import {PACKAGE}; print({PACKAGE}.__file__)"]
+        code, written = copy.run(show, self.limit, self.limit)
         if code != PASSED or copy.copy.resolve() not in Path(written.strip()).resolve().parents:
             raise MisuseError(f"the copy of {PACKAGE} is not what Python imports: {written}")
-        share = self.limit / SHARE
         for module in modules:
             chosen = self.chosen[module] = []
+            took = 0.0
             for file in self.project.tests_of(module)[:MOST_FILES]:
-                took = sum(self.seconds[one] for one in chosen)
-                if took < NEARLY * share and (took + self._time(file, copy) <= share or not chosen):
+                if took < NEARLY_S and (took + self._time(file, copy) <= MOST_S or not chosen):
                     chosen.append(file)
-            print(f"{module}: {' '.join(chosen) or 'no tests'}", flush=True)
+                    took += self.seconds[file]
+            print(f"{module}: {' '.join(chosen) or 'no tests'} ({took:.0f} s)", flush=True)
         self.free.put(copy)
 
     def _time(self, file: str, copy: Copy) -> float:
-        """Return the seconds of a test file, which must pass while nothing is changed."""
+        """Return the processor time of a test file, which must pass while nothing is changed."""
         if file not in self.seconds:
-            begun = time.monotonic()
-            code, written = copy.test(file, SHARE * self.limit)
+            begun = _processor_time()
+            code, written = copy.test(file, 5 * self.limit, self.limit)
             if code not in (PASSED, NOTHING_RAN):
                 raise MisuseError(f"{file} fails while nothing is changed:\n{written[-2000:]}")
-            self.seconds[file] = time.monotonic() - begun
+            self.seconds[file] = _processor_time() - begun
         return self.seconds[file]
 
     def judge(self, mutant: Mutant) -> Record:
@@ -360,16 +369,22 @@ class Trial:
 
     def _tests(self, mutant: Mutant, files: Sequence[str], copy: Copy) -> tuple[str, str | None]:
         """Return what becomes of a mutant with some tests, and the one that ends it."""
-        end = time.monotonic() + max(self.limit, SHARE * sum(self.seconds[file] for file in files))
         with copy.changed(mutant):
             for file in files:
-                code, written = copy.test(file, max(0.0, end - time.monotonic()))
+                usual = self.seconds[file]
+                code, written = copy.test(file, self.limit + 10 * usual, 15 + 3 * usual)
                 if code == TIMED_OUT:
                     return "timed out", file
                 if code not in (PASSED, NOTHING_RAN):
                     failed = re.search(r"^(?:FAILED|ERROR) (.+?)(?: - .*)?$", written, re.MULTILINE)
                     return "caught", failed[1] if failed else file
         return ESCAPED, None
+
+
+def _processor_time() -> float:
+    """Return the seconds that ended processes of this one have taken."""
+    spent = os.times()
+    return spent.children_user + spent.children_system
 
 
 def _line(record: Record) -> str:
@@ -441,7 +456,7 @@ def main(arguments: Sequence[str] | None = None, root: Path = ROOT) -> int:
     add("--count", type=int, default=100, help="mutants to draw (default %(default)s)")
     add("--seed", type=int, default=0, help="draws the same again (default %(default)s)")
     add("--jobs", type=int, default=1, help="tried side by side (default %(default)s)")
-    add("--timeout", type=float, default=120, help="seconds of a mutant (default %(default)s)")
+    add("--timeout", type=float, default=120, help="seconds of a test file (default %(default)s)")
     add("--memory-gib", type=float, default=8, help="of a process (default %(default)s)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all results to FILE")
     parser.add_argument("--replay", type=Path, metavar="FILE", help="try those of FILE again")
