@@ -1,16 +1,15 @@
 """The mutation tester: the changes that it makes, what it draws, and what it says of tests."""
 
 import json
-import sys
 import textwrap
 from pathlib import Path
 
 import pytest
 
+pytest.importorskip("resource", reason="memory and time are limited as POSIX does it")
+
 from tests.mutants import Finder, Project, main, sample
 from tests.mutations import find_sites
-
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="limits are set as POSIX does it")
 
 
 def changes(source: str) -> set[tuple[str, str]]:
