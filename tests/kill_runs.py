@@ -27,7 +27,6 @@ IN_STARTING = 0.1
 """Kills before anything was written are rarer than the time that starting takes."""
 ORPHANS_S = 10.0
 """For processes to see that their parent is gone, on a busy machine."""
-RUN_FILE_NAMES = set(RUN_FILES)
 
 
 def main() -> None:

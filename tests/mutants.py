@@ -37,18 +37,15 @@ from tests.mutations import Record, Site, find_sites
 
 PACKAGE = "rcc_onnx"
 CORE = """
-agreement answers assessable batch body case_names done_before extents findings fingerprint grid
-hu_check hu_image intake.candidates intake.choosing intake.classify intake.duplicates
-intake.geometry intake.grouping intake.headers intake.pixels intake.standard intake.study kidneys
-lesions manifest masks measures measuring morphology out_lock patient pipeline placement preprocess
-providers regions runs source_masks sums values variants
+batch bundles.manifest bundles.reference_outputs dicom imaging measurement output.checksums
+output.folder output.names pipeline results runtime.providers runtime.self_test types
 """
 """What is measured where no module is named: modules and packages of PACKAGE."""
 SLOW_TESTS = (
-    "tests/convert/*", "tests/nights/*", "*/test_mutants.py", "*kill_runs*", "*browser*",
+    "tests/convert/*", "tests/failure_modes/*", "*/test_mutants.py", "*kill_runs*", "*browser*",
     "*end_to_end*", "*watch_arrivals*", "*openvino*", "*orthanc*",
 )  # fmt: skip
-SLOW_IMPORTS = ("tensorflow", "selenium", "convert.frameworks")
+SLOW_IMPORTS = ("tensorflow", "selenium", "convert.keras")
 """Tests that are never run: by path, and by what they or their helpers import."""
 NOT_COPIED = (".*", "__pycache__", "build", "dist", "work", "*.egg-info")
 MOST_FILES, MOST_S, NEARLY_S = 8, 24.0, 16.0

@@ -9,7 +9,7 @@ import hashlib
 import io
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from pathlib import Path
 
 from rcc_onnx.output.checksums import SUMS_NAME, read_sums
@@ -63,7 +63,7 @@ def check_same(out: Path, expected: Mapping[str, bytes]) -> None:
     assert differing == [], differing
 
 
-def check_left(out: Path, expected: Mapping[str, bytes], run_files: set[str]) -> set[str]:
+def check_left(out: Path, expected: Mapping[str, bytes], run_files: Container[str]) -> set[str]:
     """Look at what a run left that did not come to its end; the cases that failed.
 
     Whatever has a name is whole and what an undisturbed run would have written, a case's JSON has

@@ -126,14 +126,14 @@ def no_more_files(disk: Disk) -> None:
 
 def mid_run(disk: Disk, step: str, what: Callable[[], None]) -> None:
     """A run during which something happens to its folder, after the first case."""
-    write_case, calls = case_files.write_case, iter([what])
+    write_case, calls = case_files.write_case_files, iter([what])
 
-    def write_and_then(*arguments: object) -> Path:
+    def write_and_then(*arguments: object) -> object:
         written = write_case(*arguments)  # type: ignore[arg-type]
         next(calls, lambda: None)()
         return written
 
-    with mock.patch("rcc_onnx.batch.cases.write_case", write_and_then):
+    with mock.patch("rcc_onnx.output.folder.write_case_files", write_and_then):
         disk.infer(step)
 
 

@@ -16,7 +16,6 @@ from tests.failure_modes.outputs import LOCK, check_left, contents
 from tests.failure_modes.test_table import infer
 from tests.kill_runs import children_of, wait_for_ends
 
-RUN_FILE_NAMES = set(RUN_FILES)
 LIMIT_S = 120.0
 INTERRUPTED = 130
 

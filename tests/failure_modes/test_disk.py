@@ -12,7 +12,6 @@ from rcc_onnx.output.run import RUN_FILES
 from tests.failure_modes.namespaces import run_there, unshared
 from tests.failure_modes.outputs import HALF_WRITTEN, LOCK, check_left, check_same, contents
 
-RUN_FILE_NAMES = set(RUN_FILES)
 FULL = "No space left on device"
 
 
