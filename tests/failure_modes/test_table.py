@@ -54,9 +54,7 @@ ELSEWHERE = {
         "tests/failure_modes/test_ctrl_c.py::test_nobody_listens"
     ),
     "Ctrl-C": "tests/failure_modes/test_ctrl_c.py::test_ctrl_c_at_any_moment",
-    "A decoder crashes, or a case never ends": (
-        "tests/batch/test_case_tasks.py::test_what_never_ends"
-    ),
+    "A decoder crashes, or a case never ends": ("tests/batch/test_runner.py::test_what_never_ends"),
     "The run is killed, with or without its workers": (
         "tests/end_to_end/test_kill_runs.py::test_killed_runs"
     ),
