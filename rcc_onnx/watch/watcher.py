@@ -40,7 +40,7 @@ SIGNAL_S = 1.0
 IDLE_S = 600.0
 """Without a study, after which processes end and give their memory back."""
 PAUSE_SHARE = 4
-"""A scan that takes long is followed by a pause so many times as long: others use the share too."""
+"""A scan that takes long is followed by a pause so many times as long: others need the share."""
 DONE_BUDGET_S = 0.5
 """Of a scan, to look for late files of studies that are done, in turn: there may be years of them
 on a slow share."""
@@ -88,11 +88,9 @@ class WatchReporter(Protocol):
 
     def message(self, text: str) -> None:
         """Show a line."""
-        ...
 
     def case(self, outcome: CaseOutcome) -> None:
         """Show a study that was analysed."""
-        ...
 
 
 @dataclass
@@ -368,8 +366,7 @@ class Watcher:
             if found is not None:
                 again = " again" if case.name in self.output.names else ""
                 files = counted(found.files, "file")
-                line = f"{case.name}: {files}, analysing{again}"
-                self._notify(case.folder.name, line)
+                self._notify(case.folder.name, f"{case.name}: {files}, analysing{again}")
 
     # --- Ending ----------------------------------------------------------------------------------
 
