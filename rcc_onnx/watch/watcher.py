@@ -176,7 +176,7 @@ class SessionOutput:
 
 @dataclass
 class Watcher:
-    """Watches an inbox until it is told to stop. Studies are known by the names of their entries.
+    """The loop over an inbox, until a signal ends it. Studies are known by their entries' names.
 
     Attributes:
         results: of the studies that were analysed in this session.
