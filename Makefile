@@ -3,7 +3,7 @@
 PYTHON ?= .venv/bin/python
 BIN := $(dir $(PYTHON))
 
-.PHONY: check shape format test pages dist bench bench-speed
+.PHONY: check shape format test pages schemas dist bench bench-speed
 
 check:
 	$(PYTHON) -m ruff check .
@@ -26,6 +26,10 @@ test:
 pages:
 	$(PYTHON) -m typer rcc_onnx.cli.app utils docs --name rcc-onnx --title Commands --output docs/commands.md
 	$(PYTHON) docs/make_errors_page.py
+
+# rcc_onnx/output/schemas from the dataclasses of the documents; tests compare them.
+schemas:
+	$(PYTHON) docs/make_schemas.py
 
 # The wheel and the source archive, into dist/: the same bytes from any clone of a commit. PYTHON is one
 # with the extra `packaging`, or just the package `build`.

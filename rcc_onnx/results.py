@@ -23,6 +23,7 @@ from rcc_onnx.system.host import Environment
 from rcc_onnx.types import (
     NETWORK_NAMES,
     RESEARCH_ONLY,
+    SIDES,
     Centre,
     IntakeRecord,
     LesionBox,
@@ -342,6 +343,8 @@ class CaseResult:
     sides: Mapping[Side, SideFinding]
 
     def __post_init__(self) -> None:
+        if self.sides.keys() != set(SIDES) or "total" not in self.timings_s:
+            raise ValueError("a case has two sides, and the seconds of the whole")
         for side, finding in self.sides.items():
             if finding.assessable != (not self.flags_of(side)):
                 raise ValueError(f"the {side} side cannot be assessable with these flags")

@@ -18,7 +18,7 @@ from rcc_onnx.output.exports import EXPORTS, CaseFile
 from rcc_onnx.output.html import FRAGMENTS, write_fragment
 from rcc_onnx.output.overview import indexed, overview
 from rcc_onnx.results import AnalysedCase, CaseResult, WrittenFile
-from rcc_onnx.system.documents import document_bytes, document_text
+from rcc_onnx.system.documents import document_bytes
 from rcc_onnx.system.files import size_and_sha256, write_whole
 from rcc_onnx.types import RESEARCH_ONLY, SIDES, LesionBox, Outcome, Side
 
@@ -60,13 +60,9 @@ def write_case_files(result: AnalysedCase | Case, out: Path) -> Case:
     return result
 
 
-def is_complete(result: CaseResult, case: str, out: Path) -> bool:
-    """Return whether every file that was written for this result of a case is in `out`.
-
-    The result's own name has escapes for bytes that are not UTF-8; files have the case's name.
-    """
-    present = {document_text(name) for name in case_file_names(case) if (out / name).is_file()}
-    return all(file.name in present for file in result.files)
+def is_complete(result: CaseResult, out: Path) -> bool:
+    """Return whether every file that was written for this result is in `out`."""
+    return all((out / file.name).is_file() for file in result.files)
 
 
 def case_file_names(case: str) -> tuple[str, ...]:

@@ -4,11 +4,11 @@ import errno
 import logging
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rcc_onnx.errors import OutputError
-from rcc_onnx.output.case import is_complete, write_case_files
+from rcc_onnx.output.case import case_file_names, is_complete, write_case_files
 from rcc_onnx.output.document import Case, read_case
 from rcc_onnx.output.names import same_everywhere
 from rcc_onnx.results import AnalysedCase, CaseResult, FailedCase, Fingerprint
@@ -37,14 +37,7 @@ class StoredCase:
     @property
     def is_own(self) -> bool:
         """Whether the file has its case's name: one that was copied or renamed has not."""
-        own = f"{self.result.case}.json"
-        return same_everywhere(document_text(self.name)) == same_everywhere(own)
-
-    @property
-    def case(self) -> str:
-        """The case's name as its files have it: its document has escapes for bytes not in UTF-8."""
-        stem = self.name.removesuffix(".json")
-        return stem if document_text(stem) == self.result.case else self.result.case
+        return same_everywhere(self.name) == same_everywhere(f"{self.result.case}.json")
 
 
 class OutputFolder:
@@ -147,9 +140,7 @@ class OutputFolder:
         if stored is None or not stored.is_own or stored.result.fingerprint != fingerprint:
             return None
         found = stored.result
-        is_done = (
-            or_failed if isinstance(found, FailedCase) else is_complete(found, case, self.path)
-        )
+        is_done = or_failed if isinstance(found, FailedCase) else is_complete(found, self.path)
         return found if is_done else None
 
     def has_result(self, case: str) -> bool:
@@ -181,7 +172,7 @@ class OutputFolder:
             DocumentError: it is not the document of a case, or one of another version.
         """
         data = (self.path / name).read_bytes()
-        return StoredCase(name, data, read_case(data))
+        return StoredCase(name, data, _with_own_names(read_case(data), name))
 
     def _read(self, name: str) -> StoredCase | None:
         try:
@@ -197,3 +188,18 @@ def cannot_write(out: Path, error: OSError) -> OutputError:
     """Return the error for a folder of results that cannot be written."""
     remedy = "free some space, and start again" if error.errno in _FULL else "choose another --out"
     return OutputError(f"cannot write results to {out}: {error.strerror or error}; {remedy}")
+
+
+def _with_own_names(result: Case, name: str) -> Case:
+    """Return a result with the names of its files where its document `name` holds escapes.
+
+    Documents hold escapes for bytes that are not UTF-8.
+    """
+    case = name.removesuffix(".json")
+    if result.case == case or result.case != document_text(case):
+        return result
+    if isinstance(result, FailedCase):
+        return replace(result, case=case)
+    names = {document_text(own): own for own in case_file_names(case)}
+    files = tuple(replace(file, name=names.get(file.name, file.name)) for file in result.files)
+    return replace(result, case=case, files=files)

@@ -27,7 +27,7 @@ from rcc_onnx.output.folder import OutputFolder, StoredCase, cannot_write
 from rcc_onnx.output.html import REPORT_NAME, fragment_name, write_report
 from rcc_onnx.output.table import results_csv
 from rcc_onnx.results import CaseResult, FailedCase
-from rcc_onnx.system.documents import STRICT, document_bytes, document_text, read_document
+from rcc_onnx.system.documents import STRICT, document_bytes, read_document
 from rcc_onnx.system.files import size_and_sha256, write_whole
 from rcc_onnx.system.host import Environment, environment
 from rcc_onnx.types import RESEARCH_ONLY, SIDES, Outcome, Precision, ProviderName, Side
@@ -358,13 +358,13 @@ def sums_of(state: RunState) -> dict[str, str]:
         sums[stored.name] = hashlib.sha256(stored.data).hexdigest()
         if not stored.is_own or not isinstance(stored.result, CaseResult):
             continue
-        expected = {document_text(name): name for name in case_file_names(stored.case)}
-        fragment = fragment_name(stored.case)
-        if not (state.folder / fragment).is_file():
+        case = stored.result.case
+        expected = set(case_file_names(case))
+        if not (state.folder / fragment_name(case)).is_file():
             # It may be removed once the report is written.
-            del expected[document_text(fragment)]
+            expected.discard(fragment_name(case))
         files = (file for file in stored.result.files if file.name in expected)
-        sums |= {expected[file.name]: file.sha256 for file in files}
+        sums |= {file.name: file.sha256 for file in files}
     return sums
 
 

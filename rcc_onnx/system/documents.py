@@ -103,8 +103,23 @@ def read_document(kind: type[Document], data: bytes, *, complete: bool = True) -
 
 
 def schema(kind: type[Document]) -> dict[str, Json]:
-    """Return the JSON Schema of a document."""
-    described: dict[str, Json] = _adapter(kind).json_schema()
+    """Return the JSON Schema (draft 2020-12) of a document in which every field must be there."""
+    from pydantic.json_schema import GenerateJsonSchema  # noqa: PLC0415  as above
+
+    class CompleteDocument(GenerateJsonSchema):
+        def field_is_required(self, *_: Any, **__: Any) -> bool:
+            return True
+
+        def default_schema(self, schema: Any) -> dict[str, Json]:
+            return self.generate_inner(schema["schema"])
+
+        def field_title_should_be_set(self, schema: Any) -> bool:
+            return False
+
+    described: dict[str, Json] = _adapter(kind).json_schema(schema_generator=CompleteDocument)
+    for part in (described, *described.get("$defs", {}).values()):
+        # Docstrings speak to readers of the code; docs/outputs.md explains the fields.
+        part.pop("description", None)
     return described
 
 

@@ -1,10 +1,17 @@
 """What a person sees on the terminal."""
 
+from dataclasses import replace
+
 from rich.table import Table
 
 from rcc_onnx.cli.console import case_line, results_table
-from rcc_onnx.types import Thresholds
-from tests.support.results import MEASURES, case_result, failed_case
+from tests.support.results import (
+    MEASURED_SIDES,
+    NO_KIDNEY,
+    case_result,
+    failed_case,
+    kidney_finding,
+)
 
 
 def cells(table: Table) -> list[str]:
@@ -12,7 +19,7 @@ def cells(table: Table) -> list[str]:
 
 
 def test_a_suspected_lesion_comes_with_its_size() -> None:
-    result = case_result(measures=MEASURES)
+    result = case_result(measured=True, sides=MEASURED_SIDES)
     assert "right: suspected lesion, 31 mm, 21.5 ml; left: no lesion" in case_line(result)
     case, right, left, _ = cells(results_table([result]))
     assert case == "case"
@@ -27,9 +34,11 @@ def test_without_a_place_in_the_patient_there_is_no_size() -> None:
 
 
 def test_a_sum_near_its_threshold_is_called_borderline() -> None:
-    near = case_result(thresholds=Thresholds(kidney=1000.0, lesion=115.0))
-    _, right, left, _ = cells(results_table([near]))
-    assert "lesion sum 120, borderline" in right
+    near = replace(NO_KIDNEY, kidney=kidney_finding(950.0))
+    _, right, left, _ = cells(
+        results_table([case_result(sides={"right": near, "left": NO_KIDNEY})])
+    )
+    assert "kidney sum 950, borderline" in right
     assert "borderline" not in left
 
 

@@ -39,7 +39,7 @@ Situation = Callable[[Path, Path], Given]
 SITUATIONS: dict[str, Situation] = {}
 ELSEWHERE = {
     "Another run is writing to OUT": (
-        "tests/output/test_out_lock.py::test_two_runs_in_one_folder_refuse"
+        "tests/output/test_folder.py::test_two_runs_in_one_folder_refuse"
     ),
     "The disk is full, at any file": "tests/failure_modes/test_disk.py::test_what_was_done_stays",
     "The disk accepts no more files": "tests/failure_modes/test_disk.py::test_a_disk_that_takes_no",

@@ -13,14 +13,23 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rcc_onnx.errors import SeveralSeriesError
+from rcc_onnx.options import InferenceOptions
 from rcc_onnx.output.html import fragment_name, write_report
 from rcc_onnx.output.html import report as report_module
 from rcc_onnx.output.html.fragments import SHEET_BYTES, label_runs, read_fragment
 from rcc_onnx.output.html.rows import row_of
-from rcc_onnx.results import CaseResult, FailedCase
-from rcc_onnx.types import RESEARCH_ONLY, Note, Outcome, Profile
+from rcc_onnx.results import AnalysedCase, ErrorRecord, FailedCase
+from rcc_onnx.types import RESEARCH_ONLY, Note, Outcome, Profile, SkippedFile
 from tests.support.placed import SHAPE, placed_case
-from tests.support.results import INTAKE, MEASURES, SERIES, case_result, failed_case
+from tests.support.results import (
+    INTAKE,
+    LESION_MEASURES,
+    MEASURED_SIDES,
+    SERIES,
+    case_result,
+    failed_case,
+    measured,
+)
 from tests.support.runs import write_case
 from tests.support.truths import two_kidneys
 
@@ -30,7 +39,7 @@ CASE_BYTES = 450_000
 
 
 @pytest.fixture(scope="module")
-def placed(tmp_path_factory: pytest.TempPathFactory) -> CaseResult:
+def placed(tmp_path_factory: pytest.TempPathFactory) -> AnalysedCase:
     return placed_case(tmp_path_factory.mktemp("placed") / "case")
 
 
@@ -58,15 +67,14 @@ class PixelObserver(HTMLParser):
         return [attrs[name] for _, attrs in self.tags if name in attrs]
 
 
-def report(out: Path, *results: CaseResult | FailedCase, planned: int = 0) -> str:
+def report(out: Path, *results: AnalysedCase | FailedCase, planned: int = 0) -> str:
     for result in results:
         write_case(result, out)
-    names = [one.case for one in results]
-    write_report(out, names, planned or len(names), out / "report.html")
+    write_report(results, out, planned or len(results), out / "report.html")
     return (out / "report.html").read_text(encoding="utf-8")
 
 
-def evil_case() -> CaseResult:
+def evil_case() -> AnalysedCase:
     flag = Note(EVIL, EVIL)
     result = case_result(
         EVIL.replace("/", "\u2215"),
@@ -76,14 +84,15 @@ def evil_case() -> CaseResult:
             INTAKE,
             chosen=replace(SERIES, description=EVIL, contrast=EVIL, kernel=EVIL, label=EVIL),
             chosen_because=EVIL,
-            others=(replace(SERIES, description=EVIL, reason=EVIL, verdict=EVIL),),
+            other_series=(replace(SERIES, description=EVIL, reason=EVIL, verdict=EVIL),),
             warnings=(flag,),
             order=EVIL,
             patient_position=EVIL,
         ),
-        measures=MEASURES,
+        measured=True,
+        sides=MEASURED_SIDES,
     )
-    study = replace(result.study, skipped_files=((EVIL, EVIL),))
+    study = replace(result.study, skipped_files=(SkippedFile(EVIL, EVIL),))
     models = replace(result.models, name=EVIL, version=EVIL)
     provider = replace(result.provider, reason=EVIL)
     return replace(result, study=study, models=models, provider=provider)
@@ -91,9 +100,10 @@ def evil_case() -> CaseResult:
 
 def test_whatever_is_written_stays_text(tmp_path: Path) -> None:
     series = (replace(SERIES, description=EVIL, reason=EVIL),)
-    error = SeveralSeriesError(EVIL, series)
-    failed = FailedCase("<b>failed", Profile.STANDARD, error)
-    harmless = PixelObserver(report(tmp_path, case_result(measures=MEASURES), failed_case()))
+    error = ErrorRecord.of(SeveralSeriesError(EVIL, series))
+    failed = failed_case("<b>failed", error=error)
+    harmless_case = case_result(measured=True, sides=MEASURED_SIDES)
+    harmless = PixelObserver(report(tmp_path, harmless_case, failed_case()))
     text = report(tmp_path, evil_case(), failed)
     seen = PixelObserver(text)
     assert {tag for tag, _ in seen.tags} == {tag for tag, _ in harmless.tags}
@@ -104,7 +114,7 @@ def test_whatever_is_written_stays_text(tmp_path: Path) -> None:
     assert sum(EVIL in text for text in seen.attributes("data-flags")) == 1
 
 
-def test_the_policy_lets_in_only_what_is_there(tmp_path: Path, placed: CaseResult) -> None:
+def test_the_policy_lets_in_only_what_is_there(tmp_path: Path, placed: AnalysedCase) -> None:
     seen = PixelObserver(report(tmp_path, placed))
     policy = next(
         attrs["content"]
@@ -123,7 +133,7 @@ def test_the_policy_lets_in_only_what_is_there(tmp_path: Path, placed: CaseResul
     assert rules["style-src"] == hashes["style"]
 
 
-def test_nothing_is_asked_of_the_network(tmp_path: Path, placed: CaseResult) -> None:
+def test_nothing_is_asked_of_the_network(tmp_path: Path, placed: AnalysedCase) -> None:
     text = report(tmp_path, placed, case_result("other"), failed_case())
     seen = PixelObserver(text)
     assert all(src.startswith("data:image/webp;base64,") for src in seen.attributes("src"))
@@ -134,7 +144,7 @@ def test_nothing_is_asked_of_the_network(tmp_path: Path, placed: CaseResult) -> 
     assert "@import" not in text
 
 
-def test_it_says_what_a_reader_must_know(tmp_path: Path, placed: CaseResult) -> None:
+def test_it_says_what_a_reader_must_know(tmp_path: Path, placed: AnalysedCase) -> None:
     wrong = replace(placed, warnings=("the models mean nothing here",))
     words = "".join(PixelObserver(report(tmp_path, wrong, failed_case())).text)
     for part in (
@@ -146,7 +156,7 @@ def test_it_says_what_a_reader_must_know(tmp_path: Path, placed: CaseResult) -> 
         "a" * 64,
         "took cpu",
         "it is the only suitable series",
-        f"{placed.measures['right'].lesion.volume_ml:.1f}",
+        f"{placed.sides['right'].lesion_measures.volume_ml:.1f}",
         "Slices are thick.",
     ):
         assert part in words
@@ -158,13 +168,13 @@ def test_a_run_that_was_broken_off_says_so(tmp_path: Path) -> None:
 
 
 def test_cases_without_images_and_without_files(tmp_path: Path) -> None:
-    notebook = case_result("notebook", profile=Profile.NOTEBOOK, intake=None)
-    write_case(notebook, tmp_path)
-    write_report(tmp_path, ["notebook", "never written"], 2, tmp_path / "report.html")
+    options = InferenceOptions(profile=Profile.NOTEBOOK)
+    notebook = case_result("notebook", options=options, intake=None)
+    write_report([notebook], tmp_path, 2, tmp_path / "report.html")
     text = (tmp_path / "report.html").read_text()
     assert "knows no positions" in text
     assert "broken off after 1 of 2" in text
-    write_report(tmp_path, [], 2, tmp_path / "report.html")
+    write_report([], tmp_path, 2, tmp_path / "report.html")
 
 
 def test_names_that_are_no_utf_8_do_no_harm(tmp_path: Path) -> None:
@@ -174,7 +184,7 @@ def test_names_that_are_no_utf_8_do_no_harm(tmp_path: Path) -> None:
     assert "M\\udcfcller" in text
 
 
-def test_a_fragment_goes_where_its_case_fails_later(tmp_path: Path, placed: CaseResult) -> None:
+def test_a_fragment_goes_where_its_case_fails_later(tmp_path: Path, placed: AnalysedCase) -> None:
     write_case(placed, tmp_path)
     path = tmp_path / fragment_name("case")
     assert read_fragment(path) is not None
@@ -184,22 +194,22 @@ def test_a_fragment_goes_where_its_case_fails_later(tmp_path: Path, placed: Case
 
 @pytest.mark.parametrize("content", [b"", b"{}", b"[1]", b'{"version": 999}', b"\xff"])
 def test_a_fragment_that_cannot_be_read_is_passed_over(
-    tmp_path: Path, placed: CaseResult, content: bytes
+    tmp_path: Path, placed: AnalysedCase, content: bytes
 ) -> None:
     write_case(placed, tmp_path)
     (tmp_path / fragment_name("case")).write_bytes(content)
-    write_report(tmp_path, ["case"], 1, tmp_path / "report.html")
+    write_report([placed], tmp_path, 1, tmp_path / "report.html")
     assert "fragment is missing" in (tmp_path / "report.html").read_text()
 
 
-def noisy(result: CaseResult) -> CaseResult:
+def noisy(result: AnalysedCase) -> AnalysedCase:
     """With images of noise, which no compression makes small."""
     patient = result.patient_images
     hu = np.random.default_rng(1).normal(40, 100, patient.hu.shape).astype(np.float32)
     return replace(result, patient_images=replace(patient, hu=hu))
 
 
-def test_no_case_costs_more_than_it_may(tmp_path: Path, placed: CaseResult) -> None:
+def test_no_case_costs_more_than_it_may(tmp_path: Path, placed: AnalysedCase) -> None:
     for number, result in enumerate((placed, noisy(placed))):
         write_case(replace(result, case=f"case{number}"), tmp_path)
         path = tmp_path / fragment_name(f"case{number}")
@@ -218,7 +228,7 @@ def test_no_case_costs_more_than_it_may(tmp_path: Path, placed: CaseResult) -> N
     assert labels.any()
 
 
-def test_the_sheet_is_what_the_networks_saw(tmp_path: Path, placed: CaseResult) -> None:
+def test_the_sheet_is_what_the_networks_saw(tmp_path: Path, placed: AnalysedCase) -> None:
     write_case(placed, tmp_path)
     sheet = read_fragment(tmp_path / fragment_name("case")).sheet
     assert [one.number for one in sheet.slices] == list(range(1, SHAPE[0] + 1))
@@ -229,7 +239,10 @@ def test_the_sheet_is_what_the_networks_saw(tmp_path: Path, placed: CaseResult) 
         np.testing.assert_array_equal(decoded(one.runs), labels)
     title, at = sheet.stops[0]
     assert title == "right finding"
-    assert sheet.slices[at].number == placed.measures["right"].lesion.diameter.slice + 1
+    assert (
+        sheet.slices[at].number
+        == placed.sides["right"].lesion_measures.longest_axial_diameter.slice + 1
+    )
 
 
 def decoded(runs: list[int], size: int = 160) -> np.ndarray:
@@ -249,7 +262,7 @@ def test_runs_hold_every_label(labels: list[int]) -> None:
 
 
 def test_large_cohorts_have_slices_only_where_something_was_found(
-    tmp_path: Path, placed: CaseResult, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, placed: AnalysedCase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     quiet = placed_case(tmp_path / "study", "quiet", two_kidneys(SHAPE, lesion=False))
     both = report(tmp_path, placed, quiet)
@@ -261,17 +274,15 @@ def test_large_cohorts_have_slices_only_where_something_was_found(
 
 
 def test_what_the_table_says_of_a_case() -> None:
-    from rcc_onnx.system.documents import to_json  # noqa: PLC0415
-
-    lesion = replace(MEASURES["right"].lesion, touches_crop_border=True)
-    measures = {**MEASURES, "right": replace(MEASURES["right"], lesion=lesion)}
+    lesion = replace(LESION_MEASURES, touches_crop_border=True)
+    sides = {**MEASURED_SIDES, "right": measured(MEASURED_SIDES["right"], lesion)}
     models = replace(case_result().models, suitable=False)
-    row = row_of(3, to_json(case_result(measures=measures, models=models)))
+    row = row_of(3, case_result(measured=True, sides=sides, models=models))
     assert row.outcomes == (Outcome.LESION, Outcome.NO_LESION)
     assert row.flags == ("unsuitable-models", "touches-crop-border")
     assert (row.diameter_mm, row.volume_ml, row.lesion_sum) == (31.25, 21.5, 120.25)
     assert row.groups == ("lesion", "no_lesion")
-    failed = row_of(4, to_json(failed_case()))
+    failed = row_of(4, failed_case())
     assert (failed.groups, failed.error_code) == (("failed",), "missing-slices")
 
 

@@ -33,11 +33,11 @@ from rcc_onnx.output.overview.planes import (
     zyx_of,
 )
 from rcc_onnx.output.overview.sentences import headline, side_lines, warnings_of
-from rcc_onnx.results import CaseResult, LesionFinding
+from rcc_onnx.results import AnalysedCase
 from rcc_onnx.types import PHANTOM, RESEARCH_ONLY, Note, Outcome, Structure
 from tests.support.dicom_factory import LAYOUTS
 from tests.support.placed import SHAPE, SPACING, placed_case
-from tests.support.results import NO_KIDNEY, case_result
+from tests.support.results import NO_KIDNEY, WITH_LESION, case_result, kidney_finding
 from tests.support.runs import write_case
 from tests.support.truths import two_kidneys
 
@@ -46,14 +46,14 @@ MM = 1.5
 
 
 @pytest.fixture(scope="module")
-def placed(tmp_path_factory: pytest.TempPathFactory) -> CaseResult:
+def placed(tmp_path_factory: pytest.TempPathFactory) -> AnalysedCase:
     return placed_case(tmp_path_factory.mktemp("placed") / "case")
 
 
-def spot_of(result: CaseResult) -> Spot:
-    lesion = result.measures["right"].lesion
+def spot_of(result: AnalysedCase) -> Spot:
+    lesion = result.sides["right"].lesion_measures
     zyx = zyx_of(np.array(lesion.centre_lps_mm), result.patient_images.placement)
-    return Spot(tuple(zyx), lesion.diameter.slice, lesion)
+    return Spot(tuple(zyx), lesion.longest_axial_diameter.slice, lesion)
 
 
 def near(picture: Image.Image, colour: tuple[int, int, int], off: int = 40) -> np.ndarray:
@@ -109,7 +109,8 @@ def test_marks_lie_on_the_lesion(tmp_path: Path, layout) -> None:
         assert around.any()
     ends = np.array(plane.line) * plane.mm_yx
     length = np.hypot(*(ends[0] - ends[1]))
-    assert length == pytest.approx(result.measures["right"].lesion.longest_axial_diameter.mm)
+    diameter = result.sides["right"].lesion_measures.longest_axial_diameter
+    assert length == pytest.approx(diameter.mm, abs=0.002)
 
 
 def test_turned_pixels_undo_what_the_placement_did() -> None:
@@ -187,7 +188,7 @@ def test_a_mask_without_pixels_and_one_that_is_full_are_drawn() -> None:
         panel(a_plane(labels=labels), (200, 200), 16)
 
 
-def test_palettes_change_nothing_that_one_sees(placed: CaseResult) -> None:
+def test_palettes_change_nothing_that_one_sees(placed: AnalysedCase) -> None:
     page = overview(placed)
     few = indexed(page)
     assert few.mode == "P"
@@ -205,7 +206,7 @@ def test_the_window_is_that_of_the_networks() -> None:
     assert windowed(hu).tolist() == [0, 0, 0, 127, 255, 255]
 
 
-def test_a_finding_gives_one_row_and_two_give_two(placed: CaseResult, tmp_path: Path) -> None:
+def test_a_finding_gives_one_row_and_two_give_two(placed: AnalysedCase, tmp_path: Path) -> None:
     one = overview(placed)
     labels = two_kidneys(SHAPE)
     mirrored = two_kidneys(SHAPE)[:, :, ::-1]
@@ -218,7 +219,7 @@ def test_a_finding_gives_one_row_and_two_give_two(placed: CaseResult, tmp_path: 
     assert overview(both).height - one.height > 900
 
 
-def test_the_lesion_is_on_the_patients_own_side_of_the_picture(placed: CaseResult) -> None:
+def test_the_lesion_is_on_the_patients_own_side_of_the_picture(placed: AnalysedCase) -> None:
     page = overview(placed)
     axial = page.crop((28, 124, 28 + 984, 124 + 984))
     assert near(axial, LESION)[:, : 984 // 2].any()
@@ -244,12 +245,14 @@ def test_cases_without_a_finding_show_kidneys(tmp_path: Path, labels) -> None:
     assert not near(pictures, LESION).any()
 
 
-def test_a_finding_that_is_not_located_shows_the_kidney(placed: CaseResult) -> None:
+def test_a_finding_that_is_not_located_shows_the_kidney(placed: AnalysedCase) -> None:
+    right = placed.sides["right"]
     finding = replace(
-        placed.sides["right"], outcome=Outcome.LESION_NOT_LOCATED, lesion=LesionFinding(60.0, None)
+        right,
+        outcome=Outcome.LESION_NOT_LOCATED,
+        lesion=replace(right.lesion, box=None, measures=None),
     )
-    measures = {**placed.measures, "right": replace(placed.measures["right"], lesion=None)}
-    result = replace(placed, sides={**placed.sides, "right": finding}, measures=measures)
+    result = replace(placed, sides={**placed.sides, "right": finding})
     overview(result)
     assert "suspected lesion, not located" in headline(result)
 
@@ -266,36 +269,40 @@ def test_thick_slices_large_and_odd_pixels(tmp_path: Path) -> None:
         overview(result)
 
 
-def test_words(placed: CaseResult) -> None:
+def test_words(placed: AnalysedCase) -> None:
     assert headline(placed) == (
         "Right side: suspected lesion; left side: no suspected lesion (no proof of health)"
     )
     lines = dict(side_lines(placed, "right"))
-    lesion = placed.measures["right"].lesion
+    lesion = placed.sides["right"].lesion_measures
     assert lines["longest axial diameter"] == f"{lesion.longest_axial_diameter.mm:.0f} mm"
     assert lines["volume"] == f"{lesion.volume_ml:.1f} ml"
     assert lines["lesion sum"].endswith("(threshold 50)")
     assert "volume" not in dict(side_lines(placed, "left"))
 
 
-def test_sums_near_their_threshold_are_called_borderline(placed: CaseResult) -> None:
-    side = replace(placed.sides["right"], kidney=replace(placed.sides["right"].kidney,
-                                                         probability_sum=1050.0))  # fmt: skip
-    result = replace(placed, sides={**placed.sides, "right": side})
-    assert dict(side_lines(result, "right"))["kidney sum"] == "1050 (threshold 1000, borderline)"
+def test_sums_near_their_threshold_are_called_borderline() -> None:
+    sides = {"right": NO_KIDNEY, "left": replace(NO_KIDNEY, kidney=kidney_finding(950.0))}
+    result = case_result(sides=sides)
+    assert dict(side_lines(result, "right"))["kidney sum"] == "3 (threshold 1000)"
+    assert dict(side_lines(result, "left"))["kidney sum"] == "950 (threshold 1000, borderline)"
 
 
 def test_warnings_stand_in_the_picture() -> None:
-    flag = Note("few-slices", "Few slices.")
     cut_off = replace(NO_KIDNEY, flags=(Note("body-outside-grid", "Outside."),))
-    result = case_result(warnings=("wrong models",), flags=(flag,))
-    result = replace(result, sides={**result.sides, "left": cut_off})
+    result = case_result(
+        warnings=("wrong models",),
+        flags=(Note("few-slices", "Few slices."),),
+        sides={"right": WITH_LESION, "left": cut_off},
+    )
     assert warnings_of(result) == ["wrong models", "Few slices.", "Left side: Outside."]
     phantom = replace(result, study=replace(result.study, kind="digital-phantom"))
     assert warnings_of(phantom)[0] == PHANTOM
 
 
-def test_the_file_says_what_it_is_not_and_nothing_else(placed: CaseResult, tmp_path: Path) -> None:
+def test_the_file_says_what_it_is_not_and_nothing_else(
+    placed: AnalysedCase, tmp_path: Path
+) -> None:
     write_case(replace(placed, warnings=("phantom models",)), tmp_path)
     with Image.open(tmp_path / "case_overview.png") as picture:
         picture.load()
@@ -304,7 +311,7 @@ def test_the_file_says_what_it_is_not_and_nothing_else(placed: CaseResult, tmp_p
         assert "phantom models" in picture.info["Comment"]
 
 
-def test_a_case_that_was_not_placed_has_no_overview(placed: CaseResult, tmp_path: Path) -> None:
+def test_a_case_that_was_not_placed_has_no_overview(placed: AnalysedCase, tmp_path: Path) -> None:
     write_case(placed, tmp_path)
     assert (tmp_path / "case_overview.png").exists()
     write_case(case_result("case"), tmp_path)

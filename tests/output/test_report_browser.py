@@ -54,14 +54,15 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> str:
     out = folder / "results"
     lesion = placed_case(folder / "a", "b lesion")
     quiet = placed_case(folder / "b", "a quiet", two_kidneys(SHAPE, lesion=False))
-    measures = lesion.measures["right"].lesion
-    smaller = replace(measures, volume_ml=1.5, diameter=replace(measures.diameter, length_mm=9.0))
-    sides = {**lesion.measures, "right": replace(lesion.measures["right"], lesion=smaller)}
-    small = replace(lesion, case="c small", measures=sides)
+    right = lesion.sides["right"]
+    diameter = replace(right.lesion_measures.longest_axial_diameter, mm=9.0)
+    measures = replace(right.lesion_measures, volume_ml=1.5, longest_axial_diameter=diameter)
+    smaller = replace(right, lesion=replace(right.lesion, measures=measures))
+    small = replace(lesion, case="c small", sides={**lesion.sides, "right": smaller})
     results = [lesion, quiet, failed_case("d failed"), small, evil_case()]
     for result in results:
         write_case(result, out)
-    write_report(out, [one.case for one in results], 5, out / "report.html")
+    write_report(results, out, 5, out / "report.html")
     return (out / "report.html").as_uri()
 
 
@@ -373,7 +374,6 @@ def test_all_shown_cases_can_be_printed(opened) -> None:
 
 
 def test_a_report_of_one_case_is_open_at_once(browser, tmp_path: Path) -> None:
-    write_case(case_result(), tmp_path)
-    write_report(tmp_path, ["case"], 1, tmp_path / "report.html")
+    write_report([case_result()], tmp_path, 1, tmp_path / "report.html")
     browser.get((tmp_path / "report.html").as_uri())
     assert len(all_of(browser, ".case")) == 1

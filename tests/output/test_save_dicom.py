@@ -12,13 +12,15 @@ import pydicom
 import pytest
 from highdicom.sr import ComprehensiveSR
 
-from rcc_onnx.output.exports import has_segments, write_seg, write_sr
 from rcc_onnx.output.exports.codes import INDETERMINATE, LESION, NOT_DETECTED, SUSPECTED
-from rcc_onnx.results import CaseResult
+from rcc_onnx.output.exports.seg import write_seg
+from rcc_onnx.output.exports.sr import write_sr
+from rcc_onnx.results import AnalysedCase
 from rcc_onnx.types import RESEARCH_ONLY, Note
 from tests.support.dicom_factory import LAYOUTS, write_series
 from tests.support.peers import run_peer
 from tests.support.placed_cases import analysed, drawn, multi_frame, series_of
+from tests.support.runs import with_save
 
 SPACING = (5.0, 2.0, 2.0)
 GAPS_OF_THE_SOURCE = (
@@ -30,35 +32,35 @@ WITH_GAPS = ("barely_a_header", "odd_header")
 NOT_THEIRS = ("PatientName", "PatientID", "PatientBirthDate", "PatientSex", "AccessionNumber")
 
 
-def made(folder: Path, series) -> CaseResult:
+def made(folder: Path, series) -> AnalysedCase:
     return analysed(write_series(folder, series))
 
 
-def with_lesion(folder: Path) -> CaseResult:
+def with_lesion(folder: Path) -> AnalysedCase:
     return made(folder, series_of(drawn(SPACING), SPACING))
 
 
-def frames_of_one_file(folder: Path) -> CaseResult:
+def frames_of_one_file(folder: Path) -> AnalysedCase:
     series = series_of(drawn(SPACING), SPACING, LAYOUTS[6])
     return made(folder, [multi_frame(series)])
 
 
-def frames_of_two_files(folder: Path) -> CaseResult:
+def frames_of_two_files(folder: Path) -> AnalysedCase:
     series = series_of(drawn(SPACING), SPACING)
     files = [multi_frame(series[:17]), multi_frame(series[17:])]
     files[1].SOPInstanceUID = files[1].file_meta.MediaStorageSOPInstanceUID = "1.2.3.5"
     return made(folder, files)
 
 
-def without_lesion(folder: Path) -> CaseResult:
+def without_lesion(folder: Path) -> AnalysedCase:
     return made(folder, series_of(drawn(SPACING, lesion=False), SPACING))
 
 
-def nothing_found(folder: Path) -> CaseResult:
+def nothing_found(folder: Path) -> AnalysedCase:
     return made(folder, series_of(drawn(SPACING, lesion=False, kidneys=False), SPACING))
 
 
-def barely_a_header(folder: Path) -> CaseResult:
+def barely_a_header(folder: Path) -> AnalysedCase:
     """What is left after some programs have removed a patient's identity."""
     series = series_of(drawn(SPACING), SPACING)
     for dataset in series:
@@ -68,7 +70,7 @@ def barely_a_header(folder: Path) -> CaseResult:
     return made(folder, series)
 
 
-def odd_header(folder: Path) -> CaseResult:
+def odd_header(folder: Path) -> AnalysedCase:
     """What real files hold where DICOM wants something else."""
     series = series_of(drawn(SPACING), SPACING)
     with warnings.catch_warnings():
@@ -103,11 +105,11 @@ def cases(tmp_path_factory):
         folder = tmp_path_factory.mktemp(name)
         result = make(folder / "study")
         files = {"sr": folder / "sr.dcm", "sr alone": folder / "alone.dcm"}
-        if has_segments(result):
+        if result.patient_images.masks:
             files["seg"] = folder / "seg.dcm"
             write_seg(result, files["seg"])
-        write_sr(result, files["sr"], with_seg=True)
-        write_sr(result, files["sr alone"], with_seg=False)
+        write_sr(with_save(result, "seg"), files["sr"])
+        write_sr(result, files["sr alone"])
         found[name] = result, files
     return found
 
@@ -143,11 +145,11 @@ def test_dcmtk_reads_them(cases, kind):
 def test_the_sr_says_what_was_measured(cases):
     result, files = cases["with_lesion"]
     text = run_peer("dsrdump", "-q", "+Pl", files["sr"])
-    kidney, lesion = result.measures["right"].kidney, result.measures["right"].lesion
-    assert f'"Volume")="{round(kidney.volume_ml, 3)}" (cm3,UCUM' in text
-    assert f'"Volume")="{round(lesion.volume_ml, 3)}" (cm3,UCUM' in text
-    assert f'"Long Axis")="{round(lesion.longest_axial_diameter.mm, 3)}" (mm,UCUM' in text
-    (row, column), (other_row, other_column) = lesion.diameter.ends_file
+    kidney, lesion = result.sides["right"].kidney.measures, result.sides["right"].lesion_measures
+    assert f'"Volume")="{kidney.volume_ml}" (cm3,UCUM' in text
+    assert f'"Volume")="{lesion.volume_ml}" (cm3,UCUM' in text
+    assert f'"Long Axis")="{lesion.longest_axial_diameter.mm}" (mm,UCUM' in text
+    (row, column), (other_row, other_column) = lesion.longest_axial_diameter.ends_row_column
     line = f"{column + 0.5:g}/{row + 0.5:g},{other_column + 0.5:g}/{other_row + 0.5:g}"
     assert f"(POLYLINE,{line})" in text
     assert "Suspected lesion, right kidney" in text
@@ -183,9 +185,12 @@ def test_what_is_said_of_each_kidney(cases):
 @pytest.mark.parametrize("flagged", [False, True])
 def test_what_could_not_be_judged_is_not_said_to_be_free(cases, tmp_path, flagged):
     result, _ = cases["without_lesion"]
-    sides = {side: replace(one, flags=()) for side, one in result.sides.items()}
+    sides = {
+        side: replace(finding, flags=(), assessable=not flagged)
+        for side, finding in result.sides.items()
+    }
     flags = (Note("few-slices", "Only 30 slices were analysed."),) if flagged else ()
-    write_sr(replace(result, sides=sides, flags=flags), tmp_path / "sr.dcm", with_seg=False)
+    write_sr(replace(result, sides=sides, flags=flags), tmp_path / "sr.dcm")
     expected = INDETERMINATE if flagged else NOT_DETECTED
     assert said_of_lesion(tmp_path / "sr.dcm", "Right") == expected.value
     said = run_peer("dsrdump", "-q", "+Pl", tmp_path / "sr.dcm")
@@ -232,7 +237,7 @@ def test_without_a_seg_the_sr_refers_to_none(cases):
     seg_uid = pydicom.dcmread(files["seg"]).SOPInstanceUID
     assert seg_uid.encode() in files["sr"].read_bytes()
     assert seg_uid.encode() not in files["sr alone"].read_bytes()
-    lesion = result.measures["right"].lesion.diameter.sop_instance_uid
+    lesion = result.sides["right"].lesion_measures.longest_axial_diameter.sop_instance_uid
     assert lesion.encode() in files["sr alone"].read_bytes()
 
 
@@ -275,7 +280,7 @@ def test_what_cannot_be_stated_is_empty_and_said_to_nobody(tmp_path, caplog, rec
     result = odd_header(tmp_path / "study")
     recwarn.clear()
     write_seg(result, tmp_path / "seg.dcm")
-    write_sr(result, tmp_path / "sr.dcm", with_seg=True)
+    write_sr(with_save(result, "seg"), tmp_path / "sr.dcm")
     assert not [str(one.message) for one in recwarn]
     assert "Müller" not in caplog.text + "".join(capfd.readouterr())
     for name in ("seg.dcm", "sr.dcm"):
@@ -287,9 +292,9 @@ def test_what_cannot_be_stated_is_empty_and_said_to_nobody(tmp_path, caplog, rec
 def test_the_same_is_the_same_and_another_is_another(tmp_path):
     result = with_lesion(tmp_path / "study")
 
-    def uids(result: CaseResult) -> list[set[str]]:
+    def uids(result: AnalysedCase) -> list[set[str]]:
         write_seg(result, tmp_path / "seg.dcm")
-        write_sr(result, tmp_path / "sr.dcm", with_seg=True)
+        write_sr(with_save(result, "seg"), tmp_path / "sr.dcm")
         own = []
         for name in ("seg.dcm", "sr.dcm"):
             dataset = pydicom.dcmread(tmp_path / name)

@@ -14,8 +14,9 @@ import numpy as np
 import pytest
 
 from rcc_onnx.engine import Engine
-from rcc_onnx.output.exports import write_mask, write_seg
 from rcc_onnx.output.exports.geometry import file_affine_lps
+from rcc_onnx.output.exports.nifti import write_mask
+from rcc_onnx.output.exports.seg import write_seg
 from rcc_onnx.phantom import make_study
 from rcc_onnx.types import Structure
 from tests.dicom.test_peers import CENTRE, LPS_TO_RAS, by_dcm2niix

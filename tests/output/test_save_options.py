@@ -1,4 +1,4 @@
-"""`--save`: what is asked for is written, and what cannot be had is told before the first case."""
+"""`--save`: what is requested is written, and a missing package is named before the first case."""
 
 import json
 import subprocess
@@ -14,14 +14,12 @@ from typer.testing import CliRunner
 from rcc_onnx.batch.cases import Case
 from rcc_onnx.cli.app import app
 from rcc_onnx.engine import Engine
-from rcc_onnx.errors import MissingExtraError, OptionError, PixelsError
-from rcc_onnx.options import Save, Saving
+from rcc_onnx.errors import MissingExtraError, PixelsError
+from rcc_onnx.options import InferenceOptions, Save
 from rcc_onnx.output import case as case_files
-from rcc_onnx.output import exports
-from rcc_onnx.output.exports import check_saving, codes
+from rcc_onnx.output.exports import EXPORTS, check_exports, codes
 from rcc_onnx.phantom import make_study
-from rcc_onnx.results import CaseResult, FailedCase
-from rcc_onnx.types import Profile
+from rcc_onnx.results import AnalysedCase, CaseResult, FailedCase
 from tests.support.dicom_factory import write_series
 from tests.support.placed_cases import analysed, drawn, series_of
 from tests.support.placements import on_grid
@@ -30,7 +28,6 @@ from tests.support.runs import analyse_cases, write_case
 from tests.support.tiny_networks import write_bundle
 
 SPACING = (5.0, 2.0, 2.0)
-ALL = Saving.of([Save.ALL])
 NAMES = {
     "case_mask.nii.gz",
     "case_kidney_probability.nii.gz",
@@ -42,7 +39,7 @@ CANARY = "CANARY"
 
 
 @pytest.fixture(scope="module")
-def result(tmp_path_factory: pytest.TempPathFactory) -> CaseResult:
+def result(tmp_path_factory: pytest.TempPathFactory) -> AnalysedCase:
     series = series_of(drawn(SPACING), SPACING)
     for dataset in series:
         dataset.PatientName, dataset.PatientID = f"{CANARY}^Name", f"{CANARY}-ID"
@@ -51,7 +48,7 @@ def result(tmp_path_factory: pytest.TempPathFactory) -> CaseResult:
 
 
 @pytest.fixture(scope="module")
-def empty(tmp_path_factory: pytest.TempPathFactory) -> CaseResult:
+def empty(tmp_path_factory: pytest.TempPathFactory) -> AnalysedCase:
     hu = drawn(SPACING, lesion=False, kidneys=False)
     return analysed(write_series(tmp_path_factory.mktemp("empty"), series_of(hu, SPACING)))
 
@@ -67,38 +64,24 @@ def saved(out: Path) -> set[str]:
     return {path.name for path in out.iterdir() if path.is_file() and path.suffix not in usual}
 
 
-@pytest.mark.parametrize("wish", [one for one in Save if one is not Save.ALL])
-def test_each_wish_is_its_own(wish: Save) -> None:
-    saving = Saving.of([wish])
-    assert [name for name in ("nifti", "probabilities", "seg", "sr") if getattr(saving, name)] == [
-        wish.value
-    ]
-
-
-def test_wishes_add_up() -> None:
-    assert Saving.of([Save.SEG, Save.SR]) == Saving(seg=True, sr=True)
-    assert Saving(nifti=True, probabilities=True, seg=True, sr=True) == ALL
-    assert not Saving.of([]).anything
-
-
-def test_everything_is_written_and_removed_again(tmp_path: Path, result: CaseResult) -> None:
-    write_case(result, tmp_path, ALL)
+def test_everything_is_written_and_removed_again(tmp_path: Path, result: AnalysedCase) -> None:
+    write_case(result, tmp_path, "all")
     assert saved(tmp_path) == NAMES
     assert json.loads((tmp_path / "case.json").read_text())["timings_s"]["saving"] > 0
-    write_case(result, tmp_path, Saving(seg=True))
+    write_case(result, tmp_path, "seg")
     assert saved(tmp_path) == {"case_seg.dcm"}
-    write_case(failed_case("case"), tmp_path, ALL)
+    write_case(failed_case("case"), tmp_path)
     assert saved(tmp_path) == set()
 
 
-def test_nothing_found_makes_no_segmentation(tmp_path: Path, empty: CaseResult) -> None:
-    write_case(empty, tmp_path, ALL)
+def test_nothing_found_makes_no_segmentation(tmp_path: Path, empty: AnalysedCase) -> None:
+    write_case(empty, tmp_path, "all")
     assert saved(tmp_path) == NAMES - {"case_seg.dcm", "case_lesion_probability.nii.gz"}
     assert not np.asarray(nibabel.load(tmp_path / "case_mask.nii.gz").dataobj).any()
 
 
-def test_nifti_holds_nothing_of_the_patient(tmp_path: Path, result: CaseResult) -> None:
-    write_case(result, tmp_path, Saving(nifti=True, probabilities=True))
+def test_nifti_holds_nothing_of_the_patient(tmp_path: Path, result: AnalysedCase) -> None:
+    write_case(result, tmp_path, "nifti", "probabilities")
     for path in tmp_path.glob("*.nii.gz"):
         image = nibabel.load(path)
         header = image.header.binaryblock
@@ -111,9 +94,9 @@ def test_nifti_holds_nothing_of_the_patient(tmp_path: Path, result: CaseResult) 
 
 
 def test_probabilities_are_the_networks_at_the_pixels_that_they_saw(
-    tmp_path: Path, result: CaseResult
+    tmp_path: Path, result: AnalysedCase
 ) -> None:
-    write_case(result, tmp_path, Saving(probabilities=True))
+    write_case(result, tmp_path, "probabilities")
     placement, images = result.patient_images.placement, result.network_images
     shown = on_grid(placement, np.ones(placement.shape_zyx, bool))
     for name, volume in (
@@ -128,16 +111,16 @@ def test_probabilities_are_the_networks_at_the_pixels_that_they_saw(
         )
 
 
-def test_the_same_twice_is_the_same_bytes(tmp_path: Path, result: CaseResult) -> None:
+def test_the_same_twice_is_the_same_bytes(tmp_path: Path, result: AnalysedCase) -> None:
     for folder in ("one", "other"):
-        write_case(result, tmp_path / folder, Saving(nifti=True))
+        write_case(result, tmp_path / folder, "nifti")
     one, other = (tmp_path / folder / "case_mask.nii.gz" for folder in ("one", "other"))
     assert one.read_bytes() == other.read_bytes()
 
 
-def test_a_plain_reader_finds_the_voxels(tmp_path: Path, result: CaseResult) -> None:
+def test_a_plain_reader_finds_the_voxels(tmp_path: Path, result: AnalysedCase) -> None:
     """By the format's own fields, without nibabel's leniency."""
-    write_case(result, tmp_path, Saving(nifti=True))
+    write_case(result, tmp_path, "nifti")
     data = nibabel.openers.ImageOpener(tmp_path / "case_mask.nii.gz").read()
     offset = int(np.frombuffer(data, "<f4", 1, 108)[0])
     shape = np.frombuffer(data, "<i2", 3, 42)
@@ -148,40 +131,31 @@ def test_a_plain_reader_finds_the_voxels(tmp_path: Path, result: CaseResult) -> 
 
 
 @pytest.mark.parametrize(
-    ("saving", "package", "extra"),
+    ("save", "package", "extra"),
     [
-        (Saving(nifti=True), "nibabel", "nifti"),
-        (Saving(probabilities=True), "nibabel", "nifti"),
-        (Saving(seg=True), "highdicom", "dicom"),
-        (Saving(sr=True), "highdicom", "dicom"),
+        ("nifti", "nibabel", "nifti"),
+        ("probabilities", "nibabel", "nifti"),
+        ("seg", "highdicom", "dicom"),
+        ("sr", "highdicom", "dicom"),
     ],
 )
 def test_a_missing_package_is_named(
-    monkeypatch: pytest.MonkeyPatch, saving: Saving, package: str, extra: str
+    monkeypatch: pytest.MonkeyPatch, save: str, package: str, extra: str
 ) -> None:
     without(monkeypatch, package)
     with pytest.raises(MissingExtraError, match=rf'pip install "rcc-onnx\[{extra}\]"'):
-        check_saving(saving, Profile.STANDARD)
-    check_saving(Saving(), Profile.STANDARD)
+        check_exports(InferenceOptions.parse(save=save))
+    check_exports(InferenceOptions())
 
 
 def without(monkeypatch: pytest.MonkeyPatch, package: str) -> None:
     monkeypatch.setattr(
-        "rcc_onnx.output.exports.packages.find_spec",
+        "rcc_onnx.output.exports.find_spec",
         lambda name: None if name == package else object(),
     )
 
 
-def test_the_notebook_profile_places_nothing(tmp_path: Path, bundle: Path) -> None:
-    with pytest.raises(OptionError, match="--profile standard"):
-        check_saving(Saving(nifti=True), Profile.NOTEBOOK)
-    engine = Engine.load(bundle, provider="cpu", profile=Profile.NOTEBOOK)
-    with pytest.raises(OptionError):
-        next(analyse_cases(engine, [Case("case", tmp_path)], tmp_path / "out", saving=ALL))
-    assert not (tmp_path / "out").exists()
-
-
-def test_the_command_tells_before_the_first_case(
+def test_the_command_refuses_before_the_first_case(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     study = make_study(1, tmp_path / "study", quick=True).folder
@@ -214,17 +188,17 @@ def test_a_case_that_cannot_be_saved_does_not_stop_the_others(
 ) -> None:
     study = make_study(1, tmp_path / "study", quick=True).folder
 
-    def fails(result: CaseResult, _: Saving, to: Path) -> None:
+    def fails(result: AnalysedCase, to: Path) -> None:
         if result.case == "first":
             raise error
         to.write_bytes(b"")
 
-    outputs = [replace(one, write=fails) if one.name("") == "_sr.dcm" else one
-               for one in case_files.CASE_OUTPUTS]  # fmt: skip
-    monkeypatch.setattr(case_files, "CASE_OUTPUTS", tuple(outputs))
+    files = [replace(file, write=fails) if file.suffix == "_sr.dcm" else file
+             for file in case_files.CASE_FILES]  # fmt: skip
+    monkeypatch.setattr(case_files, "CASE_FILES", tuple(files))
     cases = [Case("first", study), Case("second", study)]
-    engine = Engine.load(bundle, provider="cpu")
-    first, second = analyse_cases(engine, cases, tmp_path / "out", saving=Saving(sr=True))
+    engine = Engine.load(bundle, provider="cpu", save=["sr"])
+    first, second = analyse_cases(engine, cases, tmp_path / "out")
     assert isinstance(first, FailedCase)
     assert first.error.code == code
     assert json.loads((tmp_path / "out" / "first.json").read_text())["status"] == "failed"
@@ -247,9 +221,8 @@ def test_without_save_nothing_of_it_is_imported(tmp_path: Path) -> None:
 
 def test_every_export_is_explained() -> None:
     page = (Path(__file__).parents[2] / "docs" / "outputs.md").read_text(encoding="utf-8")
-    for name in exports.__all__:
-        if name.endswith("_name"):
-            assert f"`OUT/{getattr(exports, name)('<case>')}`" in page
+    for export in EXPORTS:
+        assert f"`OUT/{export.name('<case>')}`" in page
     assert all(f"| `{wish}` |" in page for wish in Save)
     found = [one for one in vars(codes).values() if isinstance(one, codes.Code)]
     findings = [one for one in (*found, *codes.LATERALITY.values()) if one not in FRAME]

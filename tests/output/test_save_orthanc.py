@@ -14,10 +14,12 @@ import numpy as np
 import pydicom
 import pytest
 
-from rcc_onnx.output.exports import write_seg, write_sr
+from rcc_onnx.output.exports.seg import write_seg
+from rcc_onnx.output.exports.sr import write_sr
 from tests.support.dicom_factory import write_series
 from tests.support.peers import missing, run_peer
 from tests.support.placed_cases import analysed, drawn, series_of
+from tests.support.runs import with_save
 
 SPACING = (5.0, 2.0, 2.0)
 STARTS_WITHIN_S = 30
@@ -103,7 +105,7 @@ def test_what_is_stored_comes_back(orthanc: Orthanc, tmp_path: Path) -> None:
     result = analysed(folder)
     seg, sr = tmp_path / "seg.dcm", tmp_path / "sr.dcm"
     write_seg(result, seg)
-    write_sr(result, sr, with_seg=True)
+    write_sr(with_save(result, "seg"), sr)
     for path in (folder, seg, sr):
         # Offering only what the files need: its list of usual classes has no Segmentation.
         run_peer("storescu", "-R", "127.0.0.1", str(orthanc.dicom_port), "+sd", path)

@@ -3,7 +3,6 @@
 So whatever differs from the truth afterwards comes from geometry alone.
 """
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,12 +11,12 @@ from pydicom.dataset import Dataset
 
 from rcc_onnx.dicom import read_study
 from rcc_onnx.measurement.patient_space import measure_sides, place_in_patient
+from rcc_onnx.options import InferenceOptions
 from rcc_onnx.pipeline import analyse_study
 from rcc_onnx.pipeline.timing import Stopwatch
-from rcc_onnx.results import CaseResult, MeasuringOptions
+from rcc_onnx.results import AnalysedCase
 from rcc_onnx.types import Profile, Thresholds
 from tests.support.dicom_factory import Layout, ct_series, enhanced_ct
-from tests.support.fake_networks import FakeNetworks
 from tests.support.results import case_result
 
 EXTENT_MM = (150.0, 230.0, 330.0)
@@ -33,11 +32,8 @@ ELLIPSOIDS = {
 THRESHOLDS = Thresholds(kidney=500.0, lesion=50.0)
 
 
-class TruthNetworks(FakeNetworks):
+class TruthNetworks:
     """Kidney and lesion where the pixels have their HU. The kidney's answer includes the lesion."""
-
-    def __init__(self) -> None:
-        pass
 
     def kidney_probability(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
         return (values.reshape(values.shape[:3]) > 0.7).astype(np.float32)
@@ -97,19 +93,17 @@ def multi_frame(series: list[Dataset], legacy: bool = False) -> Dataset:
     return dataset
 
 
-def analysed(path: Path, case: str = "case") -> CaseResult:
-    """The result of a study, by networks that answer the truth."""
+def analysed(path: Path, case: str = "case", **changes: object) -> AnalysedCase:
+    """The result of a study, by networks that answer the truth; `changes` replace fields."""
     study = read_study(path, Profile.STANDARD)
     analysis = analyse_study(study, TruthNetworks(), THRESHOLDS, Stopwatch())
-    options = MeasuringOptions()
-    patient = place_in_patient(study, analysis, options)
+    patient = place_in_patient(study, analysis, InferenceOptions().mask_cutoff)
     assert patient is not None
-    return replace(
-        case_result(case),
-        thresholds=THRESHOLDS,
-        sides=analysis.sides,
-        options=options,
-        measures=measure_sides(analysis, patient, THRESHOLDS),
-        network_images=analysis.images,
-        patient_images=patient,
-    )
+    fields: dict[str, object] = {
+        "thresholds": THRESHOLDS,
+        "sides": measure_sides(analysis, patient, THRESHOLDS),
+        "measured": True,
+        "network_images": analysis.images,
+        "patient_images": patient,
+    }
+    return case_result(case, **(fields | changes))

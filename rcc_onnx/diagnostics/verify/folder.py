@@ -165,11 +165,10 @@ class _Folder:
         if not stored.is_own:
             yield Finding(Kind.RENAMED, stored.name, "it is the document of a case of another name")
             return
-        # Documents hold names as text; the list has their bytes.
-        listed = {document_text(name): sha256 for name, sha256 in self.sums.items()}
+        listed = self.sums
         files = result.files if isinstance(result, CaseResult) else ()
         stated = {file.name: file.sha256 for file in files}
-        own = [document_text(name) for name in case_file_names(stored.case)[1:]]
+        own = case_file_names(result.case)[1:]
         for name in sorted({*stated, *own}):
             if name in listed and name not in stated:
                 text = f"it does not state {name!r}, which is listed"
@@ -183,8 +182,9 @@ class _Folder:
 
     def check_run(self) -> Iterator[Finding]:
         """Compare the document of the run with the cases' own, and with the list."""
+        # This document holds names as text; the list has their bytes.
         listed = {document_text(name) for name in self.sums}
-        own = {stored.result.case: stored.result for stored in self.cases.values()}
+        own = {document_text(found.result.case): found.result for found in self.cases.values()}
         for case in self.run.cases if self.run else ():
             for file in case.files:
                 if file not in listed:

@@ -16,7 +16,7 @@ from rcc_onnx.batch.runner import BatchConfig, analyse_case
 from rcc_onnx.bundles.bundle import Bundle, find_bundle, installed_bundles
 from rcc_onnx.errors import CheckError, RccOnnxError, SumsFormatError
 from rcc_onnx.options import InferenceOptions
-from rcc_onnx.output.case import OVERVIEW, case_file_names
+from rcc_onnx.output.case import OVERVIEW
 from rcc_onnx.output.checksums import SUMS_NAME, read_sums
 from rcc_onnx.output.exports import check_exports
 from rcc_onnx.output.exports.sameness import same_but_for_times
@@ -25,7 +25,7 @@ from rcc_onnx.output.html import fragment_name
 from rcc_onnx.results import CaseResult, FailedCase, ModelsUsed
 from rcc_onnx.runtime.providers import SPECS
 from rcc_onnx.runtime.self_test import HALF_SUM_TOLERANCE
-from rcc_onnx.system.documents import DocumentError, Json, document_text, to_json
+from rcc_onnx.system.documents import DocumentError, Json, to_json
 from rcc_onnx.system.files import size_and_sha256
 from rcc_onnx.types import Precision, ProviderName
 
@@ -360,10 +360,8 @@ def compare_files(
     Times in DICOM files do not count.
     """
     then, again = ({file.name: file.sha256 for file in result.files} for result, _ in (before, now))
-    # Documents have escapes for bytes of names that are not UTF-8.
-    on_disk = {document_text(name): name for name in case_file_names(case)}
     for name in sorted(then.keys() | again.keys()):
-        path, new_path = (folder / on_disk.get(name, name) for _, folder in (before, now))
+        path, new_path = (folder / name for _, folder in (before, now))
         if name not in then or name not in again:
             text = "was not written then" if name in again else "is not written now"
             yield FileDifference(name, text, is_answer=True)

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rcc_onnx.errors import SumsFormatError
-from rcc_onnx.output.checksums import read_sums
-from rcc_onnx.system.files import size_and_sha256, sums_bytes
+from rcc_onnx.output.checksums import read_sums, sums_bytes
+from rcc_onnx.system.files import size_and_sha256
 
 HASH = "0123456789abcdef" * 4
 ODD_NAMES = [

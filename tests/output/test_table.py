@@ -5,11 +5,11 @@ from dataclasses import replace
 import pytest
 
 from rcc_onnx.output.table import COLUMNS, results_csv
-from rcc_onnx.results import CaseResult, FailedCase, SideMeasures
-from rcc_onnx.system.documents import to_json
+from rcc_onnx.results import CaseResult, FailedCase
 from rcc_onnx.types import Outcome
 from tests.support.results import (
-    MEASURES,
+    LESION_MEASURES,
+    MEASURED_SIDES,
     NO_KIDNEY,
     WITHOUT_LESION,
     case_result,
@@ -19,7 +19,7 @@ from tests.support.results import (
 
 
 def rows(*results: CaseResult | FailedCase) -> list[dict[str, str]]:
-    text = results_csv([to_json(one) for one in results])
+    text = results_csv(results)
     return list(csv.DictReader(io.StringIO(text, newline="")))
 
 
@@ -35,7 +35,8 @@ def test_two_rows_for_each_case_whatever_became_of_it() -> None:
     ]
     assert [row["error_code"] for row in found[2:4]] == ["missing-slices"] * 2
     filled = {name for name, value in found[2].items() if value}
-    assert filled == {"case", "side", "status", "error_code", "profile", "rcc_onnx_version"}
+    options = {"profile", "mask_cutoff"}
+    assert filled == {"case", "side", "status", "error_code", "rcc_onnx_version", *options}
 
 
 def test_no_case_leaves_the_header() -> None:
@@ -56,11 +57,10 @@ def test_values_of_a_measured_case() -> None:
     assert right["warnings"] == "thick-slices"
     assert (right["kidney_sum"], right["kidney_threshold"]) == ("4000.5", "1000.0")
     assert (right["lesion_margin"], right["lesion_borderline"]) == ("70.25", "false")
-    measures = MEASURES["right"].lesion
-    assert measures is not None
+    measures, diameter = LESION_MEASURES, LESION_MEASURES.longest_axial_diameter
     assert float(right["lesion_volume_ml"]) == measures.volume_ml
-    assert float(right["lesion_diameter_mm"]) == measures.longest_axial_diameter.mm
-    assert right["lesion_diameter_sop_instance_uid"] == measures.diameter.sop_instance_uid
+    assert float(right["lesion_diameter_mm"]) == diameter.mm
+    assert right["lesion_diameter_sop_instance_uid"] == diameter.sop_instance_uid
     assert right["lesion_diameter_frame"] == ""
     centre = tuple(float(right[f"lesion_centre_{xyz}_mm"]) for xyz in "xyz")
     assert centre == measures.centre_lps_mm
@@ -94,18 +94,17 @@ def test_no_cell_is_a_formula(start: str) -> None:
 
 
 def test_texts_are_in_quotes_and_numbers_are_not() -> None:
-    line = results_csv([to_json(case_result('a;=1,"b'))]).split("\r\n")[1]
+    line = results_csv([case_result('a;=1,"b')]).split("\r\n")[1]
     assert line.startswith('"a;=1,""b","right","analysed","",')
     assert ",4000.5,1000.0," in line
 
 
 def test_every_path_of_a_column_leads_somewhere() -> None:
     """Of a case that has everything, no cell is empty but the code of an error and the frame."""
-    full = measured_case()
-    assert full.measures is not None
-    framed = replace(
-        MEASURES["right"].lesion, diameter=replace(MEASURES["right"].lesion.diameter, frame=2)
-    )
-    measures = {**full.measures, "right": SideMeasures(MEASURES["right"].kidney, framed, None)}
-    right, _ = rows(replace(full, measures=measures))
-    assert [name for name, value in right.items() if not value] == ["error_code"]
+    diameter = replace(LESION_MEASURES.longest_axial_diameter, frame=2)
+    measures = replace(LESION_MEASURES, longest_axial_diameter=diameter)
+    right = MEASURED_SIDES["right"]
+    framed = replace(right, lesion=replace(right.lesion, measures=measures))
+    flagged = replace(framed, flags=measured_case().sides["right"].flags)
+    (row, _) = rows(measured_case(sides={**MEASURED_SIDES, "right": flagged}))
+    assert [name for name, value in row.items() if not value] == ["error_code"]
