@@ -13,6 +13,7 @@ def schema_texts() -> Mapping[str, str]:
     """Return the text of each schema, by its name."""
     sys.path.insert(0, str(ROOT))
     from rcc_onnx.diagnostics.doctor import DoctorReport  # noqa: PLC0415  after the path is set
+    from rcc_onnx.evaluate.figures import Evaluation  # noqa: PLC0415
     from rcc_onnx.output.document import Case, SchemaName  # noqa: PLC0415
     from rcc_onnx.output.run import RunResult  # noqa: PLC0415
     from rcc_onnx.system.documents import schema  # noqa: PLC0415
@@ -21,6 +22,7 @@ def schema_texts() -> Mapping[str, str]:
         SchemaName.CASE: Case,
         SchemaName.RESULTS: RunResult,
         SchemaName.DOCTOR: DoctorReport,
+        SchemaName.EVALUATION: Evaluation,
     }
     return {name: _text(name, schema(kind)) for name, kind in documents.items()}
 

@@ -16,7 +16,7 @@ from rcc_onnx.diagnostics.doctor import Category, Check, DoctorReport, Verdict, 
 from rcc_onnx.diagnostics.doctor import networks as doctor_networks
 from rcc_onnx.dicom.codec_check import SAMPLES
 from rcc_onnx.output.document import SchemaName, schema_text
-from rcc_onnx.system.documents import document_bytes, read_document, schema
+from rcc_onnx.system.documents import document_bytes, read_document
 from tests.support.reference_outputs import bundle_with_reference_outputs
 from tests.support.tiny_networks import write_bundle
 
@@ -123,9 +123,7 @@ def test_the_verdict_of_a_report_is_the_worst_of_its_checks() -> None:
     assert verdict(warning, problem) is problem
 
 
-def test_the_schema_is_that_of_the_report_and_the_page_explains_its_fields() -> None:
-    described = schema(DoctorReport)
-    assert {name: SCHEMA[name] for name in described} == described
+def test_the_page_explains_every_field() -> None:
     fields = set(SCHEMA["properties"]) - {"checks"}
     of_checks = {f"checks[].{name}" for name in SCHEMA["$defs"]["Check"]["properties"]}
     for field in fields | of_checks:

@@ -25,7 +25,6 @@ from rcc_onnx.evaluate.report import (
     write_json,
     write_tables,
 )
-from rcc_onnx.output.document import schema_text
 from rcc_onnx.system.documents import read_document, schema
 from rcc_onnx.types import RESEARCH_ONLY
 from tests.support.cohorts import Answer, cohort_of, small_cohort, write_answer, write_labels
@@ -75,10 +74,6 @@ def test_every_field_of_the_json_is_explained() -> None:
     text = PAGE + (DOCS / "outputs.md").read_text(encoding="utf-8")
     named = set(re.findall(r"[a-z_0-9]+", " ".join(re.findall(r"`([^`]*)`", text))))
     assert set(properties(schema(Evaluation))) - named == set()
-
-
-def test_the_schema_is_generated_from_the_classes() -> None:
-    assert json.loads(schema_text("evaluation")) == schema(Evaluation)
 
 
 def test_every_column_is_on_the_page(tmp_path: Path) -> None:
