@@ -22,7 +22,7 @@ from rcc_onnx.cli.infer import infer
 from rcc_onnx.cli.logging import silence_warnings
 from rcc_onnx.cli.models import models_app
 from rcc_onnx.cli.series import series
-from rcc_onnx.cli.settings_command import settings_command
+from rcc_onnx.cli.settings import settings
 from rcc_onnx.cli.verify import verify
 from rcc_onnx.cli.watch import watch
 
@@ -119,7 +119,7 @@ app.command()(verify)
 app.command()(evaluate)
 app.add_typer(models_app, name="models")
 app.command()(doctor)
-app.command("settings")(settings_command)
+app.command()(settings)
 app.command("support-bundle")(support_bundle)
 app.command()(bench)
 app.command()(phantom)

@@ -10,7 +10,7 @@ import typer
 
 from rcc_onnx.cli.logging import check_log_file, run_logs
 from rcc_onnx.cli.options import MB, InferOptions, RunOptions, with_options
-from rcc_onnx.cli.settings_command import say_settings, stronger
+from rcc_onnx.cli.settings import print_settings, resolve_conflict
 from rcc_onnx.cli.shared import EXIT_SOME_FAILED, exit_on_error, print_error
 from rcc_onnx.types import counted
 
@@ -64,11 +64,11 @@ def run_context(context: typer.Context, options: RunOptions, studies: Path) -> I
     """
     quiet, verbose = options.quiet, options.verbose
     if quiet and verbose:
-        quiet = stronger(context, "quiet", "verbose") == "quiet"
+        quiet = resolve_conflict(context, "quiet", "verbose") == "quiet"
         verbose = 0 if quiet else verbose
     check_log_file(options.log_file, studies, options.out)
     with run_logs(verbose, quiet=quiet, file=options.log_file):
-        say_settings(context, studies, quiet)
+        print_settings(context, studies, quiet=quiet)
         yield quiet
 
 

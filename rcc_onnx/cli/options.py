@@ -14,7 +14,7 @@ from typing import Annotated, Any, get_type_hints
 
 import typer
 
-from rcc_onnx.cli.settings_command import InSettings, read_settings
+from rcc_onnx.cli.settings import SettingHint, read_settings
 from rcc_onnx.cli.shared import exit_on_error
 from rcc_onnx.options import InferenceOptions, Save
 from rcc_onnx.types import InputIs, ProviderName
@@ -43,9 +43,7 @@ def _annotation(name: str) -> Any:
     """Return the annotation of a command's parameter for a field of `InferenceOptions`."""
     kind = list[SaveChoice] | None if name == "save" else get_type_hints(InferenceOptions)[name]
     item = _field(name)
-    example = item.metadata.get("example", item.default)
-    examples = example if isinstance(example, list) else [example]
-    return Annotated[kind, inference_option(name), InSettings(*examples)]
+    return Annotated[kind, inference_option(name), SettingHint(item.metadata.get("example"))]
 
 
 Provider = Annotated[ProviderName, inference_option("provider")]
@@ -61,7 +59,7 @@ Models = Annotated[
         help="Model bundle, by name or folder. Default: the only installed one that is meant for "
         "the study.",
     ),
-    InSettings("published", names_folder=True),
+    SettingHint("published", names_folder=True),
 ]
 Verbose = Annotated[
     int, typer.Option("--verbose", "-v", count=True, help="Verbose; -vv adds debug output.")
@@ -74,7 +72,7 @@ Pseudonyms = Annotated[
         help="CSV with the columns case,pseudonym: the names that results and messages use. "
         "No name of a folder or file is shown then.",
     ),
-    InSettings("pseudonyms.csv"),
+    SettingHint("pseudonyms.csv"),
 ]
 
 
@@ -107,7 +105,7 @@ class RunOptions:
             metavar="MB",
             help="Memory limit of a case, on Linux. Default: none.",
         ),
-        InSettings(16384),
+        SettingHint(16384),
     ] = None
     verbose: Verbose = 0
     quiet: Annotated[
@@ -121,7 +119,7 @@ class RunOptions:
             help="Also log to this file, as lines of JSON; it is renamed when it is large "
             "(docs/operations.md).",
         ),
-        InSettings("rcc-onnx.jsonl"),
+        SettingHint("rcc-onnx.jsonl"),
     ] = None
     settings: Annotated[
         Path | None,
@@ -188,12 +186,12 @@ class WatchOptions(RunOptions):
         typer.Option(
             metavar="DIR", help="Where analysed studies are moved. Default: they stay in INBOX."
         ),
-        InSettings("done"),
+        SettingHint("done"),
     ] = None
     move_failed: Annotated[
         Path | None,
         typer.Option(metavar="DIR", help="Where failed studies are moved. Default: they stay."),
-        InSettings("failed"),
+        SettingHint("failed"),
     ] = None
     pseudonyms: Pseudonyms = None
 

@@ -1,67 +1,130 @@
-"""Options from settings files and environment variables (docs/settings.md).
+"""Options from settings files and environment variables, and the command that shows them.
 
-Of one option the command line's value counts first, then its variable's, then that of the file in
-the current folder, then that of the file in the data folder, then the default. `settings_of` keeps
-the middle of that order; the command line keeps its ends.
+Precedence (docs/settings.md): the command line, the option's variable, the file in the current
+folder, the file in the data folder, the default. Typer keeps the ends of that order; what lies
+between becomes its default map.
 """
 
+import inspect
 import json
-import math
 import os
+import re
+import textwrap
 import tomllib
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from difflib import get_close_matches
-from enum import Enum
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, get_args
+
+import typer
 
 from rcc_onnx.bundles.data_folder import HOME_VARIABLE, MODELS_VARIABLE, data_folder
-from rcc_onnx.errors import SettingsError
+from rcc_onnx.cli.shared import exit_on_error
+from rcc_onnx.errors import OptionError, SettingsError
+from rcc_onnx.options import InferenceOptions
+from rcc_onnx.system.log_privacy import sanitize
 
+OPTION = "settings"
+"""The option of commands that take settings."""
 FILE_NAME = "rcc-onnx.toml"
 PREFIX = "RCC_ONNX_"
 FILE_VARIABLE = "RCC_ONNX_SETTINGS"
-"""Names the settings file, in place of those that are looked for."""
 OTHER_VARIABLES = (HOME_VARIABLE, MODELS_VARIABLE, FILE_VARIABLE)
 SHARED_TABLE = "infer"
-"""Other commands take from it what they have in common with `infer`."""
+"""Other commands take from it the options that they share with `infer`."""
+COMMAND_LINE_RANK = 1000
+"""More than files and variables ever have."""
+_META = "rcc_onnx.cli.settings"
 
 
 @dataclass(frozen=True)
-class Known:
-    """An option as settings see it.
+class SettingHint:
+    """Stands beside an option's type: what Typer does not know of it.
 
     Attributes:
-        name: of the command's parameter.
-        key: in a file; the option without its dashes in front.
-        kind: bool, int, float, str, Path or an Enum of strings.
-        many: a list of such values.
+        example: a value for the template, where the default is None.
         names_folder: text that is a path if it has a separator in it.
-        check: takes a value of the right type; raises ValueError with a sentence if the option
-            cannot have it.
-        example: a value for those who have none in mind.
-        help: what it is about, in a sentence or two.
     """
 
-    name: str
-    key: str
-    kind: type
-    many: bool = False
-    names_folder: bool = False
-    check: Callable[[Any], None] = lambda value: None
-    default: Any = None
     example: Any = None
-    help: str = ""
+    names_folder: bool = False
+
+
+@dataclass(frozen=True)
+class OptionSpec:
+    """An option of a command, as settings see it.
+
+    Attributes:
+        parameter: Typer's option.
+        context: in which it converts values.
+        hint: what Typer does not know.
+    """
+
+    parameter: Any
+    context: typer.Context
+    hint: SettingHint
+
+    @property
+    def name(self) -> str:
+        """The parameter of the command."""
+        return str(self.parameter.name)
+
+    @property
+    def key(self) -> str:
+        """The key in a file: the option without leading dashes."""
+        names: list[str] = self.parameter.opts
+        return next(name for name in names if name.startswith("--")).removeprefix("--")
 
     @property
     def variable(self) -> str:
         return PREFIX + self.key.upper().replace("-", "_")
 
+    def convert(self, value: Any, where: str) -> Any:
+        """Return the value that the command gets, for that of a file or the text of a variable.
+
+        Raises:
+            SettingsError (settings-value): the command line would not accept it either.
+        """
+        near = ""
+        try:
+            text = _as_text(value)
+            if self.parameter.multiple and isinstance(text, str):
+                text = [part.strip() for part in text.split(",")]
+            converted = self.parameter.process_value(self.context, text)
+            if self.name in {item.name for item in fields(InferenceOptions)}:
+                InferenceOptions.parse(**{self.name: converted})
+        except typer.BadParameter as error:
+            problem = error.message.removeprefix("Value error, ").rstrip(".")
+            # Of a choice, the message lists the values in quotes, the wrong one first.
+            wrong, *choices = re.findall("'([^']*)'", problem) or [""]
+            near = near_match(wrong, choices)
+        except ValueError as error:
+            problem = str(error)
+        else:
+            return converted
+        raise SettingsError(
+            f"{where} = {toml_value(value)}: {problem}{near}", code="settings-value"
+        )
+
+    def in_folder(self, value: Any, folder: Path) -> Any:
+        """Return a file's value, with paths relative to the file's folder."""
+        names_folder = self.hint.names_folder and {"/", "\\", os.sep} & set(value)
+        is_path = isinstance(value, Path) or names_folder
+        return type(value)(folder / value) if is_path else value
+
+
+def _as_text(value: Any) -> Any:
+    """Return a setting as it would be on the command line; lists stay lists."""
+    if isinstance(value, list):
+        return [_as_text(part) for part in value]
+    if not isinstance(value, str | int | float | Path) or value == "" or "\0" in str(value):
+        raise ValueError("it must be text that is not empty, a number, true or false")
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
 
 @dataclass(frozen=True)
 class Setting:
-    """A value and where it comes from. The higher `rank` counts."""
+    """A value and its source. The higher rank counts."""
 
     value: Any
     source: str
@@ -73,214 +136,239 @@ class SettingsFile:
     """A file whose tables are those of commands.
 
     Attributes:
-        looked_for: it was found where nobody named it: in the current folder.
+        found: in the current folder, where no one named it.
     """
 
     path: Path
-    tables: Mapping[str, Mapping[str, Any]]
-    looked_for: bool = False
+    tables: Mapping[str, Any]
+    found: bool = False
 
 
-Commands = Mapping[str, Sequence[Known]]
-"""Those that take settings, each with its options."""
+@dataclass(frozen=True)
+class LoadedSettings:
+    """The settings of a command, by parameter, and the files that were read."""
+
+    values: Mapping[str, Setting]
+    files: tuple[SettingsFile, ...]
+
+    def rank(self, context: typer.Context, name: str) -> int:
+        """Return the rank of a parameter's value; -1: it is the default."""
+        source = context.get_parameter_source(name)
+        if source is not None and source.name == "COMMANDLINE":
+            return COMMAND_LINE_RANK
+        return self.values[name].rank if name in self.values else -1
 
 
-def find_files(
-    named: Path | None, here: Path, environ: Mapping[str, str] = os.environ
-) -> tuple[SettingsFile, ...]:
-    """The settings files that count, the first one least.
-
-    The one that is named, by `--settings` or RCC_ONNX_SETTINGS, alone; else those of the data
-    folder and of the current one, `here`, as far as they exist.
-
-    Raises:
-        SettingsError (settings-file): a named one is missing; one cannot be read, or is no TOML.
-        DataFolderError: RCC_ONNX_HOME is no absolute path.
-    """
-    if named is not None:
-        return (_read(here / named, f"--settings {named}"),)
-    by_variable = environ.get(FILE_VARIABLE, "")
-    if by_variable:
-        return (_read(here / by_variable, f"{FILE_VARIABLE}={by_variable}"),)
-    home = data_folder()
-    found = [] if home is None else [(home / FILE_NAME, False)]
-    if home is None or not _is_same(home, here):
-        found.append((here / FILE_NAME, True))
-    # A link that leads nowhere is a file that is missing, not one that nobody meant.
-    return tuple(_read(path, "", looked) for path, looked in found if os.path.lexists(path))
+# --- How commands take settings ------------------------------------------------------------------
 
 
-def settings_of(
-    command: str,
-    commands: Commands,
-    files: Sequence[SettingsFile],
-    environ: Mapping[str, str] = os.environ,
-) -> dict[str, Setting]:
-    """What files and variables say of a command's options, by the options' parameter names.
+def read_settings(context: typer.Context, named: Path | None) -> Path | None:
+    """Make settings the defaults of a command: callback of `--settings`, which comes first."""
+    if not context.resilient_parsing:
+        with exit_on_error():
+            loaded = load_settings(context, str(context.info_name), named)
+            context.meta[_META] = loaded
+            context.default_map = {name: item.value for name, item in loaded.values.items()}
+    return named
 
-    A command's own table counts before the shared one of the same file. Everything in the files is
-    checked, also what is for other commands or is overruled.
+
+def print_settings(context: typer.Context, studies: Path, *, quiet: bool = False) -> None:
+    """Print the options that do not have their value from the command line or by default.
 
     Raises:
-        SettingsError (settings-unknown-key): a table or key that there is no command or option for.
-        SettingsError (settings-value): a value that an option cannot have.
-        SettingsError (settings-variable): a variable that there is no option for.
+        SettingsError (settings-file): a settings file was found among the studies.
     """
-    _check_variables(commands, environ)
-    found: dict[str, Setting] = {}
+    loaded: LoadedSettings = context.meta[_META]
+    for file in loaded.files:
+        if file.found and file.path.parent.resolve().is_relative_to(studies.resolve()):
+            raise SettingsError(
+                f"{file.path} is inside the input folder, and settings are not taken from there. "
+                f"Start from another folder, or name it: --settings {file.path}",
+                code="settings-file",
+            )
+    shown = [
+        f"{option.key}={toml_value(setting.value)} from {setting.source}"
+        for option in _options_of(context.command, context)
+        if (setting := loaded.values.get(option.name))
+        and loaded.rank(context, option.name) < COMMAND_LINE_RANK
+    ]
+    if shown and not quiet:
+        print(sanitize(f"settings: {', '.join(shown)}"))
+
+
+def resolve_conflict(context: typer.Context, first: str, second: str) -> str:
+    """Return which of two given options that exclude each other counts.
+
+    Raises:
+        OptionError: both are given in the same place.
+    """
+    loaded: LoadedSettings = context.meta[_META]
+    ranks = {name: loaded.rank(context, name) for name in (first, second)}
+    if ranks[first] == ranks[second]:
+        raise OptionError(f"--{first} and --{second} exclude each other; give one")
+    return max(ranks, key=ranks.__getitem__)
+
+
+def load_settings(context: typer.Context, command: str, named: Path | None) -> LoadedSettings:
+    """Return a command's settings from files and variables.
+
+    A command's own table counts before the shared one of the same file. All files are checked
+    whole, also what is for other commands or is overridden. A `named` file stands in place of those
+    that are looked for.
+
+    Raises:
+        SettingsError (settings-file): a named file is missing; a file is unreadable or not TOML.
+        SettingsError (settings-unknown-key): a table without a command, or a key without an option.
+        SettingsError (settings-value): a value that its option does not accept.
+        SettingsError (settings-variable): a variable without an option.
+        DataFolderError: RCC_ONNX_HOME is not an absolute path.
+    """
+    commands = _commands(context)
+    files = tuple(_find_files(named))
+    _check_variables(commands)
+    values: dict[str, Setting] = {}
     for rank, file in enumerate(files):
-        _check_tables(file, commands)
-        of_file = {table: _table(file, table, commands[table], rank) for table in file.tables}
-        told = {**of_file.get(SHARED_TABLE, {}), **of_file.get(command, {})}
-        for one in commands[command]:
-            if one.name in told:
-                # What `infer` may have, another command need not.
-                _check(one, told[one.name].value, f"{file.path}, {one.key} for {command}")
-                found[one.name] = told[one.name]
-    for one in commands[command]:
-        text = environ.get(one.variable, "")
-        if text:
-            found[one.name] = Setting(_of_text(one, text), one.variable, len(files))
-    return found
+        tables = _check_tables(file, commands, rank)
+        settings = {**tables.get(SHARED_TABLE, {}), **tables.get(command, {})}
+        for option in commands[command]:
+            if option.name in settings:
+                values[option.name] = settings[option.name]
+                # Another command may accept less than `infer`.
+                where = f"{file.path}, {option.key} for {command}"
+                option.convert(settings[option.name].value, where)
+    for option in commands[command]:
+        # An empty variable counts as not set.
+        if text := os.environ.get(option.variable):
+            value = option.convert(text, option.variable)
+            values[option.name] = Setting(value, option.variable, len(files))
+    return LoadedSettings(values, files)
 
 
-def _table(file: SettingsFile, table: str, known: Sequence[Known], rank: int) -> dict[str, Setting]:
-    """The settings in a table, by parameter."""
-    by_key = {one.key: one for one in known}
-    found = {}
-    for key, value in file.tables[table].items():
-        where = f"{file.path}, [{table}] {key}"
-        if key not in by_key:
-            raise SettingsError(
-                f"{where}: there is no option --{key}{_near(key, by_key)}; `rcc-onnx settings "
-                "--template` lists all",
-                code="settings-unknown-key",
-            )
-        one = by_key[key]
-        _check(one, value, where)
-        found[one.name] = Setting(_placed(one, value, file.path.parent), str(file.path), rank)
-    return found
+def _commands(context: typer.Context) -> dict[str, tuple[OptionSpec, ...]]:
+    """Return the options of the commands that take settings."""
+    group: Any = context.find_root().command
+    return {
+        name: _options_of(command, context)
+        for name, command in group.commands.items()
+        if any(parameter.name == OPTION for parameter in command.params)
+    }
 
 
-def _check_tables(file: SettingsFile, commands: Commands) -> None:
+def _options_of(command: Any, context: typer.Context) -> tuple[OptionSpec, ...]:
+    arguments = inspect.signature(command.callback, eval_str=True).parameters
+    return tuple(
+        OptionSpec(parameter, context, _hint(arguments[parameter.name].annotation))
+        for parameter in command.params
+        if parameter.param_type_name == "option"
+        and parameter.name in arguments
+        and parameter.name != OPTION
+    )
+
+
+def _hint(annotation: Any) -> SettingHint:
+    notes = (note for note in get_args(annotation) if isinstance(note, SettingHint))
+    return next(notes, SettingHint())
+
+
+# --- Files and variables -------------------------------------------------------------------------
+
+
+def _find_files(named: Path | None) -> Iterator[SettingsFile]:
+    """Yield the settings files that count, the first one least."""
+    here = _current_folder()
+    variable = os.environ.get(FILE_VARIABLE)
+    home = data_folder()
+    if named is not None:
+        yield _read(here / named, f" (--settings {named})")
+    elif variable:
+        yield _read(here / variable, f" ({FILE_VARIABLE}={variable})")
+    else:
+        # Not `exists`: a dangling link is a file that is missing.
+        if home is not None and os.path.lexists(home / FILE_NAME):
+            yield _read(home / FILE_NAME)
+        is_home = home is not None and home.exists() and here.samefile(home)
+        if os.path.lexists(here / FILE_NAME) and not is_home:
+            yield _read(here / FILE_NAME, found=True)
+
+
+def _current_folder() -> Path:
+    try:
+        return Path.cwd()
+    except OSError:  # it was removed
+        return Path()
+
+
+def _read(path: Path, named_by: str = "", *, found: bool = False) -> SettingsFile:
+    text = ""
+    try:
+        text = path.read_bytes().decode("utf-8-sig")
+        return SettingsFile(path, tomllib.loads(text), found)
+    except OSError as error:
+        message = f"the settings file {path}{named_by} cannot be read: {error.strerror or error}"
+    except UnicodeDecodeError:
+        message = f"{path} is not UTF-8; save it as UTF-8 text"
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        hint = " Write Windows paths between single quotes: 'C:\\data'." if "\\" in text else ""
+        message = f"{path} is not valid TOML: {error}.{hint}"
+    raise SettingsError(message, code="settings-file")
+
+
+def _check_tables(
+    file: SettingsFile, commands: Mapping[str, Sequence[OptionSpec]], rank: int
+) -> dict[str, dict[str, Setting]]:
+    """Return a file's settings by table and parameter, after checking all of them."""
     tables = " or ".join(f"[{name}]" for name in commands)
-    for name, content in file.tables.items():
+    found: dict[str, dict[str, Setting]] = {}
+    for table, content in file.tables.items():
         if not isinstance(content, dict):
-            raise SettingsError(
-                f"{file.path}: {name} stands in no table; write {tables} in a line above it",
-                code="settings-unknown-key",
+            raise _unknown(
+                f"{file.path}: {table} is in no table; write {tables} in a line above it"
             )
-        if name not in commands:
-            raise SettingsError(
-                f"{file.path}: there is no table [{name}]{_near(name, commands)}; it must "
-                f"be {tables}",
-                code="settings-unknown-key",
-            )
+        if table not in commands:
+            near = near_match(table, commands)
+            raise _unknown(f"{file.path}: there is no table [{table}]{near}; it must be {tables}")
+        options = {option.key: option for option in commands[table]}
+        found[table] = {}
+        for key, value in content.items():
+            where = f"{file.path}, [{table}] {key}"
+            if key not in options:
+                near = near_match(key, options)
+                raise _unknown(
+                    f"{where}: there is no option --{key}{near}; `rcc-onnx settings --template` "
+                    "lists all"
+                )
+            option = options[key]
+            converted = option.in_folder(option.convert(value, where), file.path.parent)
+            found[table][option.name] = Setting(converted, str(file.path), rank)
+    return found
 
 
-def _check_variables(commands: Commands, environ: Mapping[str, str]) -> None:
-    """An empty variable is one that is not set. On Windows all names come in capitals."""
-    known = {one.variable for options in commands.values() for one in options}
-    known |= set(OTHER_VARIABLES)
-    for name in sorted(environ):
-        if name.startswith(PREFIX) and environ[name] and name not in known:
+def _unknown(message: str) -> SettingsError:
+    return SettingsError(message, code="settings-unknown-key")
+
+
+def _check_variables(commands: Mapping[str, Sequence[OptionSpec]]) -> None:
+    known = {option.variable for options in commands.values() for option in options}
+    known.update(OTHER_VARIABLES)
+    # On Windows all names come in capitals.
+    for name in sorted(os.environ):
+        if name.startswith(PREFIX) and os.environ[name] and name not in known:
             raise SettingsError(
-                f"{name} is set, and there is no such setting{_near(name, known)}; unset it, or "
-                "see `rcc-onnx settings` for the names",
+                f"{name} is set, and there is no such setting{near_match(name, known)}; unset it, "
+                "or see `rcc-onnx settings` for the names",
                 code="settings-variable",
             )
 
 
-def _near(word: str, words: Iterable[str]) -> str:
+def near_match(word: str, words: Iterable[str]) -> str:
+    from difflib import get_close_matches  # noqa: PLC0415  for messages only
+
     near = get_close_matches(word.replace("_", "-") if word.islower() else word, list(words), n=2)
     return f", perhaps {' or '.join(near)}" if near else ""
 
 
-# --- Values --------------------------------------------------------------------------------------
-
-_CALLED: Mapping[type, str] = {
-    bool: "true or false",
-    int: "a whole number",
-    float: "a number",
-    str: "text in quotes",
-    Path: "a path in quotes",
-}
-
-
-def _check(one: Known, value: Any, where: str) -> None:
-    """Raise SettingsError unless the option may have the value, of TOML's type for it."""
-    if one.many:
-        if not isinstance(value, list):
-            raise SettingsError(
-                f'{where}: it must be a list, such as ["{one.example}"]', code="settings-value"
-            )
-        for part in value:
-            _check_one(one, part, where)
-    else:
-        _check_one(one, value, where)
-    try:
-        one.check(value)
-    except ValueError as error:
-        raise SettingsError(f"{where} = {_shown(value)}: {error}", code="settings-value") from None
-
-
-def _check_one(one: Known, value: Any, where: str) -> None:
-    if issubclass(one.kind, Enum):
-        choices = [str(choice.value) for choice in one.kind]
-        if value not in choices:
-            near = _near(value, choices) if isinstance(value, str) else ""
-            raise SettingsError(
-                f"{where}: it must be one of {', '.join(choices)}, not {_shown(value)}{near}",
-                code="settings-value",
-            )
-        return
-    is_right = {
-        bool: isinstance(value, bool),
-        int: isinstance(value, int) and not isinstance(value, bool),
-        float: isinstance(value, int | float) and not isinstance(value, bool),
-    }.get(one.kind, isinstance(value, str) and value != "" and "\0" not in value)
-    if not is_right or (one.kind is float and not math.isfinite(value)):
-        raise SettingsError(
-            f"{where}: it must be {_CALLED[one.kind]}, not {_shown(value)}", code="settings-value"
-        )
-
-
-def _of_text(one: Known, text: str) -> Any:
-    """A variable's value, of the type that it would have in a file."""
-    parts = [part.strip() for part in text.split(",")] if one.many else [text]
-    values = [_typed(one.kind, part) for part in parts]
-    value = values if one.many else values[0]
-    _check(one, value, one.variable)
-    return value
-
-
-def _typed(kind: type, text: str) -> Any:
-    """The text itself where it is none of the kind; the check says so then."""
-    if kind is bool:
-        return {"true": True, "false": False}.get(text.strip().lower(), text)
-    if kind in {int, float}:
-        try:
-            return kind(text)
-        except ValueError:
-            return text
-    return text
-
-
-def _placed(one: Known, value: Any, folder: Path) -> Any:
-    """Paths of a file are relative to the folder that it lies in."""
-    is_path = one.kind is Path or (one.names_folder and {"/", "\\", os.sep} & set(value))
-    if not is_path:
-        return value
-    return [str(folder / part) for part in value] if one.many else str(folder / value)
-
-
-def _shown(value: Any) -> str:
-    # TOML has dates too, for which no option has a use.
-    return toml_value(value) if isinstance(value, str | int | float | list) else str(value)
-
-
 def toml_value(value: Any) -> str:
-    """A value as a settings file has it; `-` for None."""
+    """Return a value as a settings file has it; `-` for None."""
     if value is None:
         return "-"
     if isinstance(value, bool):
@@ -289,37 +377,65 @@ def toml_value(value: Any) -> str:
         return f"[{', '.join(toml_value(part) for part in value)}]"
     if isinstance(value, int | float):
         return repr(value)
-    text = str(value.value) if isinstance(value, Enum) else str(value)
-    # Between single quotes, backslashes of Windows' paths are what they are.
+    # Between single quotes, the backslashes of Windows paths have no special meaning.
+    text = str(value)
     return f"'{text}'" if "\\" in text else json.dumps(text, ensure_ascii=False)
 
 
-# --- Files ---------------------------------------------------------------------------------------
+# --- The command ---------------------------------------------------------------------------------
 
 
-def _read(path: Path, named_by: str, looked_for: bool = False) -> SettingsFile:
-    because = f" ({named_by})" if named_by else ""
-    try:
-        text = path.read_bytes().decode("utf-8-sig")
-    except OSError as error:
-        raise SettingsError(
-            f"the settings file {path}{because} cannot be read: {error.strerror or error}",
-            code="settings-file",
-        ) from error
-    except UnicodeDecodeError:
-        raise SettingsError(
-            f"{path} is not UTF-8; save it as UTF-8 text", code="settings-file"
-        ) from None
-    try:
-        tables = tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
-        hint = " Write Windows paths between single quotes: 'C:\\data'." if "\\" in text else ""
-        raise SettingsError(f"{path} is no TOML: {error}.{hint}", code="settings-file") from None
-    return SettingsFile(path, tables, looked_for)
+def settings(
+    context: typer.Context,
+    command: Annotated[
+        str, typer.Argument(metavar="COMMAND", help="Whose options to show.")
+    ] = SHARED_TABLE,
+    file: Annotated[
+        Path | None,
+        typer.Option("--settings", metavar="FILE", help="Settings file, as `infer` takes it."),
+    ] = None,
+    template: Annotated[
+        bool, typer.Option("--template", help="Print a settings file to fill in, for all commands.")
+    ] = False,
+) -> None:
+    """Show options, their values and where those come from.
+
+    Of `infer`, or of another command that takes settings.
+
+    Example: rcc-onnx settings --template
+    """
+    with exit_on_error():
+        commands = _commands(context)
+        if template:
+            print("\n".join(_template(commands)))
+            return
+        if command not in commands:
+            raise OptionError(f"{command!r} takes no settings; these do: {', '.join(commands)}")
+        loaded = load_settings(context, command, file)
+        for source in loaded.files:
+            print(sanitize(f"settings file: {source.path}"))
+        width = max(len(option.variable) for option in commands[command])
+        for option in commands[command]:
+            default = Setting(option.parameter.default, "default", -1)
+            setting = loaded.values.get(option.name, default)
+            value = f"{toml_value(setting.value)} ({setting.source})"
+            print(sanitize(f"{option.key:<18} {option.variable:<{width}} {value}"))
 
 
-def _is_same(one: Path, other: Path) -> bool:
-    try:
-        return one.samefile(other)
-    except OSError:
-        return False
+def _template(commands: Mapping[str, Sequence[OptionSpec]]) -> Iterator[str]:
+    """Yield the lines of a settings file in which every option is a comment."""
+    yield "# Settings of rcc-onnx (docs/settings.md). Remove the # before lines that you need."
+    yield "# The command line and variables RCC_ONNX_... count before this file."
+    yield "# Relative paths are relative to this file."
+    shared = {option.key for option in commands[SHARED_TABLE]}
+    for command, options in commands.items():
+        yield from ("", f"[{command}]")
+        if command != SHARED_TABLE:
+            yield f"# What is not here is taken from [{SHARED_TABLE}]."
+        for option in options:
+            if command == SHARED_TABLE or option.key not in shared:
+                yield ""
+                yield from textwrap.wrap(f"# {option.parameter.help}", 98, subsequent_indent="# ")
+                default, example = option.parameter.default, option.hint.example
+                value = toml_value(example if default is None else default)
+                yield f"#{option.key} = {value}" + ("  # an example" if default is None else "")
