@@ -110,8 +110,7 @@ def keras(  # noqa: PLR0913, PLR0917  one parameter for each option, as typer wa
     )
     with _interruptible():
         conversion = convert_files(request, progress=_report)
-    for line in summary(conversion, out):
-        typer.echo(line)
+    typer.echo("\n".join(summary(conversion, out)))
 
 
 @app.command("quantize")

@@ -162,11 +162,11 @@ def train_phase(network: Any, data: TrainingSet, plan: Plan, phase: Phase, path:
     axes = list(range(1, data.inputs.ndim + 1)) if phase.dice_of_each else None
     smoothing = 5 if phase.dice_of_each else 20
 
-    def minus_dice_plus_entropy(truth: Any, answer: Any) -> Any:
-        overlap = tf.reduce_sum(truth * answer, axes)
-        both = tf.reduce_sum(truth, axes) + tf.reduce_sum(answer, axes)
+    def minus_dice_plus_entropy(truth: Any, output: Any) -> Any:
+        overlap = tf.reduce_sum(truth * output, axes)
+        both = tf.reduce_sum(truth, axes) + tf.reduce_sum(output, axes)
         dice = tf.reduce_mean((2 * overlap + smoothing) / (both + smoothing))
-        entropy = tf.reduce_mean(keras.losses.binary_crossentropy(truth, answer))
+        entropy = tf.reduce_mean(keras.losses.binary_crossentropy(truth, output))
         return 1 - dice + 2 * entropy
 
     rate = keras.optimizers.schedules.CosineDecay(phase.learning_rate, steps * phase.epochs)

@@ -82,17 +82,17 @@ def with_exact_sigmoid(model: onnx.ModelProto) -> onnx.ModelProto:
         last = producers.get(last.input[0])
     if last is None or last.op_type != "Sigmoid":
         return exact
-    place = list(graph.node).index(last)
+    position = list(graph.node).index(last)
     (source,), (target,) = last.input, last.output
-    one, negative, power, total = (f"{target}/{part}" for part in ("one", "neg", "exp", "sum"))
-    graph.initializer.append(helper.make_tensor(one, onnx.TensorProto.FLOAT, [], [1.0]))
-    spelled = [
+    unit, negative, power, total = (f"{target}/{part}" for part in ("one", "neg", "exp", "sum"))
+    graph.initializer.append(helper.make_tensor(unit, onnx.TensorProto.FLOAT, [], [1.0]))
+    written_out = [
         helper.make_node("Neg", [source], [negative]),
         helper.make_node("Exp", [negative], [power]),
-        helper.make_node("Add", [power, one], [total]),
+        helper.make_node("Add", [power, unit], [total]),
         helper.make_node("Reciprocal", [total], [target]),
     ]
-    nodes = [*graph.node[:place], *spelled, *graph.node[place + 1 :]]
+    nodes = [*graph.node[:position], *written_out, *graph.node[position + 1 :]]
     del graph.node[:]
     graph.node.extend(nodes)
     return exact

@@ -180,7 +180,7 @@ def _plain(value: Any, key: str, where: str) -> Any:
     if value is None or isinstance(value, str | bool | float):
         return value
     if isinstance(value, int):
-        # A seed says nothing about size.
+        # Seeds may be larger than any size.
         if abs(value) > MAX_NUMBER and key != "seed":
             raise TooLargeError(f"{where}: {key} = {value} is more than any such network needs")
         return value

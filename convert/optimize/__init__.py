@@ -1,1 +1,1 @@
-"""Rewrites of ONNX graphs: equal bytes, faster forms for CPUs, 8-bit integers and float16."""
+"""Rewrites of ONNX graphs: equal bytes, faster variants for CPUs, 8-bit integers and float16."""

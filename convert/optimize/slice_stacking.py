@@ -181,8 +181,8 @@ class TallLayout(Layout[Volume]):
 
     def inside(self, size: Size) -> str:
         """Return an image of 1 where slices are and 0 in the blank rows."""
-        one = self.writer.weight(np.ones((), np.float32))
-        return self.writer.add("Add", [self.blanks(size), one])
+        unit = self.writer.weight(np.ones((), np.float32))
+        return self.writer.add("Add", [self.blanks(size), unit])
 
     def _row_marks(self, size: Size) -> Array:
         """Return float32 (1, 1, tall, 1): 1 in the blank rows, 0 elsewhere."""

@@ -1,4 +1,4 @@
-"""Every benchmark is one command that explains itself and stands in the documentation."""
+"""Every benchmark is one command that has help and is documented."""
 
 import subprocess
 import sys

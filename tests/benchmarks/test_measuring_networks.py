@@ -1,4 +1,4 @@
-"""The networks for measuring: of the size they are meant to have, and with a meaningful answer."""
+"""The networks for measuring: of the size they are meant to have, and with meaningful outputs."""
 
 from pathlib import Path
 
@@ -28,7 +28,7 @@ def test_wide_networks_answer_as_the_trained_ones(
     widen(name, bundle.folder / bundle.manifest.networks[name].file, tmp_path / "wide.h5")
     keras = import_frameworks().tf_keras
     network = keras.models.load_model(str(tmp_path / "wide.h5"), compile=False)
-    answer = np.asarray(network(values[..., np.newaxis]))[..., 0]
+    output = np.asarray(network(values[..., np.newaxis]))[..., 0]
     networks = open_networks(bundle, ProviderName.CPU, 2)
     if name == "kidney":
         trained = networks.kidney_probability(values)
@@ -36,7 +36,7 @@ def test_wide_networks_answer_as_the_trained_ones(
         trained = networks.lesion_probability(values[0])[np.newaxis]
     assert round(network.count_params() / 1e6, 1) == millions
     assert trained.max() > 0.9
-    np.testing.assert_allclose(answer, trained, atol=SAME)
+    np.testing.assert_allclose(output, trained, atol=SAME)
     # Not ignored by being zero: an optimiser may drop what is multiplied by nothing.
     last = network.layers[-1].get_weights()[0]
     assert (last != 0).all()

@@ -1,4 +1,4 @@
-"""The figures of the model card come from what the engine answers, seed by seed."""
+"""The figures of the model card come from what the engine finds, seed by seed."""
 
 from benchmarks.phantom_accuracy import evaluate_seed
 from rcc_onnx.types import Outcome

@@ -1,4 +1,4 @@
-"""The figures of the model card, on records whose answers are known."""
+"""The figures of the model card, on records with known results."""
 
 from dataclasses import replace
 from pathlib import Path

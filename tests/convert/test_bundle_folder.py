@@ -123,5 +123,5 @@ def test_the_names_that_may_be_replaced_are_those_that_are_written(tiny_bundle: 
     # Quantizing writes these later.
     others = bundle.BUNDLE_FILES - written - {"kidney.cpu.onnx"}
     assert others == {
-        f"{network}.{form}.onnx" for network in NETWORK_NAMES for form in ("int8", "float16")
+        f"{network}.{variant}.onnx" for network in NETWORK_NAMES for variant in ("int8", "float16")
     }

@@ -10,7 +10,7 @@ from rcc_onnx.types import Thresholds
 
 REFERENCE = Path(__file__).parents[1] / "data" / "reference"
 TINY_FILES = ByNetwork(REFERENCE / "kidney_tiny.h5", REFERENCE / "tumour_tiny.h5")
-"""Two small networks saved by a real Keras 2.2.5; the expected answers come from them."""
+"""Two small networks saved by a real Keras 2.2.5; the expected results come from them."""
 
 
 def make_request(out: Path, sources: ByNetwork[Path] = TINY_FILES, **changes: object) -> Request:

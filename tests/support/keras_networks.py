@@ -137,8 +137,8 @@ def save_network(build: Callable[[Any, Any], Any], path: Path, seed: int = 1) ->
         for layer in model.layers:
             layer.set_weights([_weight(rng, weight) for weight in layer.weights])
 
-        def minus_dice(truth: Any, answer: Any) -> Any:
-            return -(truth * answer)
+        def minus_dice(truth: Any, output: Any) -> Any:
+            return -(truth * output)
 
         model.compile("adam", loss=minus_dice)
         model.save(str(path), save_format="h5")

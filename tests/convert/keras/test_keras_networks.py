@@ -92,8 +92,8 @@ def test_architecture(name: str, frameworks: Frameworks, tmp_path: Path) -> None
     # As tf_keras itself reads the file, weights and all.
     with third_party():
         loaded = frameworks.tf_keras.models.load_model(path, compile=False)
-        answer = loaded(x.reshape(-1, *loaded.input_shape[1:]), training=False).numpy()
-        assert largest_difference(answer.reshape(x.shape), expected) == 0
+        output = loaded(x.reshape(-1, *loaded.input_shape[1:]), training=False).numpy()
+        assert largest_difference(output.reshape(x.shape), expected) == 0
     # A network that gives the same everywhere would agree with anything.
     assert expected.std() > 1e-3
 

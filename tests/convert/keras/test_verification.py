@@ -23,10 +23,10 @@ Array = np.ndarray
 
 @dataclass
 class Fake:
-    answer: Callable[[Array], Array]
+    respond: Callable[[Array], Array]
 
     def predict(self, inputs: Array) -> Array:
-        return self.answer(inputs)
+        return self.respond(inputs)
 
 
 def kidney_like(inputs: Array) -> Array:
@@ -57,12 +57,12 @@ def run(
 
 
 def changed(place: tuple[int, ...], by: float) -> Callable[[Array], Array]:
-    def answer(inputs: Array) -> Array:
+    def respond(inputs: Array) -> Array:
         outputs = kidney_like(inputs)
         outputs[place] += np.float32(by)
         return outputs
 
-    return answer
+    return respond
 
 
 def test_equal_networks() -> None:
@@ -96,12 +96,12 @@ def test_one_probability_that_differs_too_much(by: float, code: str, text: str) 
 
 
 def flat(value: float) -> Callable[[Array], Array]:
-    def answer(inputs: Array) -> Array:
+    def respond(inputs: Array) -> Array:
         outputs = kidney_like(inputs)
         outputs[:, 60:90, 20:60] = value
         return outputs
 
-    return answer
+    return respond
 
 
 def test_a_sum_on_the_other_side_of_the_threshold() -> None:

@@ -1,4 +1,4 @@
-"""Networks in 8-bit integers against their float32 form (see also test_rewriter)."""
+"""Networks in 8-bit integers against their float32 version (see also test_rewriter)."""
 
 import numpy as np
 import onnx
