@@ -104,4 +104,4 @@ def log_case_end(result: Case, seconds: float | None = None, *, kept: bool = Fal
 
 
 def _data(event: str, facts: Mapping[str, Any]) -> dict[str, Any]:
-    return {"data": {"event": event, **facts}, "said": True}
+    return {"data": {"event": event, **facts}, "printed": True}

@@ -78,26 +78,26 @@ def _terminal(level: int) -> logging.Handler:
     handler.setLevel(level)
     handler.setFormatter(PlainFormatter())
     handler.addFilter(PrivacyFilter())
-    handler.addFilter(lambda record: not getattr(record, "said", False))
+    handler.addFilter(lambda record: not getattr(record, "printed", False))
     return handler
 
 
 @contextmanager
 def _end_is_logged() -> Iterator[None]:
     """The terminal is told by others."""
-    said = {"said": True}
+    printed = {"printed": True}
     try:
         yield
     except RccOnnxError as error:
-        _log.error("%s", error, extra={"data": {"event": "error", "code": error.code}, **said})
+        _log.error("%s", error, extra={"data": {"event": "error", "code": error.code}, **printed})
         raise
     except KeyboardInterrupt:
-        _log.warning("interrupted", extra={"data": {"event": "interrupted"}, **said})
+        _log.warning("interrupted", extra={"data": {"event": "interrupted"}, **printed})
         raise
     except typer.Exit:
         raise
     except Exception:
-        _log.exception("unexpected", extra={"data": {"event": "unexpected"}, **said})
+        _log.exception("unexpected", extra={"data": {"event": "unexpected"}, **printed})
         raise
 
 

@@ -92,7 +92,7 @@ class LineReporter:
 
     def show(self, line: str, *, quiet: bool = False) -> None:
         """Log a line, and print it unless `quiet`."""
-        _log.info("%s", line, extra={"said": True})
+        _log.info("%s", line, extra={"printed": True})
         if not quiet:
             # Nobody may read any more; the studies still come. A journal is no terminal: flush.
             with contextlib.suppress(OSError):

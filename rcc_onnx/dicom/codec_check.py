@@ -16,7 +16,7 @@ from pydicom.pixels.decoders.base import get_decoder
 from pydicom.pixels.utils import pixel_array
 from pydicom.uid import UID, ExplicitVRLittleEndian
 
-from rcc_onnx.dicom.header_privacy import without_quotes
+from rcc_onnx.dicom.header_privacy import error_text
 
 SIZE = 32
 """Rows and columns of every sample."""
@@ -26,8 +26,7 @@ class Sample(NamedTuple):
     """An encoded image.
 
     Attributes:
-        name: of the encoding.
-        uid: of the transfer syntax.
+        name, uid: of the encoding and of its transfer syntax.
         file: of the codestream; "" for uncompressed pixels.
         bits: 16, or 8: then it is the image divided by 16.
         tolerance: how far a decoded value may be from the image's; 0 for lossless encodings.
@@ -65,13 +64,7 @@ SAMPLES = (
 
 
 class Decoding(NamedTuple):
-    """The result for one transfer syntax.
-
-    Attributes:
-        name: of the encoding.
-        uid: of the transfer syntax.
-        problem: why images in it cannot be decoded here; "" if they can.
-    """
+    """The result for an encoding; `problem`: why it cannot be decoded here, "" if it can."""
 
     name: str
     uid: str
@@ -79,7 +72,7 @@ class Decoding(NamedTuple):
 
 
 def ramp() -> NDArray[np.uint16]:
-    """A slope from corner to corner, uint16 (32, 32), 500 to 2515."""
+    """Return a slope from corner to corner, uint16 (32, 32), 500 to 2515."""
     steps = np.arange(SIZE, dtype=np.uint16)
     slope: NDArray[np.uint16] = steps[:, np.newaxis] * np.uint16(40) + steps * np.uint16(25)
     return slope + np.uint16(500)
@@ -102,7 +95,7 @@ def _problem(sample: Sample) -> str:
         raise
     # There are many decoders, and some of their exceptions are not an Exception.
     except BaseException as error:
-        return without_quotes(str(error)) or type(error).__name__
+        return error_text(error)
     if decoded.shape != (SIZE, SIZE):
         return f"decoded to the shape {decoded.shape}"
     wrong_by = int(np.abs(decoded.astype(np.int64) - sample.image).max())

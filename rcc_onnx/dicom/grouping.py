@@ -1,9 +1,9 @@
-"""Which slices belong together: by SeriesInstanceUID, and further where one UID hides several
-things, such as a scout, a second matrix or a second phase.
+"""Slices that belong together: by SeriesInstanceUID, and further where a UID hides several stacks,
+such as a scout, a second matrix or a second phase.
 """
 
 import math
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -73,18 +73,19 @@ def why_not_ct_slice(header: SliceHeader) -> str | None:
     sop_class = header.sop_class_uid
     modality = header.modality or ("CT" if sop_class in CT_CLASSES else "")
     photometric = header.photometric_interpretation
+    photometric_shown = term(photometric, PHOTOMETRIC_INTERPRETATIONS)
     words = {word.upper() for word in header.image_type}
     reasons = {
         "DICOMDIR": sop_class == MEDIA_DIRECTORY,
         "secondary capture": sop_class.startswith(SECONDARY_CAPTURE) or "SCREEN SAVE" in words,
         "structured report": sop_class.startswith(STRUCTURED_REPORT),
-        f"modality {_shown(modality, MODALITIES)}": modality != "CT",
+        f"modality {term(modality, MODALITIES) or 'not given'}": modality != "CT",
         "SOP class is not of a CT image": sop_class != "" and sop_class not in CT_CLASSES,
         "no image": not (header.rows > 0 and header.columns > 0),
         "matrix too large": max(header.rows, header.columns) > MAX_MATRIX,
         "multi-frame image without functional groups": header.frames > 1,
         "colour image": header.samples_per_pixel != 1,
-        f"photometric interpretation {_shown(photometric, PHOTOMETRIC_INTERPRETATIONS)}": (
+        f"photometric interpretation {photometric_shown or 'not given'}": (
             photometric != "MONOCHROME2"
         ),
         "localizer": "LOCALIZER" in words,
@@ -103,8 +104,10 @@ def group_slices(headers: Sequence[SliceHeader]) -> list[Group]:
 
 
 def split_duplicates(headers: Sequence[SliceHeader]) -> list[list[SliceHeader]]:
-    """Split slices, some at the same position, by the first attribute (acquisition, image type,
-    contrast ...) that leaves only stacks without duplicates; one part if none does."""
+    """Split slices by the first attribute that leaves only stacks without duplicate positions.
+
+    Return one part if none does. Attributes: acquisition, image type, contrast ...
+    """
     for parts in _split_by_attributes(headers):
         if not any(len(part) < MIN_SLICES_FOR_SPACING or _overlap(part) for part in parts):
             return parts
@@ -112,11 +115,11 @@ def split_duplicates(headers: Sequence[SliceHeader]) -> list[list[SliceHeader]]:
 
 
 def split_interleaved(headers: Sequence[SliceHeader]) -> list[list[SliceHeader]]:
-    """Split slices of an even stack, in order, by the first attribute whose values alternate along
-    it; one part if none does.
+    """Split slices of an even stack, in order, by the first attribute whose values alternate.
 
-    Two phases or kernels whose slices are half way between one another's look like one fine stack.
-    Values that follow one another are one scan in several acquisitions.
+    Return one part if none does. Two phases or kernels whose slices are half way between one
+    another's look like one fine stack. Values that follow one another are one scan in several
+    acquisitions.
     """
     for parts in _split_by_attributes(headers):
         owner = {id(header): index for index, part in enumerate(parts) for header in part}
@@ -129,8 +132,7 @@ def split_interleaved(headers: Sequence[SliceHeader]) -> list[list[SliceHeader]]
 def drop_copies(
     headers: Sequence[SliceHeader], *, same_instance: bool
 ) -> tuple[list[SliceHeader], list[SkippedFile]]:
-    """Keep the first by name of slices at the same position with the same values; return the others
-    too.
+    """Return slices without copies (same position and values; the first by name stays), and these.
 
     Args:
         headers: slices of one group.
@@ -140,25 +142,23 @@ def drop_copies(
         depths = depths_to_feet(headers)
     except IntakeError:
         return list(headers), []
-    order = sorted(range(len(headers)), key=lambda i: (depths[i], headers[i].file_name))
-    kept: list[int] = []
+    placed = sorted(
+        zip(depths.tolist(), headers, strict=True), key=lambda pair: (pair[0], pair[1].file_name)
+    )
+    kept: list[tuple[float, SliceHeader]] = []
     dropped: list[SkippedFile] = []
-    for index in order:
-        header = headers[index]
-        is_copy = False
-        if kept and depths[index] - depths[kept[-1]] < DUPLICATE_MM:
-            original = headers[kept[-1]]
-            same = _instance(original) == _instance(header)
-            is_copy = (same or not same_instance) and _same_image(original, header)
-        if is_copy:
-            dropped.append(SkippedFile(header.file_name, COPY))
-        else:
-            kept.append(index)
-    return [headers[index] for index in kept], dropped
-
-
-def _shown(value: str, known: Collection[str]) -> str:
-    return term(value, known) or "not given"
+    for depth, header in placed:
+        if kept and depth - kept[-1][0] < DUPLICATE_MM:
+            original = kept[-1][1]
+            same = (original.sop_instance_uid, original.frame) == (
+                header.sop_instance_uid,
+                header.frame,
+            )
+            if (same or not same_instance) and _same_image(original, header):
+                dropped.append(SkippedFile(header.file_name, COPY))
+                continue
+        kept.append((depth, header))
+    return [header for _, header in kept], dropped
 
 
 def _split_by_attributes(headers: Sequence[SliceHeader]) -> Iterator[list[list[SliceHeader]]]:
@@ -207,14 +207,13 @@ def _split_series(members: Sequence[SliceHeader]) -> list[Group]:
 
 
 def _alike(first: SliceHeader, second: SliceHeader) -> bool:
-    return first.frame_of_reference_uid == second.frame_of_reference_uid and not any(
-        _differences(first, second).values()
-    )
+    same_frame = first.frame_of_reference_uid == second.frame_of_reference_uid
+    return same_frame and not _differences(first, second)
 
 
-def _differences(first: SliceHeader, second: SliceHeader) -> dict[str, bool]:
-    """Return which attributes of `_SHARED` differ."""
-    return {
+def _differences(first: SliceHeader, second: SliceHeader) -> list[str]:
+    """Return the codes of `_SHARED` whose attributes differ."""
+    differs = {
         "mixed-matrix": (first.rows, first.columns) != (second.rows, second.columns),
         "mixed-orientation": not _close(
             first.orientation, second.orientation, absolute=COSINE_TOLERANCE
@@ -223,6 +222,7 @@ def _differences(first: SliceHeader, second: SliceHeader) -> dict[str, bool]:
             first.pixel_spacing, second.pixel_spacing, relative=SPACING_TOLERANCE
         ),
     }
+    return [code for code in differs if differs[code]]
 
 
 def _close(
@@ -237,10 +237,10 @@ def _close(
 
 
 def _continues(main: Sequence[SliceHeader], part: Sequence[SliceHeader]) -> SliceHeader | None:
-    """Return a slice of `part` that fills a gap of the main stack or goes on at its end, so that
-    leaving it out would be a guess; None if the part is something else.
+    """Return a slice of `part` that fills a gap of the main stack or continues it at an end.
 
-    A slice without position, orientation or spacing counts as one, if it is as large as the others.
+    Leaving it out would be a guess. None if the part is something else. A slice without position,
+    orientation or spacing counts as one, if it is as large as the others.
     """
     first = main[0]
     for header in part:
@@ -272,7 +272,7 @@ def _mixed(main: SliceHeader, odd: SliceHeader) -> IntakeError:
             odd.required(keyword)
         except IntakeError as error:
             return error
-    differing = [key for key, differs in _differences(main, odd).items() if differs]
+    differing = _differences(main, odd)
     names = " and ".join(_SHARED[code] for code in differing) or "FrameOfReferenceUID"
     return IntakeError(
         f"{main.file_name} and {odd.file_name}: slices of one stack differ in {names}; export the "
@@ -280,10 +280,6 @@ def _mixed(main: SliceHeader, odd: SliceHeader) -> IntakeError:
         "their own",
         code=differing[0] if differing else "mixed-series",
     )
-
-
-def _instance(header: SliceHeader) -> tuple[str, int | None]:
-    return header.sop_instance_uid, header.frame
 
 
 def _same_image(first: SliceHeader, second: SliceHeader) -> bool:

@@ -145,10 +145,13 @@ def agent_words(text: str) -> str:
     return words if any(word.lower() in AGENTS for word in words.split()) else RECORDED
 
 
-def without_quotes(message: str) -> str:
-    """Return the first line of a library's message without quotes, which may be from the file."""
-    lines = message.splitlines()
-    return _QUOTED.sub(UNSHOWN, lines[0])[:_MESSAGE_LENGTH] if lines else ""
+def error_text(error: BaseException) -> str:
+    """Return the first line of a library's message without quotes, which may be from the file.
+
+    The error's type where there is no message.
+    """
+    line = next(iter(str(error).splitlines()), "")
+    return _QUOTED.sub(UNSHOWN, line)[:_MESSAGE_LENGTH] or type(error).__name__
 
 
 def _known(text: str, words: Collection[str]) -> str:

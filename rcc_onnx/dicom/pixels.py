@@ -23,7 +23,7 @@ from pydicom.pixels.utils import pixel_array
 from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from rcc_onnx.dicom.dataset import EMPTY, DeflatedTooLargeError, open_dataset
-from rcc_onnx.dicom.header_privacy import without_quotes
+from rcc_onnx.dicom.header_privacy import error_text
 from rcc_onnx.dicom.headers import SliceHeader
 from rcc_onnx.errors import IntakeError, PixelsError
 from rcc_onnx.imaging.body_mask import Mask, fill_holes
@@ -124,7 +124,7 @@ def read_dataset(header: SliceHeader) -> Dataset:
             dataset = open_dataset(file, stop_before_pixels=True)
     except (OSError, EOFError, ValueError, InvalidDicomError, DeflatedTooLargeError) as error:
         raise PixelsError(
-            f"{header.file_name}: the file cannot be read a second time ({_first_line(error)}); "
+            f"{header.file_name}: the file cannot be read a second time ({error_text(error)}); "
             "has it been moved or changed since?"
         ) from error
     return _with_syntax(dataset, header)
@@ -135,7 +135,7 @@ def _apply_lut(header: SliceHeader, stored: NDArray[Any], dataset: Dataset) -> N
         hu: NDArray[np.float64] = np.asarray(apply_modality_lut(stored, dataset), np.float64)
     except Exception as error:
         raise PixelsError(
-            f"{header.file_name}: the Modality LUT cannot be used ({_first_line(error)}); "
+            f"{header.file_name}: the Modality LUT cannot be used ({error_text(error)}); "
             "export the series again with rescale slope and intercept"
         ) from error
     # LUTs hold unsigned words (PS3.3 C.11.1.1); in HU, what is beyond 15 bits is below zero.
@@ -189,7 +189,7 @@ def _read(header: SliceHeader, observer: PixelObserver | None) -> tuple[NDArray[
                 code="transfer-syntax",
             ) from error
         raise PixelsError(
-            f"{name}: the pixels cannot be decoded ({_first_line(error)}); the file is cut short "
+            f"{name}: the pixels cannot be decoded ({error_text(error)}); the file is cut short "
             "or damaged, so copy it again from its source"
         ) from error
     if stored.shape != (header.rows, header.columns) or stored.dtype.kind not in "iu":
@@ -368,8 +368,3 @@ def _fits(words: NDArray[Any], header: SliceHeader) -> bool:
         return False
     low, high = (-(1 << bits.high), 1 << bits.high) if bits.signed else (0, 1 << bits.stored)
     return low <= int(words.min()) and int(words.max()) < high
-
-
-def _first_line(error: BaseException) -> str:
-    """Return enough of a decoder's message to tell what broke."""
-    return without_quotes(str(error)) or type(error).__name__

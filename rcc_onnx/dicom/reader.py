@@ -238,23 +238,22 @@ def _series_warnings(
     contents: Contents, chosen: Candidate, others: Sequence[Candidate]
 ) -> list[Note]:
     """Return notes on files and series that were left out."""
-    notes = []
     unread = sum(file.reason == DAMAGED for file in contents.skipped_files)
-    if unread:
-        text = f"{unread} DICOM files could not be read and were left out."
-        notes.append(Note("damaged-files", text))
-    if chosen.copies:
-        text = f"{len(chosen.copies)} slices were identical copies of others and were dropped."
-        notes.append(Note("copies-dropped", text))
+    copies = len(chosen.copies)
     short = [other.label for other in others if other.stack and other.row.extent_mm < TOO_SHORT_MM]
-    if short:
-        text = f"Too short to hold a kidney, and not analysed: series {', '.join(short)}."
-        notes.append(Note("short-series-left-out", text))
-    for other in others:
-        if other.error is not None and other.row.slices >= TEST_SLICES:
-            text = f"Series {other.label} was refused: {other.error.code}."
-            notes.append(Note("other-series-refused", text))
-    return notes
+    texts = {
+        "damaged-files": unread and f"{unread} DICOM files could not be read and were left out.",
+        "copies-dropped": copies
+        and f"{copies} slices were identical copies of others and were dropped.",
+        "short-series-left-out": short
+        and f"Too short to hold a kidney, and not analysed: series {', '.join(short)}.",
+    }
+    refused = [
+        Note("other-series-refused", f"Series {other.label} was refused: {other.error.code}.")
+        for other in others
+        if other.error is not None and other.row.slices >= TEST_SLICES
+    ]
+    return [*(Note(code, text) for code, text in texts.items() if isinstance(text, str)), *refused]
 
 
 def _log_record(record: IntakeRecord) -> None:

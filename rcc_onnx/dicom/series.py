@@ -276,14 +276,9 @@ def _no_slices(root: str, dicom_files: int, skipped: Sequence[SkippedFile]) -> I
 
 
 def _named(contents: Contents, name: str) -> Candidate:
-    def matching(value: Callable[[SeriesRow], str]) -> list[Candidate]:
-        return [candidate for candidate in contents.candidates if value(candidate.row) == name]
-
-    found = (
-        matching(lambda row: row.label)
-        or matching(lambda row: row.series_instance_uid)
-        or matching(lambda row: row.number)
-    )
+    found: list[Candidate] = []
+    for field in ("label", "series_instance_uid", "number"):
+        found = found or [some for some in contents.candidates if getattr(some.row, field) == name]
     found = [candidate for candidate in found if candidate.stack is not None] or found
     if not found:
         raise contents.refusal(

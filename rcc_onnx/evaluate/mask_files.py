@@ -21,7 +21,6 @@ from rcc_onnx.evaluate.labels import few
 if TYPE_CHECKING:
     from highdicom.seg import Segmentation
 
-SIDE_SEQUENCE = "SegmentedPropertyTypeModifierCodeSequence"
 MOST_VOXELS = 1 << 30
 """More than a thousand slices of 1024x1024: a mistake, or an attack."""
 KIDNEY_CODES = {("SCT", "64033007"), ("SRT", "T-71000")}

@@ -8,22 +8,13 @@ import os
 import platform
 import sys
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
 
-from rcc_onnx._version import __version__
-
-PACKAGES = (
-    "numpy",
-    "Pillow",
-    "pydicom",
-    "pylibjpeg",
-    "pylibjpeg-openjpeg",
-    "python-gdcm",
-)
+PACKAGES = ("numpy", "Pillow", "pydicom", "pylibjpeg", "pylibjpeg-openjpeg", "python-gdcm")
 """Packages that compute with pixels, or decode them."""
 
 ROOT = Path("/")
@@ -42,7 +33,7 @@ def read_text(path: Path) -> str:
 
 
 def read_field(path: Path, field: str) -> str:
-    """Return the value in the first line `field: value` or `field value`; "" if there is none."""
+    """Return the value in the first line `field: value` or `field value`; "" without it."""
     for line in read_text(path).splitlines():
         if line.startswith(field) and line[len(field) :][:1] in set(": \t"):
             return line[len(field) :].lstrip(": \t").rstrip()
@@ -50,7 +41,7 @@ def read_field(path: Path, field: str) -> str:
 
 
 def read_kilobytes(path: Path, field: str) -> int | None:
-    """Return a field such as `VmRSS: 12 kB` in bytes; None if there is none."""
+    """Return a field such as `VmRSS: 12 kB` in bytes; None without it."""
     value = read_field(path, field).split()
     return int(value[0]) * 1024 if value and value[0].isdigit() else None
 
@@ -96,7 +87,7 @@ class Memory:
 def memory(root: Path = ROOT) -> Memory:
     """Return the memory available to this process."""
     if sys.platform != "linux":
-        import psutil  # noqa: PLC0415  not where /proc says it
+        import psutil  # noqa: PLC0415  where there is no /proc
 
         found = psutil.virtual_memory()
         return Memory(found.total, found.available)
@@ -179,18 +170,6 @@ def processor_flags() -> tuple[str, ...]:
 # --- Software ------------------------------------------------------------------------------------
 
 
-def machine() -> dict[str, Any]:
-    """Return what timings depend on, without the name of the machine or of its user."""
-    return {
-        "rcc_onnx": __version__,
-        "python": platform.python_version(),
-        "system": platform.system(),
-        "architecture": platform.machine(),
-        "processor": processor(),
-        "usable_cpus": usable_cpus(),
-    }
-
-
 @dataclass(frozen=True)
 class Environment:
     """The software and the machine, without a name of the machine or of its user.
@@ -219,19 +198,11 @@ def environment() -> Environment:
     )
 
 
-def packages() -> dict[str, str | None]:
+@cache  # every case's document names them
+def packages() -> Mapping[str, str | None]:
     """Return the versions of `PACKAGES`; None for one that is not installed."""
-    return dict(_versions())
-
-
-@cache
-def _versions() -> tuple[tuple[str, str | None], ...]:
-    """Looked up once: every case's document names them."""
-    return tuple((name, _version(name)) for name in PACKAGES)
-
-
-def _version(name: str) -> str | None:
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return None
+    found: dict[str, str | None] = dict.fromkeys(PACKAGES)
+    for name in PACKAGES:
+        with suppress(PackageNotFoundError):
+            found[name] = version(name)
+    return found

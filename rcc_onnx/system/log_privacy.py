@@ -140,7 +140,7 @@ def to_send(record: logging.LogRecord) -> dict[str, Any]:
         "process": record.process,
         **{
             name: getattr(record, name)
-            for name in ("case", "data", "raised", "said")
+            for name in ("case", "data", "raised", "printed")
             if hasattr(record, name)
         },
     }

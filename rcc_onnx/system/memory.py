@@ -20,7 +20,7 @@ def memory_bytes() -> int | None:
     if sys.platform == "linux":
         return read_kilobytes(_STATUS, "VmRSS")
     try:
-        import psutil  # noqa: PLC0415  not where /proc says it
+        import psutil  # noqa: PLC0415  where there is no /proc
     except ImportError:  # in a browser
         return None
     return int(psutil.Process().memory_info().rss)

@@ -48,7 +48,7 @@ def test_what_libraries_warn_of_is_not_shown() -> None:
 def say_all() -> None:
     for level in ("debug", "info", "warning", "error"):
         getattr(log, level)(f"{level} said")
-    log.error("told elsewhere", extra={"said": True})
+    log.error("told elsewhere", extra={"printed": True})
     logging.getLogger("pydicom").error("Doe^Jane")
     logging.getLogger("PIL").info("chunk")
 

@@ -5,13 +5,13 @@ from rcc_onnx.dicom.header_privacy import (
     IMAGE_TYPES,
     PATIENT_POSITIONS,
     agent_words,
+    error_text,
     kernel_words,
     protocol_words,
     term,
     terms,
     uid,
     whole_number,
-    without_quotes,
 )
 
 
@@ -94,8 +94,8 @@ def test_codes_numbers_and_uids() -> None:
 
 
 def test_quotes_are_removed_from_messages() -> None:
-    said = without_quotes("The value of 'Doe' is \"Jane\", b'\\x00' at 5\nDoe")
-    assert said == "The value of ? is ?, b? at 5"
-    assert without_quotes("cut short 'Doe") == "cut short ?"
-    assert without_quotes("") == ""
-    assert len(without_quotes("x" * 1000)) == header_text._MESSAGE_LENGTH
+    shown = error_text(ValueError("The value of 'Doe' is \"Jane\", b'\\x00' at 5\nDoe"))
+    assert shown == "The value of ? is ?, b? at 5"
+    assert error_text(ValueError("cut short 'Doe")) == "cut short ?"
+    assert error_text(ValueError("")) == "ValueError"
+    assert len(error_text(ValueError("x" * 1000))) == header_text._MESSAGE_LENGTH

@@ -5,6 +5,7 @@ import os
 import platform
 import subprocess
 import sys
+from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import psutil
 import pytest
 
 from rcc_onnx.system import host
-from rcc_onnx.system.host import PACKAGES, Memory, machine, memory, packages, usable_cpus
+from rcc_onnx.system.host import PACKAGES, Memory, environment, memory, packages, usable_cpus
 
 
 def _tree(root: Path, files: dict[str, str]) -> Path:
@@ -148,9 +149,10 @@ def test_memory_of_other_systems(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_no_name_of_the_machine_or_its_user(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(platform, "node", lambda: "ward-7-of-dr-roe")
     monkeypatch.setenv("USER", "roe")
-    assert "roe" not in json.dumps(machine())
-    assert machine()["python"] == platform.python_version()
-    assert machine()["usable_cpus"] >= 1
+    found = environment()
+    assert "roe" not in json.dumps(asdict(found))
+    assert found.python == platform.python_version()
+    assert found.usable_cpus >= 1
 
 
 def test_versions_of_packages() -> None:
