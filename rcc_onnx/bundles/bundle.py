@@ -9,7 +9,7 @@ import hashlib
 import logging
 import os
 import stat
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -269,19 +269,13 @@ def installed_bundles(
     """Return every bundle in `folders` (default: `search_folders()`), by name within a folder.
 
     A name found in one folder hides the same name in later ones, so that a user's bundle can
-    replace a shipped one. Folders without a manifest.json are passed over.
-
-    With `check` the networks are read and checked too (`models list` does that), and a bundle that
-    fails is broken.
+    replace a shipped one. Folders without a manifest.json are ignored. With `check` the networks
+    are read and checked too, and a bundle that fails is broken.
 
     Raises:
         BundleFolderError: one of the folders cannot be listed.
     """
-    found: list[Installed] = []
-    for folder in search_folders() if folders is None else folders:
-        taken = {bundle.name for bundle in found}
-        found += [item for item in bundles_in(folder, check=check) if item.name not in taken]
-    return tuple(found)
+    return tuple(bundle for bundle, hider in _search(folders, check=check) if hider is None)
 
 
 def hidden_bundles(folders: Sequence[Path] | None = None) -> tuple[tuple[Installed, Path], ...]:
@@ -290,14 +284,18 @@ def hidden_bundles(folders: Sequence[Path] | None = None) -> tuple[tuple[Install
     Raises:
         BundleFolderError: one of the folders cannot be listed.
     """
+    return tuple((bundle, hider) for bundle, hider in _search(folders) if hider is not None)
+
+
+def _search(
+    folders: Sequence[Path] | None, *, check: bool = False
+) -> Iterator[tuple[Installed, Path | None]]:
+    """Yield every bundle, and the folder of the one that hides it."""
     first: dict[str, tuple[Path, Path]] = {}
-    hidden = []
     for folder in search_folders() if folders is None else folders:
-        for bundle in bundles_in(folder):
-            home, hider = first.setdefault(bundle.name, (folder, bundle.folder))
-            if home != folder:
-                hidden.append((bundle, hider))
-    return tuple(hidden)
+        for bundle in bundles_in(folder, check=check):
+            searched, hider = first.setdefault(bundle.name, (folder, bundle.folder))
+            yield bundle, None if searched == folder else hider
 
 
 def bundles_in(folder: Path, *, check: bool = False) -> tuple[Installed, ...]:

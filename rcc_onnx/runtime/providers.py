@@ -277,7 +277,7 @@ def not_loaded(provider: ProviderName, runtime: str, reasons: Sequence[str]) -> 
     )
 
 
-def why_passed_over(errors: Mapping[ProviderName, ProviderError], runtime: str) -> tuple[str, ...]:
+def why_skipped(errors: Mapping[ProviderName, ProviderError], runtime: str) -> tuple[str, ...]:
     """Return why `auto` did not take the providers it tried; those not installed together."""
     absent = [
         name for name, error in errors.items() if isinstance(error, ProviderNotInstalledError)

@@ -11,7 +11,7 @@ import logging
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
 
@@ -37,7 +37,7 @@ from rcc_onnx.runtime.providers import (
     installed_runtimes,
     not_installed,
     not_loaded,
-    why_passed_over,
+    why_skipped,
 )
 from rcc_onnx.system.host import usable_cpus
 from rcc_onnx.system.memory import keep_freed_memory
@@ -189,11 +189,11 @@ def open_networks(
 
     Raises:
         BundleError: the bundle is broken.
-        OptionError: no such variant or number of threads, or the provider does not run it.
+        OptionError (precision): no such variant, or the provider does not run it.
         ProviderError: the provider cannot run here.
         NetworkError (network-load): onnxruntime refuses a network.
     """
-    provider, threads = _checked_provider(provider), _checked_threads(threads)
+    threads = usable_cpus() if threads is None else threads
     errors: dict[ProviderName, ProviderError] = {}
     for candidate in candidates(provider, precision):
         variants = choose_variants(bundle, candidate, precision)
@@ -201,9 +201,12 @@ def open_networks(
             # A provider that is not there costs no reading of large files.
             _check_listed(candidate)
             pair = _open_both(bundle, variants, candidate, threads, precision)
-            reasons = why_passed_over(errors, runtime_version())
-            record = _record(provider, pair, reasons, threads)
-            record = replace(record, precision=precision, variants=variants)
+            ran = _common_provider(pair)
+            reason = f"{ran} was requested" if ran is provider else f"took {ran}"
+            reasons = (*why_skipped(errors, runtime_version()), reason)
+            record = ProviderRecord(
+                provider, ran, "; ".join(reasons), threads, runtime_version(), precision, variants
+            )
             networks = test(OnnxNetworks(*pair, record))
         except ProviderError as error:
             if provider is not ProviderName.AUTO or isinstance(error, RuntimeNotUsableError):
@@ -219,7 +222,7 @@ def _none_usable(
     errors: Mapping[ProviderName, ProviderError], precision: Precision
 ) -> ProviderError | OptionError:
     """Return the error for `auto` where every provider failed."""
-    reasons = "; ".join(why_passed_over(errors, runtime_version()))
+    reasons = "; ".join(why_skipped(errors, runtime_version()))
     if any(isinstance(error, ProviderDisagreesError) for error in errors.values()):
         return ProviderDisagreesError(
             f"no provider gives the right results here: {reasons}",
@@ -273,9 +276,9 @@ def open_network(  # noqa: PLR0913  the last is seldom given
     `precision` is that of the network: some providers need an option for float16.
 
     Raises:
-        ProviderError, OptionError (threads), NetworkError (network-load): as `open_networks`.
+        ProviderError, NetworkError (network-load): as `open_networks`.
     """
-    provider, threads = _checked_provider(provider), _checked_threads(threads)
+    threads = usable_cpus() if threads is None else threads
     batch = _batch(entry, provider)
     _check_listed(provider)
     if provider is ProviderName.CPU:
@@ -381,44 +384,14 @@ def _ran(session: Any, requested: ProviderName) -> ProviderName:
 
 
 def _check_listed(provider: ProviderName) -> None:
-    if provider is ProviderName.AUTO:
-        raise ProviderError("auto is not a provider; open_networks chooses one")
-    if provider in listed_providers():
-        return
-    raise not_installed(provider, runtime_version())
+    if provider not in listed_providers():
+        raise not_installed(provider, runtime_version())
 
 
-def _record(
-    requested: ProviderName,
-    pair: Sequence[OnnxNetwork],
-    skipped: Sequence[str],
-    threads: int,
-) -> ProviderRecord:
+def _common_provider(pair: Sequence[OnnxNetwork]) -> ProviderName:
     ran = {network.ran for network in pair}
     if len(ran) != 1:
         raise ProviderError(
             f"the networks run on different providers: {sorted(ran)}", code="provider-not-loaded"
         )
-    (only,) = ran
-    reason = f"{only} was asked for" if only is requested else f"took {only}"
-    return ProviderRecord(
-        requested, only, "; ".join((*skipped, reason)), threads, runtime_version()
-    )
-
-
-def _checked_provider(provider: str) -> ProviderName:
-    try:
-        return ProviderName(provider)
-    except ValueError:
-        known = ", ".join(ProviderName)
-        raise ProviderError(f"there is no provider {provider!r}", f"Choose from {known}.") from None
-
-
-def _checked_threads(threads: int | None) -> int:
-    if threads is None:
-        return usable_cpus()
-    if isinstance(threads, bool) or not isinstance(threads, int) or threads < 1:
-        raise OptionError(
-            f"threads must be a whole number of at least 1, not {threads!r}", code="threads"
-        )
-    return threads
+    return ran.pop()

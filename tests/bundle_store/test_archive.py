@@ -379,6 +379,11 @@ def test_every_damaged_byte_is_refused_or_harmless(good: Files, path: Path) -> N
     assert harmless < len(data) / 37 / 2
 
 
+def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
+    with raises_code("bundle-source"):
+        read_zip(tmp_path)
+
+
 def test_the_hash_is_compared_before_the_file_is_read(good: Files, path: Path) -> None:
     path.write_bytes(zip_of(good))
     right = hashlib.sha256(path.read_bytes()).hexdigest()

@@ -88,7 +88,7 @@ def test_input_that_is_not_contiguous(bundle: Bundle) -> None:
 def test_record_of_a_requested_cpu(bundle: Bundle) -> None:
     record = open_networks(bundle, ProviderName.CPU, threads=2).record
     assert (record.requested, record.ran, record.threads) == ("cpu", "cpu", 2)
-    assert record.reason == "cpu was asked for"
+    assert record.reason == "cpu was requested"
     assert record.onnxruntime == sessions.runtime_version()
 
 
@@ -97,12 +97,6 @@ def test_threads_default_to_the_usable_cpus(
 ) -> None:
     monkeypatch.setattr(sessions, "usable_cpus", lambda: 3)
     assert open_networks(bundle, ProviderName.CPU).record.threads == 3
-
-
-@pytest.mark.parametrize("threads", [0, -1, True, 1.0, "2"])
-def test_numbers_of_threads_that_are_refused(bundle: Bundle, threads: Any) -> None:
-    with raises_code("threads", match="at least 1"):
-        open_networks(bundle, ProviderName.CPU, threads)
 
 
 def test_the_variant_that_is_reported_is_the_one_that_runs(tmp_path: Path) -> None:
@@ -120,17 +114,6 @@ def test_the_variant_that_is_reported_is_the_one_that_runs(tmp_path: Path) -> No
         assert networks.record.precision is precision
         assert networks.record.variants == {"kidney": "plain", "lesion": name}
         np.testing.assert_array_equal(networks.lesion_probability(crop), expected[name])
-
-
-def test_provider_given_as_plain_text(bundle: Bundle) -> None:
-    provider: Any = "cpu"
-    assert open_networks(bundle, provider).record.requested is ProviderName.CPU
-    provider = "gpu"
-    with pytest.raises(ProviderError, match="Choose from auto, cpu, cuda") as caught:
-        open_networks(bundle, provider)
-    assert caught.value.code == "provider"
-    with pytest.raises(ProviderError, match="auto is not a provider"):
-        open_network("kidney", b"", bundle.manifest.networks.kidney, ProviderName.AUTO)
 
 
 def test_changed_bundle_is_never_loaded(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -614,4 +597,4 @@ def test_onnxruntime_that_cannot_be_imported(tmp_path: Path) -> None:
 def test_choice_is_logged(bundle: Bundle, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO):
         open_networks(bundle, ProviderName.CPU)
-    assert "provider cpu: cpu was asked for" in caplog.text
+    assert "provider cpu: cpu was requested" in caplog.text
