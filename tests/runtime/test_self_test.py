@@ -263,6 +263,11 @@ def test_the_remembered_result_names_neither_machine_nor_user(
     assert str(home) not in text
 
 
+def _other_threshold(patch: pytest.MonkeyPatch, bundle: Bundle) -> None:
+    path = bundle.folder / "manifest.json"
+    path.write_text(path.read_text().replace('"kidney": 1000.0', '"kidney": 999.0'))
+
+
 @pytest.mark.parametrize(
     "change",
     [
@@ -270,10 +275,12 @@ def test_the_remembered_result_names_neither_machine_nor_user(
         lambda patch, _: patch.setattr(self_tests, "processor_flags", lambda: ("sse",)),
         lambda patch, _: patch.setattr(self_tests, "__version__", "99"),
         lambda patch, _: patch.setattr(sessions, "runtime_version", lambda: "99.1"),
+        lambda patch, _: patch.setattr(sessions, "usable_cpus", lambda: 99),
+        _other_threshold,
     ],
-    ids=["processor", "flags", "rcc-onnx", "onnxruntime"],
+    ids=["processor", "flags", "rcc-onnx", "onnxruntime", "threads", "threshold"],
 )
-def test_another_machine_or_version_is_tested_again(
+def test_another_machine_version_or_bundle_is_tested_again(
     change: Callable[..., None],
     bundle: Bundle,
     home: Path,
@@ -282,20 +289,8 @@ def test_another_machine_or_version_is_tested_again(
 ) -> None:
     opened(bundle)
     change(monkeypatch, bundle)
-    opened(bundle)
+    opened(load_bundle(bundle.folder))
     assert len(runs) == 2
-    monkeypatch.undo()
-
-
-def test_another_bundle_or_number_of_threads_is_tested_again(
-    bundle: Bundle, home: Path, runs: Runs
-) -> None:
-    opened(bundle, threads=1)
-    opened(bundle, threads=2)
-    path = bundle.folder / "manifest.json"
-    path.write_text(path.read_text().replace('"kidney": 1000.0', '"kidney": 999.0'))
-    opened(load_bundle(bundle.folder), threads=1)
-    assert len(runs) == 3
 
 
 @pytest.mark.parametrize(

@@ -252,30 +252,31 @@ def test_provider_that_loads(bundle: Bundle, stand_in: StandIn) -> None:
     assert options.enable_cpu_mem_arena is False
 
 
-def test_the_cpu_allocates_without_a_memory_pattern(bundle: Bundle, stand_in: StandIn) -> None:
-    runtime = stand_in([CPU])
-    open_networks(bundle, ProviderName.CPU)
-    assert {options.enable_mem_pattern for _, options, _ in runtime.made} == {False}
+@pytest.mark.parametrize(
+    ("provider", "settings"),
+    [
+        (ProviderName.CPU, {}),
+        (ProviderName.DIRECTML, {}),
+        (
+            ProviderName.OPENVINO,
+            {"device_type": "CPU", "precision": "FP32", "num_of_threads": "5"},
+        ),
+    ],
+)
+def test_how_other_sessions_are_set_up(
+    bundle: Bundle, stand_in: StandIn, provider: ProviderName, settings: dict[str, str]
+) -> None:
+    runtime = stand_in([SPECS[provider].runtime_name, CPU])
+    open_networks(bundle, provider, threads=5)
+    for _, options, rest in runtime.made:
+        assert rest["providers"] == [(SPECS[provider].runtime_name, settings)]
+        assert options.enable_mem_pattern is (provider is ProviderName.OPENVINO)
+        assert options.execution_mode == "sequential"
 
 
 def test_the_cpu_takes_a_slice_at_a_time(bundle: Bundle) -> None:
     networks = open_networks(bundle, ProviderName.CPU, threads=1)
     assert (networks.kidney.batch, networks.lesion.batch) == (1, 1)
-
-
-def test_directml_needs_its_memory_pattern_off(bundle: Bundle, stand_in: StandIn) -> None:
-    runtime = stand_in([DML, CPU])
-    open_networks(bundle, ProviderName.DIRECTML)
-    for _, options, _ in runtime.made:
-        assert options.enable_mem_pattern is False
-        assert options.execution_mode == "sequential"
-
-
-def test_openvino_gets_precision_and_threads(bundle: Bundle, stand_in: StandIn) -> None:
-    runtime = stand_in([OPENVINO, CPU])
-    open_networks(bundle, ProviderName.OPENVINO, threads=5)
-    ((_, given),) = runtime.made[0][2]["providers"]
-    assert given == {"device_type": "CPU", "precision": "FP32", "num_of_threads": "5"}
 
 
 @pytest.fixture
@@ -343,8 +344,12 @@ def test_provider_that_falls_back_is_an_error_that_names_the_library(
     assert capfd.readouterr().err == "", "the line is in the message, not on the screen"
 
 
-def test_provider_that_falls_back_without_a_reason(bundle: Bundle, stand_in: StandIn) -> None:
-    stand_in([CUDA, CPU], lambda _: [CPU])
+@pytest.mark.parametrize("ran", [[[CPU], [CPU]], [[CUDA, CPU], [CPU]]], ids=["both", "one"])
+def test_networks_that_fall_back_without_a_reason(
+    bundle: Bundle, stand_in: StandIn, ran: list[list[str]]
+) -> None:
+    networks = iter(ran)
+    stand_in([CUDA, CPU], lambda _: next(networks))
     with raises_code("provider-not-loaded", match="gave no reason"):
         open_networks(bundle, ProviderName.CUDA)
 
@@ -375,13 +380,6 @@ def test_provider_that_fails_in_its_first_run(
         open_networks(bundle, ProviderName.CUDA)
 
 
-def test_one_network_that_falls_back_is_an_error(bundle: Bundle, stand_in: StandIn) -> None:
-    answers = iter([[CUDA, CPU], [CPU]])
-    stand_in([CUDA, CPU], lambda _: next(answers))
-    with raises_code("provider-not-loaded"):
-        open_networks(bundle, ProviderName.CUDA)
-
-
 def test_packages_installed_over_one_another(bundle: Bundle, stand_in: StandIn) -> None:
     both = ("onnxruntime", "onnxruntime-gpu")
     stand_in([CPU], packages=both)
@@ -393,40 +391,41 @@ def test_packages_installed_over_one_another(bundle: Bundle, stand_in: StandIn) 
     assert "cuda is hidden: onnxruntime and onnxruntime-gpu" in record.reason
 
 
-def test_auto_records_what_it_skipped_and_why(bundle: Bundle, stand_in: StandIn) -> None:
-    stand_in([CUDA, OPENVINO, CPU], lambda name: _falls_back(name) if name == CUDA else [name])
+TENSORRT, COREML = (
+    SPECS[name].runtime_name for name in (ProviderName.TENSORRT, ProviderName.COREML)
+)
+
+
+@pytest.mark.parametrize(
+    ("listed", "ran", "reason"),
+    [
+        (
+            [CUDA, OPENVINO, CPU],
+            "openvino",
+            "cuda is in this onnxruntime (9.9) but does not load: libcudnn.so.9: cannot open "
+            "shared object file; directml is not in this onnxruntime (9.9); took openvino",
+        ),
+        (
+            [TENSORRT, COREML, CPU],
+            "cpu",
+            "cuda, directml and openvino are not in this onnxruntime (9.9); took cpu",
+        ),
+        ([OPENVINO, DML, CPU], "directml", "cuda is not in this onnxruntime (9.9); took directml"),
+    ],
+)
+def test_auto_takes_the_first_that_loads_and_records_why(
+    bundle: Bundle, stand_in: StandIn, listed: list[str], ran: str, reason: str
+) -> None:
+    stand_in(listed, lambda name: _falls_back(name) if name == CUDA else [name, CPU])
     record = open_networks(bundle).record
-    assert (record.requested, record.ran) == ("auto", "openvino")
-    assert record.reason == (
-        "cuda is in this onnxruntime (9.9) but does not load: libcudnn.so.9: cannot open shared "
-        "object file; directml is not in this onnxruntime (9.9); took openvino"
-    )
-
-
-def test_auto_names_what_is_not_installed_together(bundle: Bundle, stand_in: StandIn) -> None:
-    stand_in([CPU])
-    assert open_networks(bundle).record.reason == (
-        "cuda, directml and openvino are not in this onnxruntime (9.9); took cpu"
-    )
-
-
-def test_auto_takes_the_first_that_loads(bundle: Bundle, stand_in: StandIn) -> None:
-    stand_in([OPENVINO, DML, CUDA, CPU])
-    record = open_networks(bundle).record
-    assert (record.ran, record.reason) == ("cuda", "took cuda")
+    assert (record.requested, record.ran, record.reason) == ("auto", ran, reason)
 
 
 def test_auto_needs_both_networks_on_one_provider(bundle: Bundle, stand_in: StandIn) -> None:
-    answers = iter([[CUDA, CPU], [CPU], [CPU], [CPU]])
-    stand_in([CUDA, CPU], lambda _: next(answers))
+    ran = iter([[CUDA, CPU], [CPU], [CPU], [CPU]])
+    stand_in([CUDA, CPU], lambda _: next(ran))
     networks = open_networks(bundle)
     assert {networks.kidney.ran, networks.lesion.ran, networks.record.ran} == {ProviderName.CPU}
-
-
-def test_auto_never_takes_tensorrt_or_coreml(bundle: Bundle, stand_in: StandIn) -> None:
-    names = [SPECS[name].runtime_name for name in (ProviderName.TENSORRT, ProviderName.COREML)]
-    stand_in([*names, CPU])
-    assert open_networks(bundle).record.ran == "cpu"
 
 
 def test_no_provider_at_all(bundle: Bundle, stand_in: StandIn) -> None:
