@@ -16,100 +16,42 @@ from convert.errors import (
     UnknownLayerError,
 )
 
-LAYERS = frozenset(
-    {
-        "InputLayer",
-        # convolutions
-        "Conv2D",
-        "Conv3D",
-        "Conv2DTranspose",
-        "Conv3DTranspose",
-        "SeparableConv2D",
-        "DepthwiseConv2D",
-        "Dense",
-        # size
-        "MaxPooling2D",
-        "MaxPooling3D",
-        "AveragePooling2D",
-        "AveragePooling3D",
-        "GlobalAveragePooling2D",
-        "GlobalAveragePooling3D",
-        "GlobalMaxPooling2D",
-        "GlobalMaxPooling3D",
-        "UpSampling2D",
-        "UpSampling3D",
-        "ZeroPadding2D",
-        "ZeroPadding3D",
-        "Cropping2D",
-        "Cropping3D",
-        "Reshape",
-        "Flatten",
-        "Permute",
-        # normalisation and activation
-        "BatchNormalization",
-        "Activation",
-        "ReLU",
-        "LeakyReLU",
-        "PReLU",
-        "ELU",
-        "ThresholdedReLU",
-        "Softmax",
-        # joining
-        "Add",
-        "Subtract",
-        "Multiply",
-        "Average",
-        "Maximum",
-        "Minimum",
-        "Concatenate",
-        # nothing at inference
-        "Dropout",
-        "SpatialDropout2D",
-        "SpatialDropout3D",
-        "AlphaDropout",
-        "GaussianDropout",
-        "GaussianNoise",
-        "ActivityRegularization",
-    }
-)
+# fmt: off
+WITHOUT_EFFECT = frozenset((
+    "Dropout", "SpatialDropout2D", "SpatialDropout3D", "AlphaDropout", "GaussianDropout",
+    "GaussianNoise", "ActivityRegularization",
+))
+"""Layers that do nothing at inference."""
 
-NETWORK_CLASSES = frozenset({"Model", "Sequential", "Functional"})
+LAYERS = WITHOUT_EFFECT | frozenset((
+    "InputLayer",
+    # convolutions
+    "Conv2D", "Conv3D", "Conv2DTranspose", "Conv3DTranspose", "SeparableConv2D", "DepthwiseConv2D",
+    "Dense",
+    # size
+    "MaxPooling2D", "MaxPooling3D", "AveragePooling2D", "AveragePooling3D",
+    "GlobalAveragePooling2D", "GlobalAveragePooling3D", "GlobalMaxPooling2D", "GlobalMaxPooling3D",
+    "UpSampling2D", "UpSampling3D", "ZeroPadding2D", "ZeroPadding3D", "Cropping2D", "Cropping3D",
+    "Reshape", "Flatten", "Permute",
+    # normalisation and activation
+    "BatchNormalization", "Activation", "ReLU", "LeakyReLU", "PReLU", "ELU", "ThresholdedReLU",
+    "Softmax",
+    # joining
+    "Add", "Subtract", "Multiply", "Average", "Maximum", "Minimum", "Concatenate",
+))
 
-PASS_VALUES_ON = frozenset(
-    {
-        "Dropout",
-        "SpatialDropout2D",
-        "SpatialDropout3D",
-        "AlphaDropout",
-        "GaussianDropout",
-        "GaussianNoise",
-        "ActivityRegularization",
-        "Cropping2D",
-        "Cropping3D",
-        "ZeroPadding2D",
-        "ZeroPadding3D",
-        "Reshape",
-        "Permute",
-    }
-)
+PASS_VALUES_ON = WITHOUT_EFFECT | frozenset((
+    "Cropping2D", "Cropping3D", "ZeroPadding2D", "ZeroPadding3D", "Reshape", "Permute",
+))
 """Layers whose output holds values of their input, or zeros, and nothing else."""
 
-ACTIVATIONS = frozenset(
-    {
-        "linear",
-        "relu",
-        "sigmoid",
-        "hard_sigmoid",
-        "tanh",
-        "elu",
-        "selu",
-        "softplus",
-        "softsign",
-        "softmax",
-        "exponential",
-        "swish",
-    }
-)
+ACTIVATIONS = frozenset((
+    "linear", "relu", "sigmoid", "hard_sigmoid", "tanh", "elu", "selu", "softplus", "softsign",
+    "softmax", "exponential", "swish",
+))
+# fmt: on
+
+NETWORK_CLASSES = frozenset({"Model", "Sequential", "Functional"})
 
 TRAINING_ONLY = ("_initializer", "_regularizer", "_constraint")
 """Endings of options that matter in training only and are dropped."""

@@ -17,7 +17,7 @@ from convert.keras.verification import TOLERANCE, ConvertedNetwork
 from convert.optimize.conv3d_to_conv2d import rewrite_3d_convolutions
 from convert.optimize.onnx_graph import Rewritten
 from rcc_onnx.bundles.bundle import load_bundle
-from rcc_onnx.bundles.manifest import ByNetwork, Manifest, read_manifest
+from rcc_onnx.bundles.manifest import ByNetwork
 from rcc_onnx.errors import RccOnnxError
 from rcc_onnx.runtime.session import open_networks
 from rcc_onnx.types import NETWORK_NAMES, ProviderName, Thresholds
@@ -32,10 +32,6 @@ def convert(out: Path, sources: ByNetwork[Path] = TINY_FILES, **changes: Any) ->
     steps: list[str] = []
     convert_files(make_request(out, sources, **changes), steps.append)
     return steps
-
-
-def manifest_of(bundle: Path) -> Manifest:
-    return read_manifest((bundle / "manifest.json").read_bytes())
 
 
 # --- The bundle ----------------------------------------------------------------------------------
@@ -85,7 +81,7 @@ def test_the_engine_takes_the_bundle_and_its_manifest_tells_the_sources(tiny_bun
 
 
 def test_the_lesion_network_has_a_variant_for_cpus(tiny_bundle: Path) -> None:
-    manifest = manifest_of(tiny_bundle)
+    manifest = load_bundle(tiny_bundle).manifest
     assert not manifest.networks.kidney.variants
     assert "too few wide" in manifest.networks.kidney.left_out["cpu"]
     assert manifest.networks.lesion.variant_names == ("plain", "cpu")
@@ -113,11 +109,10 @@ def test_a_variant_that_differs_is_left_out_with_the_reason(
     monkeypatch.setattr("convert.optimize.cpu_variant.rewrite_3d_convolutions", spoilt)
     out = tmp_path / "spoilt"
     convert(out)
-    entry = manifest_of(out).networks.lesion
+    entry = load_bundle(out).manifest.networks.lesion
     assert entry.variant_names == ("plain",)
     assert "differ by up to" in entry.left_out["cpu"]
     assert not (out / "lesion.cpu.onnx").exists()
-    load_bundle(out).check()
 
 
 @pytest.mark.parametrize("network", NETWORK_NAMES)
@@ -169,7 +164,7 @@ def test_the_published_files_are_recognised(
     monkeypatch.setattr("convert.keras.source.PUBLISHED_GIT_BLOBS", blobs)
     out = tmp_path / "published"
     convert(out)
-    manifest = manifest_of(out)
+    manifest = load_bundle(out).manifest
     assert manifest.licence == "Apache-2.0"
     assert manifest.provenance is not None
     assert manifest.provenance.sources.kidney.published

@@ -71,14 +71,13 @@ def test_other_files_are_named_for_what_they_are(tmp_path: Path, content: bytes,
     assert "kidney.h5" in str(raised.value)
 
 
-def test_a_missing_file_and_a_folder(tmp_path: Path) -> None:
+def test_missing_files_folders_and_files_beyond_the_limit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with pytest.raises(SourceMissingError, match=r"none\.h5"):
         identify(tmp_path / "none.h5", "kidney")
     with pytest.raises(SourceMissingError, match="not a file"):
         identify(tmp_path, "kidney")
-
-
-def test_a_file_beyond_the_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(source, "MAX_FILE_BYTES", 1000)
     with pytest.raises(TooLargeError):
         identify(TINY_FILES.kidney, "kidney")

@@ -42,9 +42,8 @@ def quantized(plain: onnx.ModelProto) -> onnx.ModelProto:
     return to_int8(plain, observed_ranges(plain, images))
 
 
-ROUNDED = ("plain", "normalised after the activation", "a slope for each channel")
-ROUNDED += ("upsampled by repetition",)
-FLOAT16 = {name: UNETS[name] for name in ROUNDED}
+SOME = ("plain", "normalised after the activation", "a slope for each channel")
+FLOAT16 = {name: UNETS[name] for name in (*SOME, "upsampled by repetition")}
 PASSES = {
     # Sums of some hundred products in another order; probabilities differ by 1e-7.
     "3D as 2D": Pass(
@@ -91,7 +90,7 @@ PASSES = {
     ),
     "int8, images": Pass(
         quantized,
-        {name: IMAGE_UNET | UNETS[name] for name in (*ROUNDED[:2], "another activation")},
+        {name: IMAGE_UNET | UNETS[name] for name in (*SOME[:2], "another activation")},
         most=0.03,
         least=1e-5,
         spread=(0, 1),
