@@ -1,6 +1,6 @@
 """Log records of a run, with their facts as data beside the sentence (docs/operations.md).
 
-The terminal shows the same by other means, so these records are marked as said.
+The terminal shows the same by other means: the records are marked as printed.
 """
 
 import logging

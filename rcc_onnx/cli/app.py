@@ -1,4 +1,4 @@
-"""The command `rcc-onnx`: which commands there are. Only the `cli_` modules print.
+"""The program `rcc-onnx` and its commands. Only modules of this package print.
 
 Exit codes: 0 all cases analysed, 1 at least one failed, 2 nothing could be started.
 """
@@ -18,26 +18,20 @@ from rcc_onnx.cli.bench import bench
 from rcc_onnx.cli.demo import demo, phantom
 from rcc_onnx.cli.diagnostics import doctor, schema, support_bundle
 from rcc_onnx.cli.evaluate import evaluate
-from rcc_onnx.cli.infer import infer
+from rcc_onnx.cli.infer import infer, series
 from rcc_onnx.cli.logging import silence_warnings
 from rcc_onnx.cli.models import models_app
-from rcc_onnx.cli.series import series
 from rcc_onnx.cli.settings import settings
 from rcc_onnx.cli.verify import verify
 from rcc_onnx.cli.watch import watch
 
-# The command `rcc-onnx completion`, and the answers that a shell asks for when Tab is pressed.
-#
-# Typer's own `--install-completion` is not offered: it edits the shell's settings, and those of
-# PowerShell so that any script may run.
-
 PROGRAM = "rcc-onnx"
-VARIABLE = "_RCC_ONNX_COMPLETE"
-"""Set by the scripts: asks the program for words instead of doing anything."""
+COMPLETE_VARIABLE = "_RCC_ONNX_COMPLETE"
+"""Set by the completion scripts, which ask the program for words."""
 
 
 class Shell(StrEnum):
-    """Those that a script is there for."""
+    """A shell with a completion script."""
 
     BASH = "bash"
     ZSH = "zsh"
@@ -45,13 +39,8 @@ class Shell(StrEnum):
     POWERSHELL = "powershell"
 
 
-def answer_shells() -> None:
-    """Let Typer answer a shell that asks for words; without its variable nothing happens."""
-    if os.environ.get(VARIABLE):
-        # This registers the shells, and is the only public function that does.
-        get_completion_inspect_parameters()
-
-
+# Typer's own `--install-completion` is not offered: it edits the shell's settings, and those of
+# PowerShell so that any script may run.
 def completion(
     context: typer.Context,
     shell: Annotated[Shell, typer.Argument(help="The shell that the script is for.")],
@@ -64,9 +53,9 @@ def completion(
 
     Example: rcc-onnx completion bash
     """
-    get_completion_inspect_parameters()
+    get_completion_inspect_parameters()  # registers the shells
     program = context.find_root().command
-    raise typer.Exit(shell_complete(program, {}, PROGRAM, VARIABLE, f"source_{shell}"))
+    raise typer.Exit(shell_complete(program, {}, PROGRAM, COMPLETE_VARIABLE, f"source_{shell}"))
 
 
 app = typer.Typer(
@@ -88,15 +77,16 @@ def main() -> None:
     """Entry point: errors become one line on stderr and an exit code, never a traceback."""
     multiprocessing.freeze_support()
     if isinstance(sys.stdout, TextIOWrapper):
-        # A name that the terminal or log file has no letters for is no reason to lose a batch.
+        # A name with characters that the terminal or file lacks must not end a batch.
         sys.stdout.reconfigure(errors="backslashreplace")
     silence_warnings()
-    answer_shells()
+    if os.environ.get(COMPLETE_VARIABLE):
+        get_completion_inspect_parameters()
     app(prog_name=PROGRAM)
 
 
-def _version(wanted: bool) -> None:
-    if wanted:
+def _print_version(requested: bool) -> None:
+    if requested:
         print(f"rcc-onnx {__version__}")
         raise typer.Exit
 
@@ -104,13 +94,16 @@ def _version(wanted: bool) -> None:
 @app.callback()
 def _root(
     version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version."
+        ),
     ] = False,
 ) -> None:
     pass
 
 
-# In the order in which somebody comes to need them.
+# In the order in which a new user needs them.
 app.command()(demo)
 app.command()(infer)
 app.command()(watch)

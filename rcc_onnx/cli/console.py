@@ -1,11 +1,10 @@
-"""What a person sees on the terminal: sentences and tables. Nothing here prints."""
+"""What a person sees on the terminal of a run: lines, tables and a progress bar."""
 
 import logging
 import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from types import TracebackType
 from typing import Self
 
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
@@ -42,15 +41,15 @@ OUTCOME_STYLES = {
 
 
 def case_line(result: CaseResult | FailedCase) -> str:
-    """One case in one line of plain text."""
+    """Return one case in one line of plain text."""
     if isinstance(result, FailedCase):
         return sanitize(f"{result.case}: FAILED [{result.error.code}] {result.error.message}")
-    sides = "; ".join(f"{side}: {_side_words(result, side)}" for side in SIDES)
+    sides = "; ".join(f"{side}: {', '.join(_outcome_and_size(result, side))}" for side in SIDES)
     return f"{sanitize(result.case)}: {sides} ({result.timings_s['total']:.1f} s)"
 
 
 def setup_line(result: CaseResult) -> str:
-    """Which models and which provider gave the answer."""
+    """Return which models and which provider a result is from."""
     models, provider = result.models, result.provider
     return (
         f"models {models.name} {models.version}, provider {provider.ran} ({provider.reason}), "
@@ -59,7 +58,7 @@ def setup_line(result: CaseResult) -> str:
 
 
 def results_table(results: Sequence[CaseResult | FailedCase]) -> Table:
-    """All cases: outcome and sums per side. The sums are what the thresholds are compared with."""
+    """Return a table of all cases: outcome, size and probability sums of each side."""
     table = Table(title="Results", title_justify="left", show_lines=True)
     table.add_column("case", overflow="fold", min_width=16)
     for side in SIDES:
@@ -77,34 +76,28 @@ def results_table(results: Sequence[CaseResult | FailedCase]) -> Table:
 
 def _side_cell(result: CaseResult, side: Side) -> Text:
     finding = result.sides[side]
-    cell = Text(OUTCOME_WORDS[finding.outcome], style=OUTCOME_STYLES[finding.outcome])
-    lines = [_measures_words(result, side)]
+    outcome, *lines = _outcome_and_size(result, side)
+    cell = Text(outcome, style=OUTCOME_STYLES[finding.outcome])
     for name, found in (("kidney", finding.kidney), ("lesion", finding.lesion)):
         if found is not None:
             near = ", borderline" if found.margin.borderline else ""
             lines.append(f"{name} sum {found.probability_sum:.0f}{near}")
-    cell.append("".join(f"\n{line}" for line in lines if line), style="not bold default")
+    cell.append("".join(f"\n{line}" for line in lines), style="not bold default")
     for flag in result.flags_of(side):
         cell.append(f"\n! {flag.code}", style="not bold yellow")
     return cell
 
 
-def _side_words(result: CaseResult, side: Side) -> str:
-    measures = _measures_words(result, side)
-    words = OUTCOME_WORDS[result.sides[side].outcome]
-    return f"{words}, {measures}" if measures else words
-
-
-def _measures_words(result: CaseResult, side: Side) -> str:
-    """How large a suspected lesion is; "" where there is none, or it could not be measured."""
-    lesion = result.sides[side].lesion_measures
-    if lesion is None:
-        return ""
-    return f"{lesion.longest_axial_diameter.mm:.0f} mm, {lesion.volume_ml:.1f} ml"
+def _outcome_and_size(result: CaseResult, side: Side) -> list[str]:
+    """Return the outcome in words, and the size of a suspected lesion if it was measured."""
+    words, lesion = [OUTCOME_WORDS[result.sides[side].outcome]], result.sides[side].lesion_measures
+    if lesion is not None:
+        words.append(f"{lesion.longest_axial_diameter.mm:.0f} mm, {lesion.volume_ml:.1f} ml")
+    return words
 
 
 def shown_warnings(result: CaseResult | FailedCase) -> tuple[str, ...]:
-    """What a person must read next to a case's line: warnings, and why a side may say nothing."""
+    """Return what must be read next to a case's line: warnings, and flags in words."""
     if isinstance(result, FailedCase):
         return ()
     flags = (*result.flags, *(flag for side in SIDES for flag in result.sides[side].flags))
@@ -112,10 +105,7 @@ def shown_warnings(result: CaseResult | FailedCase) -> tuple[str, ...]:
 
 
 def series_table(rows: Sequence[SeriesRow]) -> Table:
-    """The series of a study: what tells them apart, and what could be done with each.
-
-    Four columns of short lines, to fit 80 characters.
-    """
+    """Return a table of a study's series that fits 80 characters."""
     table = Table(title="Series", title_justify="left", show_lines=True)
     for name in ("series", "what", "slices", "verdict"):
         table.add_column(name, overflow="fold")
@@ -141,15 +131,13 @@ def series_table(rows: Sequence[SeriesRow]) -> Table:
 
 
 def refused_series(rows: Sequence[SeriesRow]) -> tuple[str, ...]:
-    """Why each series that was refused was, one line each."""
+    """Return a line for each series that was refused, with the reason."""
     return tuple(
         sanitize(f"series {row.label} [{row.verdict}]: {row.reason}")
         for row in rows
         if not row.is_suitable
     )
 
-
-# A progress bar on a terminal, plain lines elsewhere.
 
 STAGE_SPANS: Mapping[str, tuple[float, float]] = {
     "reading_headers": (0.0, 0.05),
@@ -159,11 +147,11 @@ STAGE_SPANS: Mapping[str, tuple[float, float]] = {
     "lesion_network": (0.8, 0.95),
     "measuring": (0.95, 1.0),
 }
-"""Where in a case each stage lies, by the share of time it usually takes."""
+"""Where in a case each stage lies, by the share of time that it usually takes."""
 
 
 class ConsoleReporter:
-    """Shows a run on the terminal: a bar where it is one, and a line for each case.
+    """Shows a run: a progress bar on a terminal, and a line for each case.
 
     Args:
         cases: how many there are.
@@ -190,12 +178,7 @@ class ConsoleReporter:
             self._bar.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         with ignore_broken_output():
             self._bar.stop()
 
@@ -251,13 +234,13 @@ def show_run(run: RunRecord, *, quiet: bool = False) -> None:
 
 @contextmanager
 def ignore_broken_output() -> Iterator[None]:
-    """A terminal that was closed, or a full disk under the file that output is led into, is no
-    reason to lose a night: from then on nothing is shown."""
+    """Go on without output after a terminal was closed, or a disk under redirected output is
+    full: the run matters more."""
     try:
         yield
     except (OSError, SystemExit) as error:  # rich ends programs whose pipe was closed
         why = error.strerror if isinstance(error, OSError) else "the pipe was closed"
         _log.warning("nothing can be shown any more (%s); the run goes on", why)
-        # Python would try again what it holds, when it ends.
+        # Python would try to write what it holds again when it ends.
         with suppress(OSError), open(os.devnull, "wb") as nowhere:  # noqa: PTH123
             os.dup2(nowhere.fileno(), sys.stdout.fileno())

@@ -1,4 +1,4 @@
-"""The commands `rcc-onnx demo` and `rcc-onnx phantom`, for people who try the program."""
+"""The commands `demo` and `phantom`, for people who try the program."""
 
 from pathlib import Path
 from typing import Annotated

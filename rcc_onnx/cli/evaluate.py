@@ -1,10 +1,12 @@
 """The command `rcc-onnx evaluate`."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from rcc_onnx.cli.options import with_options
 from rcc_onnx.cli.shared import EXIT_SOME_FAILED, console, exit_on_error
 from rcc_onnx.errors import OptionError
 
@@ -17,7 +19,52 @@ if TYPE_CHECKING:
 SIZE_EDGES = "15,25,40"
 
 
-def evaluate(  # noqa: PLR0913, PLR0917  an option each
+@dataclass(frozen=True, kw_only=True)
+class EvaluationOptions:
+    """What to compare results with, and where to write the figures."""
+
+    to: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Folder for the files. Default: OUT/evaluation."),
+    ] = None
+    json_file: Annotated[
+        Path | None, typer.Option("--json", metavar="FILE", help="Write the JSON here too.")
+    ] = None
+    size_edges: Annotated[
+        str, typer.Option(metavar="MM,MM,...", help="Upper ends of the ranges of lesion sizes.")
+    ] = SIZE_EDGES
+    masks: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Reference masks DIR/CASE.nii.gz, .nii or .dcm (SEG) to compare the predicted "
+            "masks with.",
+        ),
+    ] = None
+    mask_labels: Annotated[
+        str | None,
+        typer.Option(
+            metavar="VALUE=WORD,...",
+            help="Meaning of the values of the reference masks: right, left, kidney (of either "
+            'side), lesion, background. "1=kidney,2=lesion" for KiTS. '
+            "Default: 1=right, 2=left, 3=lesion, or the codes of a SEG.",
+        ),
+    ] = None
+    allow_unlabelled: Annotated[
+        bool,
+        typer.Option("--allow-unlabelled", help="Leave out cases without a row in LABELS.csv."),
+    ] = False
+    allow_missing: Annotated[
+        bool,
+        typer.Option(
+            "--allow-missing", help="Count labelled cases without a result as no finding."
+        ),
+    ] = False
+    plots: Annotated[bool, typer.Option("--plots/--no-plots", help="Draw ROC and scores.")] = True
+
+
+@with_options
+def evaluate(
     out: Annotated[
         Path, typer.Argument(metavar="OUT", help="Folder that `rcc-onnx infer` wrote to.")
     ],
@@ -29,44 +76,7 @@ def evaluate(  # noqa: PLR0913, PLR0917  an option each
             "if known; one row for each kidney. UTF-8, commas or semicolons.",
         ),
     ],
-    to: Annotated[
-        Path | None,
-        typer.Option(metavar="DIR", help="Folder for the files. Default: OUT/evaluation."),
-    ] = None,
-    json_file: Annotated[
-        Path | None, typer.Option("--json", metavar="FILE", help="Write the JSON here too.")
-    ] = None,
-    size_edges: Annotated[
-        str, typer.Option(metavar="MM,MM,...", help="Upper ends of the ranges of lesion sizes.")
-    ] = SIZE_EDGES,
-    masks: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="DIR",
-            help="Reference masks DIR/CASE.nii.gz, .nii or .dcm (SEG) to compare the predicted "
-            "masks with.",
-        ),
-    ] = None,
-    mask_labels: Annotated[
-        str | None,
-        typer.Option(
-            metavar="VALUE=WORD,...",
-            help="Meaning of the values of the reference masks: right, left, kidney (of either "
-            'side), lesion, background. "1=kidney,2=lesion" for KiTS. '
-            "Default: 1=right, 2=left, 3=lesion, or the codes of a SEG.",
-        ),
-    ] = None,
-    allow_unlabelled: Annotated[
-        bool,
-        typer.Option("--allow-unlabelled", help="Leave out cases without a row in LABELS.csv."),
-    ] = False,
-    allow_missing: Annotated[
-        bool,
-        typer.Option(
-            "--allow-missing", help="Count labelled cases without a result as no finding."
-        ),
-    ] = False,
-    plots: Annotated[bool, typer.Option("--plots/--no-plots", help="Draw ROC and scores.")] = True,
+    options: EvaluationOptions,
 ) -> None:
     """Compare results with labels of each kidney.
 
@@ -83,17 +93,20 @@ def evaluate(  # noqa: PLR0913, PLR0917  an option each
         from rcc_onnx.evaluate.cohort import build_cohort  # noqa: PLC0415  heavy
         from rcc_onnx.evaluate.labels import read_labels  # noqa: PLC0415
 
-        edges = _edges(size_edges)
-        mapping = _mapping(mask_labels, masks)
-        _require_extras(plots, masks)
-        labels = read_labels(labels_file)
+        edges = _edges(options.size_edges)
+        mapping = _mapping(options.mask_labels, options.masks)
+        _require_extras(options.plots, options.masks)
         cohort = build_cohort(
-            labels, out, allow_unlabelled=allow_unlabelled, allow_missing=allow_missing
+            read_labels(labels_file),
+            out,
+            allow_unlabelled=options.allow_unlabelled,
+            allow_missing=options.allow_missing,
         )
+        masks = options.masks
         compared = None if masks is None else _compare(cohort, out, masks, mapping)
         evaluation = figures.evaluate(cohort, edges, compared)
-        folder = out / "evaluation" if to is None else to
-        _write(evaluation, folder, plots, json_file)
+        folder = options.to or out / "evaluation"
+        _write(evaluation, folder, options.plots, options.json_file)
         _show(evaluation, folder)
         if compared is not None and compared.refused:
             raise typer.Exit(EXIT_SOME_FAILED)

@@ -1,5 +1,6 @@
-"""The command `rcc-onnx infer`, and what it shares with other commands that run over cases."""
+"""The commands `infer` and `series`, and what all commands that run over cases share."""
 
+import json
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -8,15 +9,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rcc_onnx.cli.logging import check_log_file, run_logs
-from rcc_onnx.cli.options import MB, InferOptions, RunOptions, with_options
+from rcc_onnx.cli.logging import check_log_file, run_logs, set_up_logging
+from rcc_onnx.cli.options import InferOptions, Json, RunOptions, Verbose, with_options
 from rcc_onnx.cli.settings import print_settings, resolve_conflict
-from rcc_onnx.cli.shared import EXIT_SOME_FAILED, exit_on_error, print_error
+from rcc_onnx.cli.shared import EXIT_SOME_FAILED, console, exit_on_error, print_error
 from rcc_onnx.types import counted
 
 if TYPE_CHECKING:
     from rcc_onnx.batch.cases import Case
     from rcc_onnx.batch.runner import BatchConfig
+
+MB = 1 << 20
 
 
 @with_options
@@ -53,14 +56,48 @@ def infer(
         raise typer.Exit(run_and_show(cases, config, quiet=quiet))
 
 
+def series(
+    study: Annotated[
+        Path, typer.Argument(metavar="DIR", help="A study: a folder or a zip archive.")
+    ],
+    as_json: Json = False,
+    free_text: Annotated[
+        bool,
+        typer.Option(
+            "--free-text",
+            help="Show descriptions as the files have them. They may hold a patient's name; by "
+            "default only words are shown that are known to be none.",
+        ),
+    ] = False,
+    verbose: Verbose = 0,
+) -> None:
+    """List a study's CT series and what can be done with each.
+
+    Example: rcc-onnx series study
+    """
+    set_up_logging(verbose)
+    with exit_on_error():
+        from rcc_onnx.cli.console import refused_series, series_table  # noqa: PLC0415
+        from rcc_onnx.dicom import series_table as read_series_table  # noqa: PLC0415
+        from rcc_onnx.system.documents import to_json  # noqa: PLC0415
+
+        rows = read_series_table(study, free_text=free_text)
+        if as_json:
+            print(json.dumps(to_json(rows), indent=2))
+            return
+        console(soft_wrap=False).print(series_table(rows))
+        for line in refused_series(rows):
+            print(line)
+
+
 @contextmanager
 def run_context(context: typer.Context, options: RunOptions, studies: Path) -> Iterator[bool]:
-    """Set up logs for a run over studies, show which settings count, and yield whether to be quiet.
+    """Set up logs for a run over studies, show its settings, and yield whether to be quiet.
 
     Raises:
         OptionError: --quiet and --verbose are given in the same place.
         LogFileError: the log file cannot be written, or is inside the input folder.
-        SettingsFileError: a settings file was picked up from there.
+        SettingsError: a settings file was found there.
     """
     quiet, verbose = options.quiet, options.verbose
     if quiet and verbose:
@@ -96,12 +133,9 @@ def build_config(options: RunOptions, *, overwrite: bool = False) -> "BatchConfi
 
 
 def limited_by_memory(config: "BatchConfig", cases: int | None) -> "BatchConfig":
-    """Return the config with the workers that cases and memory allow; fewer for lack of memory are
-    reported.
+    """Return the config with the workers that cases and memory allow; report a lack of memory.
 
-    Args:
-        config: as it was requested.
-        cases: None: not known yet.
+    `cases`: how many; None: not known yet.
     """
     from rcc_onnx.system.host import memory  # noqa: PLC0415  with more than one worker only
 
@@ -118,7 +152,7 @@ def limited_by_memory(config: "BatchConfig", cases: int | None) -> "BatchConfig"
 
 
 def run_and_show(cases: "Sequence[Case]", config: "BatchConfig", *, quiet: bool = False) -> int:
-    """Analyse the cases, show them as they end and the whole in the end, and return the exit code.
+    """Analyse the cases, show them and the run as they end, and return the exit code.
 
     Raises:
         RccOnnxError: nothing could be started.

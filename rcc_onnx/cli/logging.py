@@ -1,4 +1,4 @@
-"""What the command line logs, and where: standard error and a file, and nothing of a patient."""
+"""Logs of the command line: standard error and a file, without patient data."""
 
 import logging
 import sys
@@ -19,22 +19,21 @@ _log = logging.getLogger(__name__)
 LEVELS = (logging.WARNING, logging.INFO, logging.DEBUG)
 """By how often `-v` was given."""
 FILE_BYTES = 10_000_000
-"""Of a log file, before it is renamed and a new one begun: some ten thousand cases."""
+"""Size at which a log file is renamed and a new one begun: some ten thousand cases."""
 OLD_FILES = 5
-"""So many that were renamed are kept: FILE.1, the newest, to FILE.5."""
+"""Renamed files that are kept: FILE.1, the newest, to FILE.5."""
 
 
 def set_up_logging(verbose: int = 0) -> None:
-    """Log on standard error what this package says, for commands that write no log file. Others are
-    heard only where they warn, and those that quote headers never."""
+    """Log on standard error, for commands that write no log file."""
     logging.basicConfig(level=_level(verbose), handlers=[_terminal(_level(verbose))])
 
 
 @contextmanager
 def run_logs(verbose: int = 0, *, quiet: bool = False, file: Path | None = None) -> Iterator[None]:
-    """Log on standard error and into a file while the block runs, and how it ends if it fails.
+    """Log on standard error and into a file while the block runs, and how it fails if it does.
 
-    The file has what is done (INFO) whatever the terminal shows, and with `verbose` 2 everything.
+    The file has level INFO whatever the terminal shows, and with `verbose` 2 everything.
 
     Raises:
         LogFileError: the file cannot be written, or another run writes to it.
@@ -51,21 +50,21 @@ def run_logs(verbose: int = 0, *, quiet: bool = False, file: Path | None = None)
         for handler in handlers:
             root.addHandler(handler)
             held.callback(root.removeHandler, handler)
-        with _end_is_logged():
+        with _failure_logged():
             yield
 
 
 def check_log_file(file: Path | None, studies: Path, out: Path) -> None:
-    """Raise LogFileError if a log would grow among the studies, and change what they are."""
+    """Raise LogFileError if a log would grow among the studies, which it would change."""
     if file is None:
         return
     folder = file.resolve().parent
     if folder.is_relative_to(studies.resolve()) and not folder.is_relative_to(out.resolve()):
-        raise LogFileError(f"{file} lies among what is to be analysed; choose another --log-file")
+        raise LogFileError(f"{file} is inside the input folder; choose another --log-file")
 
 
 def silence_warnings() -> None:
-    """For a process of our own: libraries warn of values that break their VR, and quote them."""
+    """Hide the warnings of libraries, which quote values of headers."""
     warnings.simplefilter("ignore")
 
 
@@ -74,31 +73,38 @@ def _level(verbose: int) -> int:
 
 
 def _terminal(level: int) -> logging.Handler:
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setLevel(level)
-    handler.setFormatter(PlainFormatter())
-    handler.addFilter(PrivacyFilter())
+    handler = _set_up(logging.StreamHandler(sys.stderr), level, PlainFormatter())
     handler.addFilter(lambda record: not getattr(record, "printed", False))
     return handler
 
 
+def _set_up(handler: logging.Handler, level: int, formatter: logging.Formatter) -> logging.Handler:
+    handler.setLevel(level)
+    handler.setFormatter(formatter)
+    handler.addFilter(PrivacyFilter())
+    return handler
+
+
 @contextmanager
-def _end_is_logged() -> Iterator[None]:
-    """The terminal is told by others."""
-    printed = {"printed": True}
+def _failure_logged() -> Iterator[None]:
+    """Log how the block failed, in the file only: others print it."""
     try:
         yield
     except RccOnnxError as error:
-        _log.error("%s", error, extra={"data": {"event": "error", "code": error.code}, **printed})
+        _log.error("%s", error, extra=_data("error", code=error.code))
         raise
     except KeyboardInterrupt:
-        _log.warning("interrupted", extra={"data": {"event": "interrupted"}, **printed})
+        _log.warning("interrupted", extra=_data("interrupted"))
         raise
     except typer.Exit:
         raise
     except Exception:
-        _log.exception("unexpected", extra={"data": {"event": "unexpected"}, **printed})
+        _log.exception("unexpected", extra=_data("unexpected"))
         raise
+
+
+def _data(event: str, **facts: str) -> dict[str, object]:
+    return {"data": {"event": event, **facts}, "printed": True}
 
 
 @contextmanager
@@ -106,25 +112,22 @@ def _log_file(path: Path, level: int) -> Iterator[logging.Handler]:
     with ExitStack() as held:
         try:
             lock = try_lock(path.with_name(f".{path.name}.lock"), remove=True)
-            if not held.enter_context(lock):
-                raise LogFileError(
-                    f"another run of rcc-onnx logs to {path}; choose another --log-file",
-                    code="log-file-busy",
-                )
+            is_free = held.enter_context(lock)
         except OSError as error:
-            if isinstance(error, LogFileError):
-                raise
             if error.errno not in NO_LOCKS:
                 raise _cannot_log(path, error) from error
+            is_free = True
+        if not is_free:
+            raise LogFileError(
+                f"another run of rcc-onnx logs to {path}; choose another --log-file",
+                code="log-file-busy",
+            )
         try:
             handler = LogFile(path)
         except OSError as error:
             raise _cannot_log(path, error) from error
         held.callback(handler.close)
-        handler.setLevel(level)
-        handler.setFormatter(JsonFormatter())
-        handler.addFilter(PrivacyFilter())
-        yield handler
+        yield _set_up(handler, level, JsonFormatter())
 
 
 def _cannot_log(path: Path, error: OSError) -> LogFileError:
@@ -135,10 +138,10 @@ def _cannot_log(path: Path, error: OSError) -> LogFileError:
 
 
 class LogFile(RotatingFileHandler):
-    """Goes on where it can: a full disk costs lines of the log and no analysis."""
+    """A log file that goes on where it can: a full disk costs lines of the log and no analysis."""
 
     def __init__(self, path: Path) -> None:
-        # A name that is no UTF-8 becomes an escape that JSON has too.
+        # A name that is not UTF-8 becomes an escape that JSON has too.
         super().__init__(
             path,
             maxBytes=FILE_BYTES,
@@ -152,7 +155,7 @@ class LogFile(RotatingFileHandler):
         try:
             super().doRollover()
         except OSError as error:
-            # As on Windows, where somebody else has it open: the file grows on.
+            # On Windows, another program has it open: the file grows on.
             self._complain(error)
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802  logging's name
@@ -165,7 +168,7 @@ class LogFile(RotatingFileHandler):
             self._complain(error)
 
     def _complain(self, error: BaseException | None) -> None:
-        """Once, on standard error."""
+        """Report the first failure on standard error."""
         if not self._complained:
             self._complained = True
             why = getattr(error, "strerror", None) or type(error).__name__

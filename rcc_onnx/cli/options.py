@@ -1,13 +1,14 @@
 """Options of commands, each declared once: its name, type, default and help.
 
-Those of an analysis are the fields of `InferenceOptions`; commands that share many take a
+Those of an analysis are the fields of `InferenceOptions`. A command with many options takes a
 dataclass, by `with_options`.
 """
 
 import functools
 import inspect
+import math
 from collections.abc import Callable, Iterator
-from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
+from dataclasses import MISSING, dataclass, fields, is_dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, get_type_hints
@@ -19,15 +20,17 @@ from rcc_onnx.cli.shared import exit_on_error
 from rcc_onnx.options import InferenceOptions, Save
 from rcc_onnx.types import InputIs, ProviderName
 
-MB = 1 << 20
 SaveChoice = StrEnum(  # type: ignore[misc]  # made of another enum
     "SaveChoice", {**{kind.name: kind.value for kind in Save}, "ALL": "all"}
 )
 
 
+FIELDS = {item.name: item for item in fields(InferenceOptions)}
+
+
 def inference_option(name: str) -> Any:
     """Return the typer option of a field of `InferenceOptions`."""
-    about = _field(name).metadata
+    about = FIELDS[name].metadata
     return typer.Option(
         help=about["help"],
         metavar=about.get("metavar"),
@@ -35,21 +38,15 @@ def inference_option(name: str) -> Any:
     )
 
 
-def _field(name: str) -> Field[Any]:
-    return next(item for item in fields(InferenceOptions) if item.name == name)
+def _finite(seconds: float) -> float:
+    if not math.isfinite(seconds):
+        raise typer.BadParameter("it must be a finite number")
+    return seconds
 
 
-def _annotation(name: str) -> Any:
-    """Return the annotation of a command's parameter for a field of `InferenceOptions`."""
-    kind = list[SaveChoice] | None if name == "save" else get_type_hints(InferenceOptions)[name]
-    item = _field(name)
-    return Annotated[kind, inference_option(name), SettingHint(item.metadata.get("example"))]
-
-
+SECONDS: dict[str, Any] = {"metavar": "SECONDS", "callback": _finite}
 Provider = Annotated[ProviderName, inference_option("provider")]
 Threads = Annotated[int | None, inference_option("threads")]
-
-
 Models = Annotated[
     str | None,
     typer.Option(
@@ -95,8 +92,7 @@ class RunOptions:
         ),
     ] = 1
     case_timeout: Annotated[
-        float,
-        typer.Option(min=0, help="Seconds after which a case fails; 0: never.", metavar="SECONDS"),
+        float, typer.Option(min=0, **SECONDS, help="Seconds after which a case fails; 0: never.")
     ] = 1800
     case_memory: Annotated[
         int | None,
@@ -159,13 +155,13 @@ class WatchOptions(RunOptions):
         int, typer.Option(min=1, help="Processes that analyse studies side by side.")
     ] = 1
     interval: Annotated[
-        float, typer.Option(min=0.1, metavar="SECONDS", help="Between two scans of INBOX.")
+        float, typer.Option(min=0.1, **SECONDS, help="Between two scans of INBOX.")
     ] = 5.0
     stable_time: Annotated[
         float,
         typer.Option(
             min=0,
-            metavar="SECONDS",
+            **SECONDS,
             help="Seconds without changes before a study counts as complete.",
         ),
     ] = 60.0
@@ -197,24 +193,22 @@ class WatchOptions(RunOptions):
 
 
 def with_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Return the command as Typer wants it: its one parameter that is a dataclass becomes an option
-    for each field, those of `InferenceOptions` among them."""
+    """Return the command with an option for each field of its one parameter that is a dataclass,
+    and for each field of `InferenceOptions` in place of the field `analysis`."""
     signature = inspect.signature(command, eval_str=True)
     ((name, kind),) = (
         (parameter.name, parameter.annotation)
         for parameter in signature.parameters.values()
         if is_dataclass(parameter.annotation) and isinstance(parameter.annotation, type)
     )
-    options = {option.name: option for option in _parameters(kind)}
-    has_analysis = "analysis" in {item.name for item in fields(kind)}
-    analysis = [item.name for item in fields(InferenceOptions)] if has_analysis else []
+    options = list(_parameters(kind))
 
     @functools.wraps(command)
     def run(**given: Any) -> None:
-        own = {key: given.pop(key) for key in options}
-        if analysis:
+        own = {option.name: given.pop(option.name) for option in options}
+        if any(item.name == "analysis" for item in fields(kind)):
             with exit_on_error():
-                own["analysis"] = InferenceOptions.parse(**{key: own.pop(key) for key in analysis})
+                own["analysis"] = InferenceOptions.parse(**{key: own.pop(key) for key in FIELDS})
         command(**{name: kind(**own)}, **given)
 
     others = [
@@ -222,25 +216,26 @@ def with_options(command: Callable[..., None]) -> Callable[..., None]:
         for parameter in signature.parameters.values()
         if parameter.name != name
     ]
-    parameters = [*others, *options.values()]
+    parameters = [*others, *options]
     run.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
     run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
     return run
 
 
 def _parameters(kind: Any) -> Iterator[inspect.Parameter]:
+    """Yield a parameter of a command for each field of a dataclass of options."""
+    make = functools.partial(inspect.Parameter, kind=inspect.Parameter.KEYWORD_ONLY)
     hints = get_type_hints(kind, include_extras=True)
     for item in fields(kind):
-        if hints[item.name] is InferenceOptions:
-            for option in fields(InferenceOptions):
-                default = None if option.name == "save" else option.default
-                yield _keyword(option.name, default, _annotation(option.name))
-        else:
+        if item.name != "analysis":
             default = inspect.Parameter.empty if item.default is MISSING else item.default
-            yield _keyword(item.name, default, hints[item.name])
-
-
-def _keyword(name: str, default: Any, annotation: Any) -> inspect.Parameter:
-    return inspect.Parameter(
-        name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation
-    )
+            yield make(item.name, default=default, annotation=hints[item.name])
+            continue
+        kinds = get_type_hints(InferenceOptions) | {"save": list[SaveChoice] | None}
+        for name, option in FIELDS.items():
+            hint = SettingHint(option.metadata.get("example"))
+            yield make(
+                name,
+                default=None if name == "save" else option.default,
+                annotation=Annotated[kinds[name], inference_option(name), hint],
+            )

@@ -1,4 +1,4 @@
-"""What all commands share: how they print, how they end."""
+"""What all commands share: exit codes, errors and the terminal."""
 
 import sys
 from collections.abc import Iterator
@@ -19,13 +19,15 @@ EXIT_INTERRUPTED = 130
 
 
 def print_error(error: RccOnnxError) -> None:
-    """One line on stderr."""
+    """Print an error as one line on standard error."""
     print(f"error [{error.code}]: {sanitize(str(error))}", file=sys.stderr)
 
 
 def console(*, soft_wrap: bool = True, quiet: bool = False) -> "Console":
-    """The terminal. `soft_wrap` leaves long lines to it, as sentences want; tables do not. A quiet
-    one shows nothing."""
+    """Return the terminal; a quiet one shows nothing.
+
+    `soft_wrap` leaves the breaking of long lines to it, which tables do not want.
+    """
     from rich.console import Console  # noqa: PLC0415  `--version` does without
 
     # Without `emoji=False` a case `a:b` is shown with a picture instead of the letter.
@@ -34,7 +36,7 @@ def console(*, soft_wrap: bool = True, quiet: bool = False) -> "Console":
 
 @contextmanager
 def exit_on_error() -> Iterator[None]:
-    """An error of ours becomes one line on stderr and exit code 2, Ctrl-C exit code 130."""
+    """End with one line on standard error: an error with exit code 2, Ctrl-C with 130."""
     try:
         yield
     except RccOnnxError as error:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from rcc_onnx.cli.app import VARIABLE, Shell, app
+from rcc_onnx.cli.app import COMPLETE_VARIABLE, Shell, app
 
 
 def asked(shell: str, line: str) -> str:
@@ -17,7 +17,7 @@ def asked(shell: str, line: str) -> str:
     words = line.split(" ")
     environ = {
         **os.environ,
-        VARIABLE: f"complete_{shell}",
+        COMPLETE_VARIABLE: f"complete_{shell}",
         "COMP_WORDS": line,
         "COMP_CWORD": str(len(words) - 1),
         "_TYPER_COMPLETE_ARGS": line,
@@ -39,7 +39,7 @@ def script(shell: str) -> str:
 @pytest.mark.parametrize("shell", Shell)
 def test_every_shell_gets_a_script_that_asks(shell: Shell) -> None:
     said = script(shell)
-    assert VARIABLE in said
+    assert COMPLETE_VARIABLE in said
     assert f"complete_{shell}" in said
     assert "rcc-onnx" in said
 

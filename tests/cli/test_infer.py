@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from rcc_onnx.batch.runner import CASE_BYTES, BatchConfig
-from rcc_onnx.cli.infer import build_config, limited_by_memory
-from rcc_onnx.cli.options import MB, InferOptions
+from rcc_onnx.cli.infer import MB, build_config, limited_by_memory
+from rcc_onnx.cli.options import InferOptions
 from rcc_onnx.errors import MissingExtraError
 from rcc_onnx.options import InferenceOptions
 from rcc_onnx.system import host
