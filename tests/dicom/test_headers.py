@@ -14,14 +14,11 @@ from rcc_onnx.pipeline.preprocess import network_volume
 from rcc_onnx.types import Profile
 from tests.support.dicom_factory import LAYOUTS, body_volume, ct_series, enhanced_ct, write_series
 from tests.support.errors import raises_code
+from tests.support.intake import volume
 
 STANDARD = Profile.STANDARD
 HU = body_volume()
 SPACING = (2.5, 2.3, 1.7)
-
-
-def volume(root):
-    return network_volume(read_study(Path(root), STANDARD)).values
 
 
 @pytest.fixture(scope="module")

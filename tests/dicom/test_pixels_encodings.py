@@ -41,7 +41,7 @@ from tests.support.dicom_factory import (
     write_series,
 )
 from tests.support.errors import raises_code
-from tests.support.intake import warnings
+from tests.support.intake import volume, warnings
 
 HU = body_volume()
 STORAGES = {"signed": Storage(), "unsigned": Storage(signed=False, intercept=-1024.0)}
@@ -92,10 +92,6 @@ BY_GDCM = {
     "JPEG lossless (.57)": gdcm.TransferSyntax.JPEGLosslessProcess14,
     "JPEG lossless (.70)": gdcm.TransferSyntax.JPEGLosslessProcess14_1,
 }
-
-
-def volume(folder):
-    return network_volume(read_study(folder, Profile.STANDARD)).values
 
 
 @pytest.fixture(scope="module")

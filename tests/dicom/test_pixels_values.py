@@ -9,14 +9,11 @@ from rcc_onnx.pipeline.preprocess import network_volume
 from rcc_onnx.types import Profile
 from tests.support.dicom_factory import Storage, body_volume, ct_series, write_series
 from tests.support.errors import raises_code
-from tests.support.intake import warnings
+from tests.support.intake import volume, warnings
 
 STANDARD = Profile.STANDARD
 HU = body_volume()
-
-
-def volume(root):
-    return network_volume(read_study(root, STANDARD)).values
+UNSIGNED = Storage(signed=False, intercept=-1024.0)
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +21,7 @@ def plain(tmp_path_factory):
     return volume(write_series(tmp_path_factory.mktemp("plain"), ct_series(HU)))
 
 
-def padded(series, value, tag=None, vr="SS", dtype="<i2", *, width=6):
+def padded(series, value, tag=None, vr="SS", dtype="<i2", *, limit=None, width=6):
     """The outermost pixels of each slice become padding; the tag says so unless it is None."""
     for dataset in series:
         stored = np.frombuffer(dataset.PixelData, dtype).reshape(dataset.Rows, dataset.Columns)
@@ -34,6 +31,8 @@ def padded(series, value, tag=None, vr="SS", dtype="<i2", *, width=6):
         dataset.PixelData = stored.tobytes()
         if tag is not None:
             dataset.add_new("PixelPaddingValue", vr, tag)
+        if limit is not None:
+            dataset.add_new("PixelPaddingRangeLimit", vr, limit)
     return series
 
 
@@ -49,29 +48,6 @@ def test_padding_is_air(tmp_path, framed, value):
     found = volume(write_series(tmp_path, padded(ct_series(HU), value, value)))
     # A pixel of the body that has the padding's value and touches it becomes air with it.
     assert (found != framed).sum() <= (2 if value == 40 else 0)
-
-
-def test_padding_that_nothing_names(tmp_path, framed):
-    found = volume(write_series(tmp_path, padded(ct_series(HU), -2000)))
-    np.testing.assert_array_equal(found, framed)
-
-
-def test_padding_tag_with_the_wrong_sign(tmp_path, framed):
-    series = padded(ct_series(HU), -2000, 63536, vr="US")
-    np.testing.assert_array_equal(volume(write_series(tmp_path, series)), framed)
-
-
-def test_unsigned_padding(tmp_path, framed):
-    storage = Storage(signed=False, intercept=-1024.0)
-    series = padded(ct_series(HU, storage=storage), 63536, -2000, dtype="<u2")
-    np.testing.assert_array_equal(volume(write_series(tmp_path, series)), framed)
-
-
-def test_padding_range(tmp_path, framed):
-    series = padded(ct_series(HU), 2500, 2400)
-    for dataset in series:
-        dataset.add_new("PixelPaddingRangeLimit", "SS", 2600)
-    np.testing.assert_array_equal(volume(write_series(tmp_path, series)), framed)
 
 
 def test_tissue_of_the_padding_value_inside_the_body_stays(tmp_path, plain):
@@ -107,10 +83,70 @@ def test_twelve_bits(tmp_path, plain):
     np.testing.assert_array_equal(volume(write_series(tmp_path / "c", unsigned)), plain)
 
 
-def test_signed_padding_beyond_the_bits(tmp_path, framed):
-    """-3024 does not fit into 12 bits with a sign, where it would come out as 1072."""
-    series = padded(twelve_bits(True, 0.0), -3024, -3024)
-    np.testing.assert_array_equal(volume(write_series(tmp_path, series)), framed)
+PADDED = {
+    "without a tag": lambda: padded(ct_series(HU), -2000),
+    "tag of the wrong sign": lambda: padded(ct_series(HU), -2000, 63536, "US"),
+    "unsigned": lambda: padded(ct_series(HU, storage=UNSIGNED), 63536, -2000, dtype="<u2"),
+    "range": lambda: padded(ct_series(HU), 2500, 2400, limit=2600),
+    # It would come out of 12 bits with a sign as 1072.
+    "signed beyond the bits": lambda: padded(twelve_bits(True, 0.0), -3024, -3024),
+    "beyond the bits": lambda: padded(twelve_bits(False, -1024.0), 63536, 63536, "US", "<u2"),
+}
+
+
+@pytest.mark.parametrize("case", PADDED)
+def test_padding_is_air_however_it_is_written(tmp_path, framed, case):
+    np.testing.assert_array_equal(volume(write_series(tmp_path, PADDED[case]())), framed)
+
+
+def spoilt(series, **attributes):
+    """The series with attributes changed; None: removed."""
+    for dataset in series:
+        for keyword, value in attributes.items():
+            if value is None:
+                delattr(dataset, keyword)
+            else:
+                setattr(dataset, keyword, value)
+    return series
+
+
+def beyond_the_bits(signed):
+    series = twelve_bits(signed, -1024.0)
+    return words_changed(series, lambda words: np.where(words > 1060, words | 0x2000, words))
+
+
+REFUSED = {
+    "signed values beyond the bits": (lambda: beyond_the_bits(True), "stored-bits", "12 bits"),
+    "values beyond the bits": (lambda: beyond_the_bits(False), "stored-bits", "12 bits"),
+    "high bit elsewhere": (
+        lambda: spoilt(twelve_bits(True, 0.0), HighBit=15),
+        "stored-bits",
+        "HighBit 15",
+    ),
+    "signed values under an unsigned header": (
+        lambda: spoilt(ct_series(HU), PixelRepresentation=0),
+        "values-not-hu",
+        "body",
+    ),
+    "no rescale and no table": (
+        lambda: spoilt(ct_series(HU), RescaleSlope=None, RescaleIntercept=None),
+        "missing-attribute",
+        "RescaleSlope",
+    ),
+    # Lungs and bowel hold gas, and a room holds air; what was never measured holds neither.
+    "no air but padding": (
+        lambda: padded(ct_series(np.where(HU < -300, -299, HU)), -2000, -2000),
+        "values-not-hu",
+        "no air",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_stored_values_that_are_refused(tmp_path, case):
+    make, code, match = REFUSED[case]
+    with raises_code(code, match=match):
+        volume(write_series(tmp_path, make()))
 
 
 @pytest.mark.parametrize("intercept", [-1024, 1024])
@@ -121,44 +157,6 @@ def test_a_few_slices_with_another_intercept(tmp_path, intercept, wrong):
     for index in wrong:
         series[2 * index].RescaleIntercept = intercept
     with raises_code("values-not-hu", match=rf"{len(wrong)} slices? ha(s|ve) other"):
-        volume(write_series(tmp_path, series))
-
-
-def test_padding_does_not_count_as_air(tmp_path):
-    """Lungs and bowel hold gas, and a room holds air; what was never measured holds neither."""
-    series = padded(ct_series(np.where(HU < -300, -299, HU)), -2000, -2000)
-    folder = write_series(tmp_path, series)
-    with raises_code("values-not-hu", match="no air"):
-        volume(folder)
-
-
-def test_padding_beyond_the_bits(tmp_path, framed):
-    series = padded(twelve_bits(False, -1024.0), 63536, 63536, vr="US", dtype="<u2")
-    np.testing.assert_array_equal(volume(write_series(tmp_path, series)), framed)
-
-
-@pytest.mark.parametrize("signed", [False, True])
-def test_values_beyond_the_bits(tmp_path, signed):
-    series = words_changed(
-        twelve_bits(signed, -1024.0), lambda words: np.where(words > 1060, words | 0x2000, words)
-    )
-    with raises_code("stored-bits", match="12 bits"):
-        volume(write_series(tmp_path, series))
-
-
-def test_signed_values_under_an_unsigned_header(tmp_path):
-    series = ct_series(HU)
-    for dataset in series:
-        dataset.PixelRepresentation = 0
-    with raises_code("values-not-hu"):
-        volume(write_series(tmp_path, series))
-
-
-def test_high_bit_somewhere_else(tmp_path):
-    series = twelve_bits(True, 0.0)
-    for dataset in series:
-        dataset.HighBit = 15
-    with raises_code("stored-bits", match="HighBit 15"):
         volume(write_series(tmp_path, series))
 
 
@@ -175,16 +173,8 @@ def with_lut(series, keep_rescale=False):
     return series
 
 
-def test_rescale_missing_without_a_lut_is_refused(tmp_path):
-    series = ct_series(HU)
-    for dataset in series:
-        del dataset.RescaleSlope, dataset.RescaleIntercept
-    with raises_code("missing-attribute", match="RescaleSlope"):
-        volume(write_series(tmp_path, series))
-
-
 def test_modality_lut(tmp_path, plain):
-    series = with_lut(ct_series(HU, storage=Storage(signed=False, intercept=-1024.0)))
+    series = with_lut(ct_series(HU, storage=UNSIGNED))
     study = read_study(write_series(tmp_path, series), STANDARD)
     assert "modality-lut" in warnings(study)
     np.testing.assert_array_equal(network_volume(study).values, plain)

@@ -223,6 +223,10 @@ def all_changed(keyword, value):
     return spoil
 
 
+def turned(*cosines):
+    return all_changed("ImageOrientationPatient", list(cosines))
+
+
 def moved(shift, first=0):
     """Slice k, from `first` on, moved by k times the shift."""
 
@@ -263,38 +267,14 @@ REFUSALS = {
     "empty slope": (changed("RescaleSlope", None), "missing-attribute"),
     "milligrams": (all_changed("RescaleType", "MGML"), "values-not-hu"),
     "slope 0": (changed("RescaleSlope", 0), "invalid-attribute"),
-    "two numbers of three": (
-        changed("ImagePositionPatient", [1, 2]),
-        "invalid-attribute",
-    ),
-    "orientation is no unit vector": (
-        all_changed("ImageOrientationPatient", [2, 0, 0, 0, 1, 0]),
-        "invalid-attribute",
-    ),
-    "orientation is all zero": (
-        all_changed("ImageOrientationPatient", [0, 0, 0, 0, 0, 0]),
-        "invalid-attribute",
-    ),
-    "orientation is not at a right angle": (
-        all_changed("ImageOrientationPatient", [1, 0, 0, 1, 0, 0]),
-        "invalid-attribute",
-    ),
-    "coronal": (
-        all_changed("ImageOrientationPatient", [1, 0, 0, 0, 0, -1]),
-        "not-axial",
-    ),
-    "sagittal": (
-        all_changed("ImageOrientationPatient", [0, 1, 0, 0, 0, -1]),
-        "not-axial",
-    ),
-    "tilted": (
-        all_changed("ImageOrientationPatient", [1, 0, 0, 0, 0.951057, -0.309017]),
-        "gantry-tilt",
-    ),
-    "rotated in its plane": (
-        all_changed("ImageOrientationPatient", [0.951057, 0.309017, 0, -0.309017, 0.951057, 0]),
-        "not-axial",
-    ),
+    "two numbers of three": (changed("ImagePositionPatient", [1, 2]), "invalid-attribute"),
+    "orientation is no unit vector": (turned(2, 0, 0, 0, 1, 0), "invalid-attribute"),
+    "orientation is all zero": (turned(0, 0, 0, 0, 0, 0), "invalid-attribute"),
+    "orientation is not at a right angle": (turned(1, 0, 0, 1, 0, 0), "invalid-attribute"),
+    "coronal": (turned(1, 0, 0, 0, 0, -1), "not-axial"),
+    "sagittal": (turned(0, 1, 0, 0, 0, -1), "not-axial"),
+    "tilted": (turned(1, 0, 0, 0, 0.951057, -0.309017), "gantry-tilt"),
+    "rotated in its plane": (turned(0.951057, 0.309017, 0, -0.309017, 0.951057, 0), "not-axial"),
     "sheared": (moved([0, 0.6, 0]), "sheared-series"),
     "mixed matrix": (changed("Rows", 10), "mixed-matrix"),
     "mixed pixel spacing": (changed("PixelSpacing", [0.75, 0.6]), "mixed-spacing"),

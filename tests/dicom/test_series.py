@@ -10,14 +10,10 @@ from rcc_onnx.pipeline.preprocess import network_volume
 from rcc_onnx.types import Profile, SeriesPolicy
 from tests.support.dicom_factory import body_volume, ct_series, write_series
 from tests.support.errors import raises_code
-from tests.support.intake import skipped, warnings
+from tests.support.intake import skipped, volume, warnings
 
 STANDARD = Profile.STANDARD
 SPACING = (2.5, 2.0, 2.0)
-
-
-def volume_of(root, **wish):
-    return network_volume(read_study(root, STANDARD, SeriesSelection(**wish))).values
 
 
 def scout(series="1", size=(60, 40), orientation=(1, 0, 0, 0, 0, -1)):
@@ -45,7 +41,7 @@ def test_a_real_folder_is_analysed_as_the_clean_series_alone(tmp_path):
     and a text file."""
     hu = body_volume((20, 90, 110))
     venous = ct_series(hu, SPACING, series="3")
-    clean = volume_of(write_series(tmp_path / "clean", venous))
+    clean = volume(write_series(tmp_path / "clean", venous))
     folder = write_series(tmp_path / "real", venous, [f"v{n}" for n in range(20)])
     phase = ct_series(hu[::2, ::-1], (5.0, 2.0, 2.0), series="2")
     for dataset in venous:
@@ -55,7 +51,7 @@ def test_a_real_folder_is_analysed_as_the_clean_series_alone(tmp_path):
     (folder / "readme.txt").write_text("hello")
     with pytest.raises(errors.SeveralSeriesError):
         read_study(folder, STANDARD)
-    for wish in (
+    for selection in (
         {"series": "3.1"},
         {"series": "3"},
         {"series": venous[0].SeriesInstanceUID},
@@ -63,7 +59,7 @@ def test_a_real_folder_is_analysed_as_the_clean_series_alone(tmp_path):
         {"policy": SeriesPolicy.MOST_SLICES},
         {"policy": SeriesPolicy.CONTRAST},
     ):
-        np.testing.assert_array_equal(volume_of(folder, **wish), clean)
+        np.testing.assert_array_equal(volume(folder, **selection), clean)
     study = read_study(folder, STANDARD, SeriesSelection(series="3"))
     assert study.spacing_zyx_mm == SPACING
     reasons = skipped(study)
@@ -86,16 +82,16 @@ def test_a_real_folder_is_analysed_as_the_clean_series_alone(tmp_path):
 )
 def test_scout_under_the_series_uid_changes_nothing(tmp_path, odd):
     series = ct_series(body_volume(), SPACING)
-    clean = volume_of(write_series(tmp_path / "a", series))
+    clean = volume(write_series(tmp_path / "a", series))
     folder = write_series(tmp_path / "b", [odd, *series], list("0123456"))
-    np.testing.assert_array_equal(volume_of(folder), clean)
+    np.testing.assert_array_equal(volume(folder), clean)
 
 
 def test_an_odd_slice_at_the_end_of_a_stack_is_refused(tmp_path):
     series = ct_series(body_volume(), SPACING)
     series[-1].PixelSpacing = [2.0, 2.2]
     with raises_code("mixed-spacing", match=r"006\.dcm"):
-        volume_of(write_series(tmp_path, series))
+        volume(write_series(tmp_path, series))
 
 
 def test_two_reconstructions_under_one_uid_are_two_series(tmp_path):
@@ -106,12 +102,12 @@ def test_two_reconstructions_under_one_uid_are_two_series(tmp_path):
     assert [row.label for row in rows] == ["1.1", "1.2"]
     assert {row.matrix for row in rows} == {(90, 110), (45, 55)}
     with pytest.raises(errors.SeveralSeriesError, match=r"1\.1 .*1\.2"):
-        volume_of(folder)
+        volume(folder)
     with pytest.raises(errors.SeveralSeriesError, match="names 2"):
-        volume_of(folder, series="1")
+        volume(folder, series="1")
     label = next(row.label for row in rows if row.matrix == (90, 110))
-    clean = volume_of(write_series(tmp_path / "clean", fine))
-    np.testing.assert_array_equal(volume_of(folder, series=label), clean)
+    clean = volume(write_series(tmp_path / "clean", fine))
+    np.testing.assert_array_equal(volume(folder, series=label), clean)
 
 
 @pytest.mark.parametrize(
@@ -133,10 +129,10 @@ def test_two_phases_under_one_uid(tmp_path, keyword, values):
     folder = write_series(tmp_path / "both", both, [f"{n:02}" for n in range(12)])
     assert [row.verdict for row in series_table(folder)] == ["suitable", "suitable"]
     with pytest.raises(errors.SeveralSeriesError):
-        volume_of(folder)
+        volume(folder)
     for number, phase in enumerate(phases, start=1):
-        clean = volume_of(write_series(tmp_path / f"{number}", phase))
-        np.testing.assert_array_equal(volume_of(folder, series=f"1.{number}"), clean)
+        clean = volume(write_series(tmp_path / f"{number}", phase))
+        np.testing.assert_array_equal(volume(folder, series=f"1.{number}"), clean)
 
 
 @pytest.mark.parametrize(
@@ -151,8 +147,8 @@ def test_two_interleaved_phases_are_two_stacks(tmp_path, keyword):
     assert [row.slices for row in series_table(folder)] == [6, 6]
     with pytest.raises(errors.SeveralSeriesError, match=r"every 5 mm.*every 5 mm"):
         read_study(folder, STANDARD)
-    clean = volume_of(write_series(tmp_path / "clean", series[1::2]))
-    np.testing.assert_array_equal(volume_of(folder, series="1.2"), clean)
+    clean = volume(write_series(tmp_path / "clean", series[1::2]))
+    np.testing.assert_array_equal(volume(folder, series="1.2"), clean)
 
 
 @pytest.mark.parametrize("odd", [range(6, 12), [5], [0, 11]])
@@ -176,13 +172,13 @@ def test_two_phases_without_a_difference_in_the_header_are_refused(tmp_path):
     both = [item for seed in (1, 2) for item in ct_series(body_volume(seed=seed), SPACING)]
     folder = write_series(tmp_path, both, [f"{n:02}" for n in range(12)])
     with pytest.raises(errors.DuplicatePositionsError, match=r"0\d and \d\d"):
-        volume_of(folder)
+        volume(folder)
 
 
 @pytest.mark.parametrize("same_uid", [True, False])
 def test_identical_copies_are_dropped(tmp_path, same_uid):
     series = ct_series(body_volume(), SPACING)
-    clean = volume_of(write_series(tmp_path / "a", series))
+    clean = volume(write_series(tmp_path / "a", series))
     folder = write_series(tmp_path / "b", series)
     for number, dataset in enumerate(series):
         if not same_uid:
@@ -239,7 +235,7 @@ def test_header_texts_hold_no_control_characters(tmp_path):
 
 def test_a_refusal_lists_the_differences_of_series(three):
     with pytest.raises(errors.SeveralSeriesError) as caught:
-        volume_of(three)
+        volume(three)
     for said in ('2 ("venous", 10 slices', "contrast Iohexol", "19 slices", "every 3 mm over 57"):
         assert said in str(caught.value)
     assert [row.label for row in caught.value.series] == ["2", "7", "10"]
@@ -272,12 +268,12 @@ def test_a_policy_does_not_choose_between_two_that_are_equal(three):
         dataset.StudyInstanceUID = "1.2.3"
     write_series(three / "d", twin)
     with pytest.raises(errors.SeveralSeriesError, match="fits 2 equally"):
-        volume_of(three, policy=SeriesPolicy.MOST_SLICES)
+        volume(three, policy=SeriesPolicy.MOST_SLICES)
     for dataset in twin:
         dataset.ContrastBolusAgent = "Iohexol"
     write_series(three / "d", twin)
     with pytest.raises(errors.SeveralSeriesError, match="fits 2 equally"):
-        volume_of(three, policy=SeriesPolicy.CONTRAST)
+        volume(three, policy=SeriesPolicy.CONTRAST)
 
 
 def test_a_policy_does_not_choose_between_studies(three):
@@ -287,7 +283,7 @@ def test_a_policy_does_not_choose_between_studies(three):
     write_series(three / "d", other)
     for policy in SeriesPolicy:
         with raises_code("several-studies"):
-            volume_of(three, policy=policy)
+            volume(three, policy=policy)
     assert len(read_study(three, STANDARD, SeriesSelection(series="1")).slices) == 30
 
 

@@ -10,21 +10,17 @@ from hypothesis import strategies as st
 
 from rcc_onnx.dicom import read_study
 from rcc_onnx.pipeline import analyse_study
-from rcc_onnx.pipeline.preprocess import network_volume
 from rcc_onnx.pipeline.timing import Stopwatch
 from rcc_onnx.types import Outcome, Profile, Thresholds
 from tests.support.dicom_factory import LAYOUTS, body_volume, ct_series, write_series
 from tests.support.errors import raises_code
 from tests.support.fake_networks import FakeNetworks
+from tests.support.intake import volume
 
 STANDARD = Profile.STANDARD
 POSITIONS = ["HFS", "HFP", "HFDL", "HFDR", "FFS", "FFP", "FFDL", "FFDR", "", "NONSENSE"]
 HU = body_volume()
 SPACING = (2.5, 2.3, 1.7)
-
-
-def volume(root):
-    return network_volume(read_study(Path(root), STANDARD)).values
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,20 @@
 """Short views of what reading a study gave."""
 
-from rcc_onnx.dicom import Study
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rcc_onnx.dicom import SeriesSelection, Study, read_study
+from rcc_onnx.pipeline.preprocess import network_volume
+from rcc_onnx.types import Profile
+
+
+def volume(root: Path | str, **selection: Any) -> NDArray[np.uint8]:
+    """Return the network volume of a study that is read in the standard profile."""
+    study = read_study(Path(root), Profile.STANDARD, SeriesSelection(**selection))
+    return network_volume(study).values
 
 
 def skipped(study: Study) -> dict[str, str]:
