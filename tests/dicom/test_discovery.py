@@ -8,7 +8,7 @@ import pytest
 from rcc_onnx import errors
 from rcc_onnx.dicom import find_studies, read_study
 from rcc_onnx.types import InputIs, Profile
-from tests.support.dicom_factory import ct_series, write_series
+from tests.support.dicom_factory import ct_series, set_all, write_series
 from tests.support.errors import raises_code
 
 FLAT = np.zeros((7, 8, 10), np.int16)
@@ -16,8 +16,7 @@ FLAT = np.zeros((7, 8, 10), np.int16)
 
 def study_in(folder, study, series="1"):
     datasets = ct_series(FLAT, series=series)
-    for dataset in datasets:
-        dataset.StudyInstanceUID = f"1.2.{study}"
+    set_all(datasets, StudyInstanceUID=f"1.2.{study}")
     return write_series(folder, datasets)
 
 

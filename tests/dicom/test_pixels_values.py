@@ -7,7 +7,7 @@ from pydicom.dataset import Dataset
 from rcc_onnx.dicom import read_study
 from rcc_onnx.pipeline.preprocess import network_volume
 from rcc_onnx.types import Profile
-from tests.support.dicom_factory import Storage, body_volume, ct_series, write_series
+from tests.support.dicom_factory import Storage, body_volume, ct_series, set_all, write_series
 from tests.support.errors import raises_code
 from tests.support.intake import volume, warnings
 
@@ -61,10 +61,7 @@ def test_tissue_of_the_padding_value_inside_the_body_stays(tmp_path, plain):
 
 def twelve_bits(signed, intercept):
     storage = Storage(signed=signed, intercept=intercept)
-    series = ct_series(HU, storage=storage)
-    for dataset in series:
-        dataset.BitsStored, dataset.HighBit = 12, 11
-    return series
+    return set_all(ct_series(HU, storage=storage), BitsStored=12, HighBit=11)
 
 
 def words_changed(series, change):
@@ -99,17 +96,6 @@ def test_padding_is_air_however_it_is_written(tmp_path, framed, case):
     np.testing.assert_array_equal(volume(write_series(tmp_path, PADDED[case]())), framed)
 
 
-def spoilt(series, **attributes):
-    """The series with attributes changed; None: removed."""
-    for dataset in series:
-        for keyword, value in attributes.items():
-            if value is None:
-                delattr(dataset, keyword)
-            else:
-                setattr(dataset, keyword, value)
-    return series
-
-
 def beyond_the_bits(signed):
     series = twelve_bits(signed, -1024.0)
     return words_changed(series, lambda words: np.where(words > 1060, words | 0x2000, words))
@@ -119,17 +105,17 @@ REFUSED = {
     "signed values beyond the bits": (lambda: beyond_the_bits(True), "stored-bits", "12 bits"),
     "values beyond the bits": (lambda: beyond_the_bits(False), "stored-bits", "12 bits"),
     "high bit elsewhere": (
-        lambda: spoilt(twelve_bits(True, 0.0), HighBit=15),
+        lambda: set_all(twelve_bits(True, 0.0), HighBit=15),
         "stored-bits",
         "HighBit 15",
     ),
     "signed values under an unsigned header": (
-        lambda: spoilt(ct_series(HU), PixelRepresentation=0),
+        lambda: set_all(ct_series(HU), PixelRepresentation=0),
         "values-not-hu",
         "body",
     ),
     "no rescale and no table": (
-        lambda: spoilt(ct_series(HU), RescaleSlope=None, RescaleIntercept=None),
+        lambda: set_all(ct_series(HU), RescaleSlope=None, RescaleIntercept=None),
         "missing-attribute",
         "RescaleSlope",
     ),

@@ -8,7 +8,7 @@ from rcc_onnx import errors
 from rcc_onnx.dicom import read_study
 from rcc_onnx.dicom.stack import slice_stride
 from rcc_onnx.types import PHANTOM_MANUFACTURER, Profile
-from tests.support.dicom_factory import Layout, body_volume, ct_series, write_series
+from tests.support.dicom_factory import Layout, body_volume, ct_series, set_all, write_series
 from tests.support.intake import skipped, warnings
 
 STANDARD, NOTEBOOK = Profile.STANDARD, Profile.NOTEBOOK
@@ -59,12 +59,10 @@ def test_order_is_by_position_whatever_the_names(tmp_path, series):
 
 
 def test_spacing_comes_from_positions_not_from_thickness(tmp_path, series):
-    for dataset in series:
-        dataset.SliceThickness = 5
+    set_all(series, SliceThickness=5)
     study = read_study(write_series(tmp_path, series), STANDARD)
     assert (study.spacing_zyx_mm[0], study.stride) == (2.5, 2)
-    for dataset in series:
-        del dataset.SliceThickness
+    set_all(series, SliceThickness=None)
     assert read_study(write_series(tmp_path, series), STANDARD).stride == 2
 
 
@@ -116,8 +114,7 @@ def test_scout_in_the_same_series_does_not_touch_the_spacing(tmp_path, series):
 
 
 def test_ct_without_modality_is_known_by_its_sop_class(tmp_path, series):
-    for dataset in series:
-        del dataset.Modality
+    set_all(series, Modality=None)
     assert read_study(write_series(tmp_path, series), STANDARD).record.files_used == 7
 
 
@@ -150,8 +147,7 @@ def test_other_warnings(tmp_path, series):
 
 @pytest.mark.parametrize("profile", Profile)
 def test_a_phantom_only_if_every_slice_is_marked(tmp_path, series, profile):
-    for dataset in series:
-        dataset.Manufacturer, dataset.QualityControlSubject = PHANTOM_MANUFACTURER, "YES"
+    set_all(series, Manufacturer=PHANTOM_MANUFACTURER, QualityControlSubject="YES")
     assert read_study(write_series(tmp_path, series), profile).is_digital_phantom
     del series[6].QualityControlSubject
     assert not read_study(write_series(tmp_path, series), profile).is_digital_phantom
@@ -202,25 +198,15 @@ def refusal(folder, profile=STANDARD):
 
 
 def without(keyword):
-    def spoil(series):
-        delattr(series[4], keyword)
-
-    return spoil
+    return lambda series: delattr(series[4], keyword)
 
 
 def changed(keyword, value, index=4):
-    def spoil(series):
-        setattr(series[index], keyword, value)
-
-    return spoil
+    return lambda series: setattr(series[index], keyword, value)
 
 
 def all_changed(keyword, value):
-    def spoil(series):
-        for dataset in series:
-            setattr(dataset, keyword, value)
-
-    return spoil
+    return lambda series: set_all(series, **{keyword: value})
 
 
 def turned(*cosines):
@@ -381,9 +367,9 @@ def test_notebook_takes_files_by_name_only(tmp_path, series):
 
 
 def test_no_patient_data_in_messages(tmp_path, series):
-    for dataset in series:
-        dataset.PatientName, dataset.PatientID = "Doe^Jane", "ID4711"
-        dataset.SeriesDescription = "Doe Jane abdomen"
+    set_all(
+        series, PatientName="Doe^Jane", PatientID="ID4711", SeriesDescription="Doe Jane abdomen"
+    )
     removed(3)(series)
     message = str(refusal(write_series(tmp_path, series)))
     assert "Doe" not in message

@@ -8,7 +8,7 @@ from rcc_onnx import errors
 from rcc_onnx.dicom import SeriesSelection, read_study, series_table
 from rcc_onnx.pipeline.preprocess import network_volume
 from rcc_onnx.types import Profile, SeriesPolicy
-from tests.support.dicom_factory import body_volume, ct_series, write_series
+from tests.support.dicom_factory import body_volume, ct_series, set_all, write_series
 from tests.support.errors import raises_code
 from tests.support.intake import skipped, volume, warnings
 
@@ -44,8 +44,7 @@ def test_a_real_folder_is_analysed_as_the_clean_series_alone(tmp_path):
     clean = volume(write_series(tmp_path / "clean", venous))
     folder = write_series(tmp_path / "real", venous, [f"v{n}" for n in range(20)])
     phase = ct_series(hu[::2, ::-1], (5.0, 2.0, 2.0), series="2")
-    for dataset in venous:
-        dataset.ContrastBolusAgent = "Iohexol"
+    set_all(venous, ContrastBolusAgent="Iohexol")
     write_series(folder / "SE2", phase)
     write_series(folder, [*venous, scout("3"), dose_sheet()], [f"v{n}" for n in range(22)])
     (folder / "readme.txt").write_text("hello")
@@ -212,8 +211,7 @@ def three(tmp_path):
     thick = ct_series(hu[:10], (5.0, 2.0, 2.0), series="2")
     thin = ct_series(hu[:19], (2.5, 2.0, 2.0), series="10")
     long = ct_series(hu, (3.0, 2.0, 2.0), series="7")
-    for dataset in thick:
-        dataset.ContrastBolusAgent, dataset.SeriesDescription = "Iohexol", "venous"
+    set_all(thick, ContrastBolusAgent="Iohexol", SeriesDescription="venous")
     for dataset in [*thick, *thin, *long]:
         dataset.StudyInstanceUID = "1.2.3"
     for name, series in (("a", thick), ("b", thin), ("c", long)):
@@ -223,9 +221,9 @@ def three(tmp_path):
 
 def test_header_texts_hold_no_control_characters(tmp_path):
     series = ct_series(body_volume(), SPACING)
-    for dataset in series:
-        dataset.ConvolutionKernel, dataset.SeriesNumber = "B30\x1b[2Jf", "1"
-        dataset.SeriesDescription = "a\x1b]0;b\x07"
+    set_all(
+        series, ConvolutionKernel="B30\x1b[2Jf", SeriesNumber="1", SeriesDescription="a\x1b]0;b\x07"
+    )
     (row,) = series_table(write_series(tmp_path, series), free_text=True)
     assert row.kernel == "B30[2Jf"
     assert row.description.isprintable()
@@ -264,13 +262,11 @@ def test_no_such_series(three):
 
 def test_a_policy_does_not_choose_between_two_that_are_equal(three):
     twin = ct_series(body_volume((20, 20, 20), 3), (3.0, 2.0, 2.0), series="8")
-    for dataset in twin:
-        dataset.StudyInstanceUID = "1.2.3"
+    set_all(twin, StudyInstanceUID="1.2.3")
     write_series(three / "d", twin)
     with pytest.raises(errors.SeveralSeriesError, match="fits 2 equally"):
         volume(three, policy=SeriesPolicy.MOST_SLICES)
-    for dataset in twin:
-        dataset.ContrastBolusAgent = "Iohexol"
+    set_all(twin, ContrastBolusAgent="Iohexol")
     write_series(three / "d", twin)
     with pytest.raises(errors.SeveralSeriesError, match="fits 2 equally"):
         volume(three, policy=SeriesPolicy.CONTRAST)
@@ -278,8 +274,7 @@ def test_a_policy_does_not_choose_between_two_that_are_equal(three):
 
 def test_a_policy_does_not_choose_between_studies(three):
     other = ct_series(body_volume((30, 20, 20)), (2.0, 2.0, 2.0), series="1")
-    for dataset in other:
-        dataset.StudyInstanceUID = "1.2.4"
+    set_all(other, StudyInstanceUID="1.2.4")
     write_series(three / "d", other)
     for policy in SeriesPolicy:
         with raises_code("several-studies"):
@@ -329,8 +324,7 @@ def test_slices_of_two_patients_are_refused(tmp_path, other):
 
 def test_slices_of_one_patient_are_a_series(tmp_path):
     series = ct_series(body_volume((20, 90, 110)), SPACING)
-    for dataset in series:
-        dataset.PatientID = "patient A"
+    set_all(series, PatientID="patient A")
     study = read_study(write_series(tmp_path, series), STANDARD)
     assert len(study.slices) == 20
     assert "patient A" not in repr(study)

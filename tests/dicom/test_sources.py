@@ -14,10 +14,9 @@ from pydicom.uid import (
 )
 
 from rcc_onnx.dicom import find_studies, read_study, sources
-from rcc_onnx.dicom import sources as archives
 from rcc_onnx.pipeline.preprocess import network_volume
 from rcc_onnx.types import Profile
-from tests.support.dicom_factory import body_volume, ct_series, write_series
+from tests.support.dicom_factory import body_volume, ct_series, set_all, write_series
 from tests.support.errors import raises_code
 from tests.support.intake import skipped
 
@@ -123,7 +122,7 @@ def test_other_limits_of_archives(tmp_path, monkeypatch):
         archive.writestr("b", b"x" * 100)
     for name, limit in (("MAX_MEMBERS", 1), ("MAX_TOTAL_BYTES", 150), ("MAX_MEMBER_BYTES", 99)):
         with monkeypatch.context() as patch:
-            patch.setattr(archives, name, limit)
+            patch.setattr(sources, name, limit)
             with raises_code("archive-too-large"):
                 read_study(path, STANDARD)
 
@@ -194,8 +193,7 @@ def test_dicomdir_is_passed_over_and_makes_the_folder_a_study(tmp_path, plain):
 def test_image_type_excludes_what_is_not_a_slice(tmp_path, plain, image_type, reason):
     write_series(tmp_path, ct_series(body_volume()))
     others = ct_series(FLAT, series="2")
-    for dataset in others:
-        dataset.ImageType = image_type
+    set_all(others, ImageType=image_type)
     write_series(tmp_path / "other", others)
     study = same(tmp_path, plain)
     assert set(skipped(study).values()) == {reason}

@@ -12,7 +12,7 @@ from rcc_onnx.dicom import read_study
 from rcc_onnx.pipeline import analyse_study
 from rcc_onnx.pipeline.timing import Stopwatch
 from rcc_onnx.types import Outcome, Profile, Thresholds
-from tests.support.dicom_factory import LAYOUTS, body_volume, ct_series, write_series
+from tests.support.dicom_factory import LAYOUTS, body_volume, ct_series, set_all, write_series
 from tests.support.errors import raises_code
 from tests.support.fake_networks import FakeNetworks
 from tests.support.intake import volume
@@ -86,8 +86,7 @@ def test_the_lesion_is_on_the_patients_right(tmp_path, layout, position):
     hu[:, 10:20, 10:130] = -100
     hu[:, 45:55, 45:55] = 1000  # columns 0 to 69 are the patient's right
     series = ct_series(hu, (5.0, 2.0, 2.0), layout)
-    for dataset in series:
-        dataset.PatientPosition = position
+    set_all(series, PatientPosition=position)
     study = read_study(write_series(tmp_path, series[::-1]), STANDARD)
     sides = analyse_study(study, BrightIsLesion(), Thresholds(), Stopwatch()).sides
     assert sides["right"].outcome is Outcome.LESION
@@ -109,6 +108,5 @@ def test_gantry_tilt_is_seen_whatever_its_tag_says(tmp_path, degrees, tag):
 
 def test_untilted_series_with_a_tilt_tag_is_taken(tmp_path, plain):
     series = ct_series(HU, SPACING)
-    for dataset in series:
-        dataset.GantryDetectorTilt = 18.5
+    set_all(series, GantryDetectorTilt=18.5)
     np.testing.assert_array_equal(volume(write_series(tmp_path, series)), plain)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -138,6 +139,17 @@ def _part(source: Dataset, *keywords: str) -> Dataset:
     for keyword in keywords:
         setattr(item, keyword, getattr(source, keyword))
     return item
+
+
+def set_all(series: list[Dataset], **attributes: Any) -> list[Dataset]:
+    """Set attributes of every slice, in place; None removes one."""
+    for dataset in series:
+        for keyword, value in attributes.items():
+            if value is None:
+                delattr(dataset, keyword)
+            else:
+                setattr(dataset, keyword, value)
+    return series
 
 
 def write_series(folder: Path, slices: list[Dataset], names: list[str] | None = None) -> Path:
