@@ -28,10 +28,8 @@ from tests.support.keras_networks import UNet, save_network
 Edit = Callable[[h5py.File], None]
 
 
-def convert(out: Path, sources: ByNetwork[Path] = TINY_FILES, **changes: Any) -> list[str]:
-    steps: list[str] = []
-    convert_files(make_request(out, sources, **changes), steps.append)
-    return steps
+def convert(out: Path, sources: ByNetwork[Path] = TINY_FILES, **changes: Any) -> None:
+    convert_files(make_request(out, sources, **changes), lambda step: None)
 
 
 # --- The bundle ----------------------------------------------------------------------------------
@@ -148,11 +146,9 @@ def test_the_model_card(tiny_bundle: Path) -> None:
 
 
 def test_converting_again_gives_the_same_bytes(tiny_bundle: Path, tmp_path: Path) -> None:
-    out = tmp_path / "again"
-    steps = convert(out)
-    assert len(steps) >= 6
+    convert(tmp_path / "again")
     for path in tiny_bundle.iterdir():
-        assert (out / path.name).read_bytes() == path.read_bytes(), path.name
+        assert (tmp_path / "again" / path.name).read_bytes() == path.read_bytes(), path.name
 
 
 def test_the_published_files_are_recognised(

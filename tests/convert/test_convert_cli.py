@@ -51,6 +51,7 @@ def test_a_conversion_from_the_shell(tmp_path: Path) -> None:
     # Progress is kept apart from results, and no other package writes in between.
     lines = done.stderr.splitlines()
     assert lines[0] == "Reading the files ..."
+    assert len(lines) >= 6
     assert all(line.endswith(" ...") for line in lines)
 
     manifest = read_manifest((tmp_path / "models/tiny/manifest.json").read_bytes())
