@@ -32,9 +32,6 @@ def convert(out: Path, sources: ByNetwork[Path] = TINY_FILES, **changes: Any) ->
     convert_files(make_request(out, sources, **changes), lambda step: None)
 
 
-# --- The bundle ----------------------------------------------------------------------------------
-
-
 def test_the_engine_computes_what_keras_computes(tiny_bundle: Path) -> None:
     tf_keras = import_frameworks().tf_keras
     networks = open_networks(load_bundle(tiny_bundle), ProviderName.CPU)
@@ -167,9 +164,6 @@ def test_the_published_files_are_recognised(
     card = (out / "MODEL_CARD.md").read_text(encoding="utf-8")
     for figure in ("0.930", "84.3 %", "92.3 %", "0.933", "84.8 %", "90.2 %", "Toda"):
         assert figure in card
-
-
-# --- No bundle -----------------------------------------------------------------------------------
 
 
 def refused(tmp_path: Path, sources: ByNetwork[Path], **changes: Any) -> RccOnnxError:
