@@ -1,4 +1,4 @@
-"""Every small change that a module's code allows: what `tests.mutants` tries one by one.
+"""Every small change that a module's code allows, which `tests.mutants` tries.
 
 Left alone is what only documents, types, logs or refuses: docstrings, annotations, `__all__`,
 decorators, logging, the making of exceptions, and blocks that only a type checker reads.
@@ -7,7 +7,6 @@ decorators, logging, the making of exceptions, and blocks that only a type check
 import ast
 import functools
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,14 +27,14 @@ Record = dict[str, Any]
 """One mutant, as the JSON file describes it."""
 
 
-@dataclass(frozen=True)
-class Site:
-    """A place in the code where one value can be put in place of another.
+@dataclass
+class Mutant:
+    """A module's code with one value in place of another.
 
     Attributes:
-        around: the smallest expression or statement round it that says something by itself.
+        around: the smallest expression or statement round it that means something by itself.
         holder: the node or list that holds the value, under `key`.
-        values: what can be put there, one at a time.
+        value: what is put there.
     """
 
     module: str
@@ -46,42 +45,42 @@ class Site:
     around: ast.AST
     holder: Any
     key: Any
-    values: Sequence[Any]
+    value: Any
 
-    @contextmanager
-    def changed(self, value: object) -> Iterator[None]:
-        """Hold a value in place of the present one."""
-        listed = isinstance(self.holder, list)
-        before = self.holder[self.key] if listed else getattr(self.holder, self.key)
-        put = self.holder.__setitem__ if listed else functools.partial(setattr, self.holder)
-        put(self.key, value)
-        try:
-            yield
-        finally:
-            put(self.key, before)
+    def _put(self, value: object) -> object:
+        """Put a value in place of the present one, and return that."""
+        held = self.holder if isinstance(self.holder, list) else vars(self.holder)
+        before = held[self.key]
+        held[self.key] = value
+        return before
 
-    def source(self, value: object) -> str:
-        """Return the code of the whole module with a value put in place."""
-        with self.changed(value):
-            return ast.unparse(self.tree)
+    def source(self) -> str:
+        """Return the code of the whole changed module."""
+        return "\n".join(self._changed(self.tree)[1])
 
-    def record(self, value: object) -> Record:
-        """Describe one change as the JSON file does."""
-        before = ast.unparse(self.statement).splitlines(), ast.unparse(self.around).splitlines()
-        with self.changed(value):
-            after = ast.unparse(self.statement).splitlines(), ast.unparse(self.around).splitlines()
-        texts, around = (
-            next((pair for pair in zip(*both, strict=False) if pair[0] != pair[1]), ("", ""))
-            for both in zip(before, after, strict=True)
+    def _changed(self, node: ast.AST) -> list[list[str]]:
+        """Return the lines of a node before and after the change."""
+        texts = [ast.unparse(node)]
+        before = self._put(self.value)
+        texts.append(ast.unparse(node))
+        self._put(before)
+        return [text.splitlines() for text in texts]
+
+    @functools.cached_property
+    def record(self) -> Record:
+        """The mutant as the JSON file describes it, with the first line that differs."""
+        (before, after), expression = (
+            next((pair for pair in zip(*lines, strict=False) if pair[0] != pair[1]), ("", ""))
+            for lines in (self._changed(self.statement), self._changed(self.around))
         )
         return {
             "module": self.module,
             "line": getattr(self.around, "lineno", self.statement.lineno),
             "qualname": self.qualname,
             "operator": self.operator,
-            "before": texts[0],
-            "after": texts[1],
-            "expression": list(around),
+            "before": before,
+            "after": after,
+            "expression": list(expression),
         }
 
 
@@ -173,10 +172,10 @@ def _is_left_alone(node: ast.AST) -> bool:
             return documents or type(node).__name__ in ("Raise", "TypeAlias")
 
 
-def find_sites(module: str, source: str) -> list[Site]:
-    """Return every place of a module that can be changed, in the order of the code."""
+def find_mutants(module: str, source: str) -> list[Mutant]:
+    """Return every mutant of a module, in the order of the code."""
     tree = ast.parse(source)
-    sites: list[Site] = []
+    mutants: list[Mutant] = []
     done: set[int] = set()
 
     def walk(node: ast.AST, holder: Any, key: Any, state: tuple[str, ast.stmt, ast.AST]) -> None:
@@ -193,8 +192,10 @@ def find_sites(module: str, source: str) -> list[Site]:
             if operator == "axes" and where is not holder:
                 done.add(id(where.step if what == "step" else where if what == "value" else None))
             seen = outer if where is holder else around
-            new = Site(module, scope, operator, tree, statement, seen, where, what, values)
-            sites.extend([new] if values else [])
+            mutants.extend(
+                Mutant(module, scope, operator, tree, statement, seen, where, what, value)
+                for value in values
+            )
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
             scope = f"{scope}.{node.name}".removeprefix("<module>.")
         for field, value in ast.iter_fields(node):
@@ -205,4 +206,4 @@ def find_sites(module: str, source: str) -> list[Site]:
 
     for at, statement in enumerate(tree.body):
         walk(statement, tree.body, at, ("<module>", statement, statement))
-    return sites
+    return mutants
