@@ -26,6 +26,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from rcc_onnx.batch.resume import inputs_sha256
 from rcc_onnx.phantom import make_study
 from tests.support.watch_counting import content_of
 
@@ -54,7 +55,7 @@ class Arrival:
     steps: Iterator[float] = field(default_factory=lambda: iter(()))
     expected: set[tuple[str, str]] = field(default_factory=set)
     stalled: bool = False
-    moved_at: float = 0.0
+    began_at: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -134,34 +135,39 @@ class _Harness:
             self.wait_for(set().union(*(arrival.expected for arrival in arrivals)))
             # After another start nothing is left to do.
             self.stop(signal.SIGKILL)
-            self.start()
-            time.sleep(2 * self.options.stable_s + 2)
+            self.start("--once")
+            self.await_end(END_S)
         finally:
             restarts.shutdown()
             self.stop(signal.SIGTERM)
         return self.outcome(arrivals)
 
     def step(self, arrival: Arrival) -> float | None:
-        now = time.monotonic()
-        arrival.stalled |= 0 < arrival.moved_at < now - 0.8 * self.options.stable_s
+        before, arrival.began_at = arrival.began_at, time.monotonic()
         pause = next(arrival.steps, None)
-        arrival.moved_at = 0.0 if pause is None or pause < 0 else time.monotonic()
+        # From the begin of one step to the end of the next: files are written at any moment of both.
+        stood = time.monotonic() - (before or arrival.began_at)
+        arrival.stalled |= stood > 0.8 * self.options.stable_s
+        if pause is None or pause < 0:
+            arrival.began_at = 0.0
         return None if pause is None else abs(pause)
 
     # --- The watcher -----------------------------------------------------------------------------
 
-    def start(self) -> None:
+    def start(self, *more: str) -> None:
         options = self.options
         words: list[object] = [sys.executable, "-m", "tests.support.watch_counting", self.log]
         words += [options.models, self.inbox, "--out", self.out, "--interval", 0.2, "--threads", 1]
         words += ["--stable-time", options.stable_s, "--workers", options.workers]
         words += ["--move-done", self.done] if options.move else []
+        words += more
         with self.said.open("ab") as said:
             self.process = subprocess.Popen(
                 [str(word) for word in words],
                 stdout=said,
                 stderr=said,
                 env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+                start_new_session=True,
             )
 
     def restart_at_random(self, begun: float, rng: random.Random) -> None:
@@ -174,22 +180,26 @@ class _Harness:
     def stop(self, how: signal.Signals) -> None:
         assert self.process is not None
         self.process.send_signal(how)
+        # As long as systemd waits: the tables of all results are written at the end. Killed before
+        # it could listen, it ends as any program does.
+        self.await_end(60, 0, -how)
+
+    def await_end(self, seconds: float, *codes: int) -> None:
+        """Wait until the watcher and its processes have ended, and read what was analysed."""
+        assert self.process is not None
         try:
-            # As long as systemd waits: the tables of all results are written at the end.
-            code = self.process.wait(timeout=60)
+            code = self.process.wait(timeout=seconds)
         except subprocess.TimeoutExpired:
             self.process.kill()
-            raise AssertionError(f"{how.name} does not stop it") from None
-        # Killed before it could listen, it ends as any program does.
-        assert code in (0, -how), f"exit code {code} after {how.name}:\n{self.said.read_text()}"
+            raise AssertionError(f"it does not end within {seconds:.0f} s") from None
+        assert code in (codes or (0,)), f"exit code {code}:\n{self.said.read_text()}"
+        wait_for_end(self.process.pid)
         self.take_lines()
 
     def take_lines(self) -> None:
         """Read what was analysed since the last time, with no watcher running."""
         lines = self.all_lines()[self.read :]
         self.read += len(lines)
-        for pid in {line["pid"] for line in lines}:
-            wait_for_end(pid)
         last = {line["pid"]: place for place, line in enumerate(lines)}
         done = self.results()
         for place, line in enumerate(lines):
@@ -203,10 +213,10 @@ class _Harness:
     def all_lines(self) -> list[dict[str, str]]:
         return [json.loads(line) for line in self.log.read_text().splitlines()]
 
-    def results(self) -> set[tuple[str, str]]:
-        """The names and inputs of all results."""
+    def results(self, pattern: str = "[!.]*.json") -> set[tuple[str, str]]:
+        """Return the names and inputs of all results, or of those in files of this name."""
         found = set()
-        for path in self.out.glob("[!.]*.json"):
+        for path in self.out.glob(pattern):
             # One may be replaced just now.
             with suppress(FileNotFoundError):
                 document = json.loads(path.read_bytes())
@@ -280,8 +290,9 @@ class _Harness:
         arrival.expected.add((place.stem, content_of(place)))
 
     def until_done(self, place: Path) -> Iterator[float]:
-        """Wait for a result, be it of half the study, so that it is not waited for for ever."""
-        while not (self.out / f"{place.stem}.json").is_file():
+        """Wait for a result of the study as it is now, not of half of it."""
+        inputs = inputs_sha256(place)
+        while (place.stem, inputs) not in self.results(f"{place.stem}.json"):
             yield -0.5
 
     # --- The end ---------------------------------------------------------------------------------
@@ -330,12 +341,15 @@ class _Harness:
         }
 
 
-def wait_for_end(pid: int) -> None:
-    """Wait until a process that lost its parent has ended."""
-    until = time.monotonic() + 10
+def wait_for_end(group: int) -> None:
+    """Wait until all processes of a group have ended, which lost their parent.
+
+    Only then has each written its line about a study that it had just been given.
+    """
+    until = time.monotonic() + 60
     while time.monotonic() < until:
         try:
-            os.kill(pid, 0)
+            os.killpg(group, 0)
         except ProcessLookupError:
             return
         time.sleep(0.05)
