@@ -50,7 +50,7 @@ def bench(  # noqa: PLR0913, PLR0917  an option each
     with exit_on_error(), tempfile.TemporaryDirectory() as scratch:
         from rich.markup import escape  # noqa: PLC0415  heavy imports only where used
 
-        from rcc_onnx.cli.bench_report import bench_tables, notes, save_plot, save_report  # noqa: PLC0415
+        from rcc_onnx.cli.bench_report import bench_tables, notes, save  # noqa: PLC0415
         from rcc_onnx.diagnostics.bench import default_setups, measure  # noqa: PLC0415
         from rcc_onnx.dicom import find_studies  # noqa: PLC0415
         from rcc_onnx.phantom.study import make_phantom_folder  # noqa: PLC0415
@@ -66,7 +66,4 @@ def bench(  # noqa: PLR0913, PLR0917  an option each
             terminal.print(table)
         for line in notes(report):
             terminal.print(line, markup=False, soft_wrap=True)
-        if json_file is not None:
-            save_report(report, json_file)
-        if plot is not None:
-            save_plot(report, plot)
+        save(report, json_file, plot)

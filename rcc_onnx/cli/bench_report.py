@@ -1,4 +1,4 @@
-"""What `rcc-onnx bench` shows and saves: tables, notes, a document and a plot."""
+"""Tables, notes and the plot of `rcc-onnx bench`, and its files."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -61,12 +61,15 @@ def notes(report: BenchReport) -> Iterator[str]:
     yield report.notice
 
 
-def save_report(report: BenchReport, path: Path) -> None:
-    """Write the report as JSON. Raises OutputError if that is not possible."""
+def save(report: BenchReport, json_file: Path | None, plot_file: Path | None) -> None:
+    """Write the report as JSON and the plot as PNG. Raises OutputError if that is not possible."""
     try:
-        path.write_bytes(document_bytes(report))
+        if json_file is not None:
+            json_file.write_bytes(document_bytes(report))
+        if plot_file is not None:
+            plot(report).save(plot_file, "PNG")
     except OSError as error:
-        raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
+        raise OutputError(f"cannot write the figures: {error}") from error
 
 
 def _measured(report: BenchReport) -> dict[str, SetupFigures]:
@@ -103,14 +106,6 @@ TOP, ROW, BAR, LEGEND = 70, 64, 30, 34
 COLORS = ("#4477aa", "#66ccee", "#228833", "#ccbb44", "#ee6677")
 """Paul Tol's bright scheme: color-blind readers can tell them apart too."""
 OTHER_COLOR, INK, PAPER = "#bbbbbb", "#222222", "#ffffff"
-
-
-def save_plot(report: BenchReport, path: Path) -> None:
-    """Draw the setups that ran into a PNG file. Raises OutputError if it cannot be written."""
-    try:
-        plot(report).save(path, "PNG")
-    except OSError as error:
-        raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
 
 
 def plot(report: BenchReport) -> Image.Image:

@@ -94,6 +94,6 @@ class LineReporter:
         """Log a line, and print it unless `quiet`."""
         _log.info("%s", line, extra={"printed": True})
         if not quiet:
-            # Nobody may read any more; the studies still come. A journal is no terminal: flush.
+            # The reader may be gone; studies still come. A journal is not a terminal: flush.
             with contextlib.suppress(OSError):
                 print(line, flush=True)

@@ -17,8 +17,7 @@ from rcc_onnx.cli.bench_report import (
     bench_tables,
     notes,
     plot,
-    save_plot,
-    save_report,
+    save,
 )
 from rcc_onnx.diagnostics.bench import BenchReport, CaseFigures
 from rcc_onnx.errors import OutputError
@@ -66,10 +65,10 @@ def test_memory_that_is_unknown_is_shown_as_such() -> None:
 
 def test_the_document_is_saved(tmp_path: Path) -> None:
     found = report(measured(), refused())
-    save_report(found, tmp_path / "b.json")
+    save(found, tmp_path / "b.json", None)
     assert read_document(BenchReport, (tmp_path / "b.json").read_bytes()) == found
     with pytest.raises(OutputError, match=r"b\.json"):
-        save_report(found, tmp_path / "none" / "b.json")
+        save(found, tmp_path / "none" / "b.json", None)
 
 
 def pixels(image: Image.Image, color: str) -> int:
@@ -89,8 +88,8 @@ def test_bars_are_as_long_as_their_stages() -> None:
 
 def test_the_plot_is_saved(tmp_path: Path) -> None:
     found = report(measured(), refused())
-    save_plot(found, tmp_path / "plot.png")
+    save(found, None, tmp_path / "plot.png")
     with Image.open(tmp_path / "plot.png") as image:
         assert image.size[0] == WIDTH
     with pytest.raises(OutputError, match=r"plot\.png"):
-        save_plot(found, tmp_path / "none" / "plot.png")
+        save(found, None, tmp_path / "none" / "plot.png")

@@ -178,8 +178,3 @@ def test_a_problem_ends_with_exit_code_1(found: Callable[..., None]) -> None:
     document = json.loads(result.stdout)
     assert document["verdict"] == "problem"
     assert document["checks"][0]["remedy"] == "Install it."
-
-
-@pytest.mark.parametrize("wrong", [["--nonsense"], ["extra"], ["--out"]])
-def test_a_wrong_command_line_ends_with_exit_code_2(wrong: list[str]) -> None:
-    assert invoke(*wrong).exit_code == 2

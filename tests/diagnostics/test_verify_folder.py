@@ -23,6 +23,7 @@ from tests.support.placed import placed_case
 from tests.support.runs import write_run
 
 linux_only = pytest.mark.skipif(sys.platform != "linux", reason="names and permissions of Linux")
+Json = dict[str, Any]
 ODD_NAMES = ["line\nfeed", "back\\slash", "M\udcfcller", "two words", "Übung"]
 
 
@@ -51,7 +52,7 @@ def is_ok(out: Path) -> bool:
     return check_folder(out).verdict is FolderVerdict.OK
 
 
-def edit(path: Path, change: Callable[[dict[str, Any]], object]) -> None:
+def edit(path: Path, change: Callable[[Json], object]) -> None:
     document = json.loads(path.read_bytes())
     change(document)
     path.write_text(json.dumps(document))
@@ -74,15 +75,6 @@ def test_an_unchanged_folder_is_ok(out: Path) -> None:
     assert check.notes == ("the last run reached all of its cases",)
 
 
-@pytest.mark.parametrize("bit", [0, 4000, -1])
-def test_a_bit_of_a_picture(out: Path, bit: int) -> None:
-    path = out / "a_overview.png"
-    data = bytearray(path.read_bytes())
-    data[bit // 8] ^= 1 << (bit % 8)
-    path.write_bytes(data)
-    assert found(out) == {(Kind.CHANGED, "a_overview.png")}
-
-
 def test_every_listed_file_is_looked_at(out: Path) -> None:
     for name in read_sums((out / "SHA256SUMS").read_bytes()):
         whole = (out / name).read_bytes()
@@ -92,22 +84,35 @@ def test_every_listed_file_is_looked_at(out: Path) -> None:
     assert is_ok(out)
 
 
-def test_a_sum_in_a_document(out: Path) -> None:
-    def more(document: dict[str, Any]) -> None:
-        document["sides"]["right"]["kidney"]["probability_sum"] += 1
-
-    edit(out / "a.json", more)
-    assert found(out) == {(Kind.CHANGED, "a.json")}
+def lose_the_lesion(document: Json) -> None:
+    document["sides"]["right"] |= {"outcome": "lesion_not_located"}
+    document["sides"]["right"]["lesion"]["box"] = None
 
 
-def test_an_outcome_in_a_document_whose_hash_was_listed_again(out: Path) -> None:
-    def turn(document: dict[str, Any]) -> None:
-        document["sides"]["right"] |= {"outcome": "lesion_not_located"}
-        document["sides"]["right"]["lesion"]["box"] = None
-
-    edit(out / "a.json", turn)
+@pytest.mark.parametrize(
+    ("change", "file", "text"),
+    [
+        (lose_the_lesion, "results.json", "another outcome of 'a'"),
+        (lambda document: document["files"].pop(0), "a.json", "does not state 'a_"),
+        (
+            lambda document: document["files"][0].update(sha256="0" * 64),
+            "a.json",
+            "another hash of 'a_",
+        ),
+        (
+            lambda document: document["files"][0].update(name="other"),
+            "a.json",
+            "states 'other', which is not a file of its case",
+        ),
+    ],
+)
+def test_a_document_that_was_changed_and_listed_again_disagrees_with_the_others(
+    out: Path, change: Callable[[Json], object], file: str, text: str
+) -> None:
+    edit(out / "a.json", change)
     list_again(out)
-    assert found(out) == {(Kind.DISAGREES, "results.json")}
+    found = [finding for finding in check_folder(out).findings if text in finding.text]
+    assert [(finding.kind, finding.file) for finding in found] == [(Kind.DISAGREES, file)]
 
 
 def test_a_status_in_the_run_that_is_not_the_cases(out: Path) -> None:
@@ -115,28 +120,6 @@ def test_a_status_in_the_run_that_is_not_the_cases(out: Path) -> None:
     edit(out / "a.json", lambda document: document.update(case="a"))
     list_again(out)
     assert (Kind.DISAGREES, "results.json") in found(out)
-
-
-def test_a_picture_whose_hash_was_listed_again(out: Path) -> None:
-    (out / "a_r.png").write_bytes((out / "a_overview.png").read_bytes())
-    list_again(out)
-    assert found(out) == {(Kind.DISAGREES, "a.json")}
-
-
-def test_a_file_that_a_document_leaves_out(out: Path) -> None:
-    edit(out / "a.json", lambda document: document["files"].pop(0))
-    list_again(out)
-    assert found(out) == {(Kind.DISAGREES, "a.json")}
-
-
-def test_a_file_of_another_case_in_a_document(out: Path) -> None:
-    edit(out / "a.json", lambda document: document["files"][0].update(name="b_r.png"))
-    list_again(out)
-    assert (Kind.DISAGREES, "a.json") in found(out)
-    edit(out / "a.json", lambda document: document["files"][0].update(name="other"))
-    list_again(out)
-    texts = [finding.text for finding in check_folder(out).findings]
-    assert "it states 'other', which is not a file of its case" in texts
 
 
 @pytest.mark.parametrize("name", ["a_r.png", "a.json", "results.csv"])
@@ -208,21 +191,13 @@ def test_a_case_that_was_renamed(out: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["a.json", "results.json"])
-def test_a_document_that_is_not_json_any_more(out: Path, name: str) -> None:
-    (out / name).write_text('{"case": "a", ')
+def test_a_document_that_cannot_be_read_any_more(out: Path, name: str) -> None:
+    (out / name).write_text('{"notice": "x"}')
     list_again(out)
     assert (Kind.INVALID, name) in found(out)
 
 
-def test_a_document_that_lacks_a_field(out: Path) -> None:
-    edit(out / "a.json", lambda document: document["provider"].pop("ran"))
-    list_again(out)
-    (finding,) = check_folder(out).findings
-    assert (finding.kind, finding.file) == (Kind.INVALID, "a.json")
-    assert "provider.ran: Field required" in finding.text
-
-
-@pytest.mark.parametrize("cut", [1, 30, 100, 500])
+@pytest.mark.parametrize("cut", [1, 100])
 def test_a_list_that_was_cut_short(out: Path, cut: int) -> None:
     path = out / "SHA256SUMS"
     path.write_bytes(path.read_bytes()[:-cut])
@@ -238,21 +213,17 @@ def test_a_list_that_lost_whole_lines(out: Path) -> None:
 
 
 def test_no_list_or_no_folder(out: Path) -> None:
-    (out / "SHA256SUMS").unlink()
+    for name in ("nowhere", "a.json"):
+        with raises_code("check-folder"):
+            check_folder(out / name)
+    (out / "SHA256SUMS").rename(out / "away")
     with raises_code("sums-missing", match="no run has ended"):
         check_folder(out)
-    with raises_code("check-folder"):
-        check_folder(out / "nowhere")
-    with raises_code("check-folder"):
-        check_folder(out / "a.json")
-
-
-def test_a_run_that_may_be_writing_is_noted(out: Path) -> None:
     (out / ".rcc-onnx.lock").touch()
-    assert any("a run may be writing" in note for note in check_folder(out).notes)
-    (out / "SHA256SUMS").unlink()
     with raises_code("sums-missing", match="a run is writing there"):
         check_folder(out)
+    (out / "away").rename(out / "SHA256SUMS")
+    assert any("a run may be writing" in note for note in check_folder(out).notes)
 
 
 def test_a_run_that_was_stopped_is_noted(out: Path) -> None:
@@ -306,31 +277,20 @@ def test_earlier_runs_are_checked_too(out: Path, placed: AnalysedCase) -> None:
     assert (Kind.CHANGED, "a.json") in found(out)
 
 
-def command(*arguments: object) -> tuple[int, str]:
-    run = CliRunner().invoke(app, ["verify", *map(str, arguments)])
-    return run.exit_code, run.output
-
-
 def test_the_command(out: Path) -> None:
-    code, text = command(out)
-    assert code == 0
-    assert "OK: " in text
-    assert json.loads(command(out, "--json")[1])["verdict"] == "ok"
+    def command(*options: str) -> tuple[int, str]:
+        run = CliRunner().invoke(app, ["verify", str(out), *options])
+        return run.exit_code, run.output
+
+    code, text = command()
+    assert (code, "OK: " in text) == (0, True)
     (out / "a_r.png").write_bytes(b"")
-    code, text = command(out)
+    code, text = command()
+    assert (code, "changed: a_r.png" in text, "MODIFIED: 1 difference" in text) == (1, True, True)
+    code, text = command("--json")
     assert code == 1
-    assert "changed: a_r.png" in text
-    assert "MODIFIED: 1 difference" in text
-    code, text = command(out, "--json")
     document = json.loads(text)
-    assert code == 1
-    assert document["findings"] == [
-        {
-            "kind": "changed",
-            "file": "a_r.png",
-            "text": "its bytes are not those that were written",
-        }
-    ]
-    (out / "SHA256SUMS").unlink()
-    assert command(out)[0] == 2
-    assert command(out, "--input", out)[0] == 2
+    assert document["verdict"] == "modified"
+    text = "its bytes are not those that were written"
+    assert document["findings"] == [{"kind": "changed", "file": "a_r.png", "text": text}]
+    assert command("--input", "x")[0] == 2

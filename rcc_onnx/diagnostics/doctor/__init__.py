@@ -62,7 +62,7 @@ def run_doctor(
         return found
 
     steps: tuple[tuple[Category, Callable[[], Iterable[Check]]], ...] = (
-        (Category.SOFTWARE, checks.check_python),
+        (Category.SOFTWARE, checks.check_packages),
         (Category.SOFTWARE, checks.check_runtime),
         (Category.MACHINE, checks.check_machine),
         (Category.BUNDLES, check_bundles),

@@ -1,4 +1,4 @@
-"""What doctor checks beside networks: software, machine, decoders, folders, telemetry."""
+"""Checks of the doctor beside networks: software, machine, decoders, folders, telemetry."""
 
 import os
 import platform
@@ -119,16 +119,16 @@ EXTRAS = {
 """Optional features: the packages of each, and what it is for."""
 
 
-def check_python() -> Iterator[Check]:
-    """Check Python, rcc-onnx and the packages that results depend on."""
-    python = f"{platform.python_version()}, {platform.architecture()[0]}, {platform.system()}"
-    yield Category.SOFTWARE.ok("Python", python)
-    yield Category.SOFTWARE.ok("rcc-onnx", __version__)
-    versions = packages()
-    installed = ", ".join(f"{name} {number}" for name, number in versions.items() if number)
-    yield Category.SOFTWARE.ok("packages", installed)
-    for name in (name for name, number in versions.items() if not number):
-        yield Category.SOFTWARE.problem(name, "required, not installed", f"pip install {name}")
+def check_packages() -> Iterator[Check]:
+    """Check the packages that results depend on."""
+    versions = {"Python": platform.python_version(), "rcc-onnx": __version__, **packages()}
+    missing = " ".join(name for name, number in versions.items() if not number)
+    message = ", ".join(f"{name} {number}" for name, number in versions.items() if number)
+    if missing:
+        remedy = f"pip install {missing}"
+        yield Category.SOFTWARE.problem("packages", f"{message}; not installed: {missing}", remedy)
+    else:
+        yield Category.SOFTWARE.ok("packages", message)
 
 
 def check_extras() -> Iterator[Check]:
@@ -169,16 +169,15 @@ ENOUGH_MEMORY = 1 << 30
 
 def check_machine() -> Iterator[Check]:
     """Check the processor, and the CPUs and memory that this process may use."""
-    yield Category.MACHINE.ok("processor", processor() or "unknown")
     flags = processor_flags()
-    features = ", ".join(name for name in FEATURES if name in flags)
+    features = ", ".join(name for name in FEATURES if name in flags) or "features unknown"
+    usable = f"{usable_cpus()} of {os.cpu_count() or 1} CPUs may be used"
+    name = processor() or "unknown"
     if flags and not {"avx2", "asimd"}.intersection(flags):
         remedy = "Networks run, but slowly: a processor from 2014 or later is several times faster."
-        yield Category.MACHINE.warning("features", "no AVX2", remedy)
+        yield Category.MACHINE.warning("processor", f"{name}, no AVX2, {usable}", remedy)
     else:
-        unknown = f"unknown on {platform.system() or 'this system'}"
-        yield Category.MACHINE.ok("features", features or unknown)
-    yield Category.MACHINE.ok("CPUs", f"{usable_cpus()} of {os.cpu_count() or 1} may be used")
+        yield Category.MACHINE.ok("processor", f"{name}, {features}, {usable}")
     found = memory()
     if found.total is None or found.free is None:
         yield Category.MACHINE.ok("memory", "unknown on this system")

@@ -1,4 +1,4 @@
-"""What doctor checks of networks: the bundles, and every provider tried with one of them."""
+"""Checks of the doctor of networks: bundles, and every provider tried with one of them."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -96,11 +96,7 @@ Trial = tuple[Path, ProviderName, Precision]
 
 
 def check_providers(bundle: Bundle | None) -> Iterator[Check]:
-    """Run the networks of a bundle on every provider that this onnxruntime lists.
-
-    Args:
-        bundle: None: there is none, and nothing can be tried.
-    """
+    """Run the networks of a bundle on every provider that this onnxruntime lists."""
     try:
         listed = listed_providers()
     except RuntimeNotUsableError:
@@ -114,15 +110,19 @@ def check_providers(bundle: Bundle | None) -> Iterator[Check]:
     usable = []
     for provider in sorted(listed, key=list(SPECS).index):
         for precision in _precisions(bundle, provider):
-            subject = (
-                str(provider) if precision is Precision.FLOAT32 else f"{provider}, {precision}"
-            )
+            exact = precision is Precision.FLOAT32
+            subject = str(provider) if exact else f"{provider}, {precision}"
             tried = _try(subject, (bundle.folder.resolve(), provider, precision))
-            if isinstance(tried, ProviderRecord) and precision is Precision.FLOAT32:
+            if isinstance(tried, Check):
+                yield tried
+                continue
+            yield _describe(subject, tried)
+            if exact:
                 usable.append(provider)
-            yield _describe(subject, tried) if isinstance(tried, ProviderRecord) else tried
     chosen = next((provider for provider in AUTO_ORDER if provider in usable), None)
-    if chosen is not None:
+    if chosen is None:
+        yield Category.PROVIDERS.problem("auto", "no provider can be used", "See those above.")
+    else:
         yield Category.PROVIDERS.ok("auto", f"would take {chosen}")
     absent = ", ".join(name for name in SPECS if name not in listed)
     if absent:
