@@ -145,7 +145,7 @@ class _Harness:
     def step(self, arrival: Arrival) -> float | None:
         before, arrival.began_at = arrival.began_at, time.monotonic()
         pause = next(arrival.steps, None)
-        # From the begin of one step to the end of the next: files are written at any moment of both.
+        # From the begin of a step to the end of the next: files are written at any moment of both.
         stood = time.monotonic() - (before or arrival.began_at)
         arrival.stalled |= stood > 0.8 * self.options.stable_s
         if pause is None or pause < 0:
