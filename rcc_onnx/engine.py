@@ -41,7 +41,7 @@ from rcc_onnx.types import NETWORK_NAMES, SIDES, Note, Side, Thresholds
 _log = logging.getLogger(__name__)
 
 SECONDS_DECIMALS = 4
-"""Of stage times in results: a tenth of a millisecond."""
+"""Decimals of stage times in results: a tenth of a millisecond."""
 
 
 @dataclass(frozen=True)

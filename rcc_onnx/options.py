@@ -34,7 +34,7 @@ def _described(text: str, **more: Any) -> dict[str, Any]:
 
 @dataclass(frozen=True, kw_only=True)
 class InferenceOptions:
-    """How to analyse, as it was requested; None is the default of the bundle or the machine.
+    """Options of an analysis, as requested; None is the default of the bundle or the machine.
 
     Names of files and folders are left out, since results hold these options.
 

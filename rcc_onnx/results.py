@@ -169,9 +169,9 @@ class SideFinding:
     """Everything about one side.
 
     Attributes:
-        assessable: no flag of the study or of this side says why it could not be judged.
-        flags: why the answer may say nothing about this side, which is another thing than a side
-            without a finding.
+        assessable: neither the study nor this side has a flag.
+        flags: reasons why this side may not be judged from the answer, which is another thing than
+            a side without a finding.
         lesion, sensitivity: None unless the lesion network ran.
     """
 
@@ -197,7 +197,7 @@ class SideFinding:
 
     @property
     def is_borderline(self) -> bool:
-        """Whether a sum of this side is near its threshold."""
+        """True if a sum of this side is near its threshold."""
         return self.kidney.margin.borderline or bool(self.lesion and self.lesion.margin.borderline)
 
 
@@ -261,7 +261,7 @@ class ModelsUsed:
 
 @dataclass(frozen=True)
 class StudyFacts:
-    """What was analysed, without anything of the patient.
+    """The study that was analysed, without anything of the patient.
 
     Attributes:
         kind: patient, or one of this project's digital phantoms.
@@ -310,7 +310,7 @@ class CaseResult:
     Attributes:
         options: as they were requested; `thresholds`: those in force.
         warnings: sentences that a person should read next to the result.
-        flags: why the answer may say nothing about either side.
+        flags: reasons why neither side may be judged from the answer.
         intake: how the analysed slices were chosen.
         fingerprint: None where it was not asked for, as when one study is analysed by hand.
         files: of the case, in the order in which they were written, without the JSON; empty until

@@ -35,14 +35,14 @@ PHANTOM_MANUFACTURER = "rcc-onnx digital phantom"
 
 
 class Profile(StrEnum):
-    """Which of the two computations runs: `standard`, or the published notebook to the letter."""
+    """The computation: `standard`, or the published notebook to the letter."""
 
     STANDARD = "standard"
     NOTEBOOK = "notebook"
 
 
 class InputIs(StrEnum):
-    """What the user says the input is; auto looks."""
+    """Kind of an input; `auto` looks into it."""
 
     AUTO = "auto"
     STUDY = "study"
@@ -50,7 +50,7 @@ class InputIs(StrEnum):
 
 
 class SeriesPolicy(StrEnum):
-    """How to choose among several suitable series of one study."""
+    """Rules to choose among several suitable series of one study."""
 
     THINNEST = "thinnest"
     MOST_SLICES = "most-slices"
@@ -89,7 +89,7 @@ class Precision(StrEnum):
 
 
 class Outcome(StrEnum):
-    """What was found on one side."""
+    """The finding on one side."""
 
     KIDNEY_NOT_FOUND = "kidney_not_found"
     KIDNEY_NOT_LOCATED = "kidney_not_located"
@@ -186,7 +186,7 @@ class LesionBox:
 
 @dataclass(frozen=True)
 class NetworkVolume:
-    """What the networks see, and where it came from.
+    """The volume that the networks see, and where it came from.
 
     Attributes:
         values: uint8, shape (slices, 160, 160); -160 HU is 0 and 240 HU is 255. At least 40 slices.
@@ -261,7 +261,7 @@ class SeriesRow:
 
 @dataclass(frozen=True)
 class IntakeRecord:
-    """How the slices that were analysed came about.
+    """The choice and the order of the slices that were analysed.
 
     Attributes:
         chosen: the series; None in the notebook profile, which looks at names only.
@@ -306,13 +306,13 @@ OUTCOME_WORDS = {
     Outcome.LESION: "suspected lesion",
 }
 PAGE_WORDS = OUTCOME_WORDS | {Outcome.NO_LESION: "no suspected lesion"}
-"""Where there is room for a whole phrase."""
-NO_PROOF = "No suspected lesion found; this is no proof of health."
+"""Used where there is room for a whole phrase."""
+NO_PROOF = "No suspected lesion found; this does not rule out disease."
 NO_PROOF_OF_A_SIDE = "A side without a suspected lesion is not proven healthy."
 NO_KIDNEY = "No kidney was found, so nothing was looked for."
 PHANTOM = "This is a digital phantom, not a patient."
 
 
 def counted(number: int, what: str, many: str = "") -> str:
-    """As `1 file` and `2 files`."""
+    """Return text such as `1 file` and `2 files`."""
     return f"{number} {what if number == 1 else many or what + 's'}"

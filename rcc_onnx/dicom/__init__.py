@@ -1,4 +1,4 @@
-"""Read a CT study from disk: a folder in, ordered slices out, or an error that says why not.
+"""Read a CT study from disk: a folder in, ordered slices out, or a typed error.
 
 In the order of the work: `sources` (files), `headers` (with `dataset`), `grouping` (which slices
 belong together), `stack` (geometry), `series` (candidates and choice), `reader` (a `study`);

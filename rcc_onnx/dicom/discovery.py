@@ -1,4 +1,4 @@
-"""What an input is: one study or several, decided from a few files of each folder.
+"""The studies of an input: one or several, decided from a few files of each folder.
 
 1. A zip archive is one study.
 2. A folder in which DICOM files lie (a DICOMDIR is one) is one study, with everything below it.
@@ -36,7 +36,7 @@ class StudyPlace(NamedTuple):
 
 
 class _Entry(NamedTuple):
-    """An entry of the input with what its first DICOM file says; "" what is not known."""
+    """An entry of the input, with the UIDs of its first DICOM file; "" where not known."""
 
     path: Path
     is_dicom: bool

@@ -1,4 +1,4 @@
-"""Which text of a header may be shown: in results, messages and logs (docs/outputs.md, Privacy).
+"""Texts of headers as they may be shown in results, messages and logs (docs/outputs.md, Privacy).
 
 Texts of a DICOM header are typed by people, and a patient's name can stand in any of them. Every
 text that leaves the intake goes through one of these functions: words that a scanner or a protocol
@@ -95,7 +95,7 @@ RECORDED = "recorded"
 _UID = re.compile(r"[0-9.]{1,64}")
 _WHOLE_NUMBER = re.compile(r"[+-]?[0-9]{1,12}")
 _KERNEL = re.compile(r"[BDEHIJQSTU][a-z]?[0-9]{2}[a-z]?|FC[0-9]{2}(-?H)?")
-"""As B30f, Br40d, FC08-H: too narrow for the number of a patient."""
+"""Such as B30f, Br40d, FC08-H: too narrow for the number of a patient."""
 _AMOUNT = re.compile(
     r"[0-9]|[0-9]\.[0-9]{1,3}|[0-9]{1,3}([.,][0-9]{1,3})?(mm|kv|kvp|kev|ml|s|sec|%)"
 )

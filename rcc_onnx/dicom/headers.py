@@ -1,4 +1,4 @@
-"""What DICOM files say about each image, without pixels: the values that all later steps use.
+"""The headers of DICOM files, without pixels: for each image the values that all later steps use.
 
 Each file is read once, as far as its pixels, several at a time.
 """
@@ -81,15 +81,17 @@ _SPLITTING_ATTRIBUTES = (
 )
 _LOSSY = ("1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.4.51", "1.2.840.10008.1.2.4.81")
 _PERHAPS_LOSSY = ("1.2.840.10008.1.2.4.91", "1.2.840.10008.1.2.4.203")
-"""JPEG 2000 and HTJ2K: lossy, unless the file says that it is not."""
+"""JPEG 2000 and HTJ2K: lossy unless LossyImageCompression is 00."""
 _NO_CONTRAST = re.compile(r"(no|none|non|without|w/?o|n|0|nil|off)\b.*", re.IGNORECASE)
 _BY_MOUTH = re.compile(r"oral|rectal|mouth", re.IGNORECASE)
 _BY_VESSEL = re.compile(r"iv|i\.v|intrav|art|vein|venous", re.IGNORECASE)
 
 
 class _Numbers(NamedTuple):
-    """Where an attribute of numbers is kept: a field of `SliceHeader`; and in a multi-frame file, a
-    sequence of the functional groups (PS3.3 C.7.6.16)."""
+    """An attribute of numbers: its field of `SliceHeader`, how many, and its functional group.
+
+    The group is a sequence of multi-frame files (PS3.3 C.7.6.16).
+    """
 
     field: str
     length: int
@@ -115,7 +117,7 @@ _FRAME_SPLITTING_ATTRIBUTES = {
 
 @dataclass(frozen=True)
 class Bits:
-    """Where stored values lie in their words (PS3.5 section 8.1). 0: the file does not say."""
+    """Position of stored values in their words (PS3.5 section 8.1); 0 where the file lacks it."""
 
     allocated: int = 0
     stored: int = 0
@@ -137,7 +139,7 @@ class SliceHeader:
         pixel_spacing: PixelSpacing in mm: between rows, then between columns.
         modality_lut: whether a Modality LUT takes the place of slope and intercept.
         padding: stored values that are padding, lowest and highest, ends included.
-        lossy: whether the file or its transfer syntax says that compression was lossy.
+        lossy: compression was lossy, by LossyImageCompression or the transfer syntax.
         contrast: ContrastBolusAgent, or another sign of contrast; "" if none is recorded.
         splitting_attributes: keywords and values that may differ between several stacks under
             one SeriesInstanceUID.
@@ -308,7 +310,7 @@ def _header(source: Source, dataset: Dataset) -> SliceHeader:
 
 
 def _number_fields(found: dict[str, Vector | None]) -> dict[str, Any]:
-    """Return the fields of `SliceHeader` for attributes of numbers; () is one without any."""
+    """Return the fields of `SliceHeader` for attributes of numbers; (): none usable."""
     fields: dict[str, Any] = {_NUMBERS[key].field: value or None for key, value in found.items()}
     return fields | {"unusable": frozenset(key for key, value in found.items() if value == ())}
 
@@ -318,7 +320,7 @@ def _expand_frames(header: SliceHeader, dataset: Dataset) -> list[SliceHeader]:
 
     A frame's own functional group takes precedence over the shared one, and that over the top
     level, where Legacy Converted files keep some attributes. A file without functional groups is
-    returned as it is: nothing says where its frames are.
+    returned as it is: the places of its frames are not known.
 
     Raises:
         ValueError: the number of frames and of their groups differ.

@@ -2,7 +2,7 @@
 
 The standard profile takes the suitable series in anatomical order, or refuses (docs/intake.md). The
 notebook profile takes every `*.dcm` by file name, as the notebook does; geometry is not checked,
-and where the notebook would end with an error, a typed error says why (docs/pipeline.md section 1).
+and a typed error is raised where the notebook would end with one (docs/pipeline.md section 1).
 """
 
 import logging

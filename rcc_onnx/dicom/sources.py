@@ -1,4 +1,4 @@
-"""Where a study's bytes are: files at any depth of a folder, or members of a zip archive.
+"""The files of a study: at any depth of a folder, or members of a zip archive.
 
 Nothing is unpacked to disk, so no name in an archive can lead outside of anything. Members are read
 into memory one at a time, from archives whose directory keeps to the limits below.

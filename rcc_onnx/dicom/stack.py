@@ -39,7 +39,7 @@ from rcc_onnx.errors import DuplicatePositionsError, IntakeError
 from rcc_onnx.imaging.placement import Reorientation
 
 COSINE_TOLERANCE = 1e-3
-"""How far cosines may be from a right-angled pair of unit vectors: files have three digits or more.
+"""Largest error of cosines of a right-angled pair of unit vectors: files have three digits or more.
 """
 MAX_TILT_DEGREES = 1.0
 """Largest angle to the patient's axes. Across half a body (200 mm) it is 3.5 mm, less than one
@@ -47,11 +47,11 @@ slice of the network volume."""
 MIN_COSINE_OF_TILT = 0.707
 """Gantries tilt up to 30 degrees; a slice at more than 45 is nearer to coronal."""
 MAX_SHIFT_MM = 2.0
-"""How far slices may be shifted against each other in their plane: one pixel of the grid."""
+"""Largest shift of slices against each other in their plane: one pixel of the grid."""
 DUPLICATE_MM = 0.01
 """Slices closer than this are at the same place: no scanner makes such a spacing."""
 GAP_TOLERANCE_MM = 0.15
-"""How far a gap may be from the usual one. Some positions are written to a tenth of a millimetre,
+"""Largest deviation from the usual gap. Some positions are written to a tenth of a millimetre,
 which makes gaps wrong by up to 0.1."""
 MIN_SLICES_FOR_SPACING = 3
 """With two slices there is one gap, and nothing to compare it with."""

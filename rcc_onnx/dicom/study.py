@@ -139,7 +139,7 @@ class Study:
 
     @property
     def has_contrast(self) -> bool:
-        """Whether any slice records contrast in a vessel."""
+        """True if any slice records contrast in a vessel."""
         return any(item.header.contrast for item in self.slices)
 
     @property
@@ -149,7 +149,7 @@ class Study:
 
     @property
     def is_digital_phantom(self) -> bool:
-        """Whether every slice's file says that it is one of this project's phantoms."""
+        """True if every file is marked as one of this project's phantoms."""
         return all(
             item.header.manufacturer == PHANTOM_MANUFACTURER
             and item.header.quality_control_subject == "YES"

@@ -79,7 +79,7 @@ class UnlabelledSide:
 
 @dataclass(frozen=True)
 class Setup:
-    """What all cases of an evaluation must have been analysed with."""
+    """Settings that all cases of an evaluation must share."""
 
     study_kind: str
     profile: Profile

@@ -182,7 +182,7 @@ def _kidney(header: Sequence[str], cells: Sequence[str], separator: str) -> Kidn
         problems.append(f"side {row['side']!r} is neither right nor left")
     lesion = LESION_WORDS.get(row["lesion"].lower())
     if lesion is None:
-        problems.append(f"lesion {row['lesion']!r} is none of 1, 0, yes, no, true, false")
+        problems.append(f"lesion {row['lesion']!r} is not 1, 0, yes, no, true or false")
     size = _size(row, lesion, separator)
     if isinstance(size, str):
         problems.append(size)

@@ -1,7 +1,7 @@
 """Masks read from NIfTI and DICOM SEG.
 
-Within an evaluation the values of a mask are `MaskValue`. Files may use others; a mapping says what
-they mean.
+Within an evaluation the values of a mask are `MaskValue`. Files may use others, which a mapping
+explains.
 """
 
 import warnings
@@ -137,7 +137,7 @@ def read_mask(path: Path, mapping: ValueMapping | None) -> Mask:
     """Read a `.nii`, `.nii.gz` or `.dcm` mask.
 
     Args:
-        path: the file; its suffix says which kind it is.
+        path: the file, of the kind that its suffix names.
         mapping: the meaning of its values, or of the segment numbers of a SEG. None: `OWN_VALUES`,
             or the codes of a SEG.
 

@@ -33,7 +33,7 @@ the other: a few slices more or less are common, a mask of another place is not.
 MOST_LOST = 0.01
 """This much of what one mask marks may be outside the other's grid: rounding at the edges."""
 MOST_ADDED_MM = 500.0
-"""How far slices are added to a grid without its empty ones: more than an abdomen is wrong."""
+"""Most that slices are added to a grid without its empty ones: more than an abdomen is wrong."""
 SAME_AFFINE = 1e-4
 """mm. NIfTI keeps affines in float32; resampling would not move a label by so little."""
 _KIDNEYS = (MaskValue.RIGHT, MaskValue.LEFT, MaskValue.KIDNEY)

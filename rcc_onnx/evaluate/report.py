@@ -1,7 +1,7 @@
 """The report of an evaluation: JSON and CSV files, and the tables and notes for the terminal.
 
 CSV: UTF-8, commas, a header, points as decimal marks, empty where there is no value. The last
-column of every row is the notice, so that an excerpt still says what it is.
+column of every row is the notice, so that an excerpt still carries it.
 """
 
 import csv

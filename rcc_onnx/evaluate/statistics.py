@@ -92,7 +92,7 @@ def auc(with_lesion: Floats, without_lesion: Floats) -> Auc | None:
     and cannot be estimated from one kidney of a kind; there the interval is Newcombe's (Stat Med
     2006;25:559-573, method 5), which is to the AUC what Wilson's is to a proportion.
 
-    Scores are minus infinity where there is none. None if one of the two arrays is empty.
+    A kidney without a score has minus infinity. None if one of the two arrays is empty.
     """
     m, n = with_lesion.size, without_lesion.size
     if not m or not n:

@@ -53,7 +53,7 @@ class HuImage:
     Attributes:
         stored: shape (rows, columns); integers, or HU already (float64, slope 1, intercept 0).
         slope: not zero.
-        padded: where padding is, of the same shape; None if there is none.
+        padded: where padding is, of the same shape; None without padding.
     """
 
     stored: NDArray[Any]
@@ -114,8 +114,8 @@ def gathered(
 
 @lru_cache(maxsize=64)
 def _first_beyond(limit: float, slope: float, intercept: float, low: int, high: int) -> int:
-    """Return the first integer from `low` on whose HU are above the limit (slope above 0), or are
-    not any more (slope below 0); one after `high` if there is none."""
+    """Return the first integer from `low` on whose HU are above the limit (slope above 0), or no
+    longer above it (slope below 0); `high + 1` without such an integer."""
     integers = range(low, high + 1)
     if slope > 0:
         return low + bisect_right(integers, limit, key=lambda value: value * slope + intercept)
@@ -124,7 +124,7 @@ def _first_beyond(limit: float, slope: float, intercept: float, low: int, high: 
 
 @dataclass
 class HuEvidence:
-    """Counts over the slices of a study, by which its values are HU or not."""
+    """Counts over the slices of a study, to decide whether its values are HU."""
 
     _pixels: int = 0
     _air: int = 0
@@ -136,7 +136,7 @@ class HuEvidence:
     _outside: list[float] = field(default_factory=list)
 
     def add(self, image: HuImage, body: Mask | None) -> None:
-        """Count one slice. `body` is None where there is none."""
+        """Count one slice; `body`: None without a body."""
         few = (slice(None, None, SAMPLE), slice(None, None, SAMPLE))
         values = image.every(SAMPLE)
         real = values >= AIR_BY_PADDING_BELOW
@@ -165,7 +165,7 @@ class HuEvidence:
         """Raise unless the slices, all together, can be HU of a body.
 
         Raises:
-            IntakeError (values-not-hu): saying what is not where it should be.
+            IntakeError (values-not-hu): with what is not where it should be.
         """
         tissue = max(self._tissue, 1)
         outside = float(np.median(self._outside)) if self._outside else None

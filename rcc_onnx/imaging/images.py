@@ -1,4 +1,4 @@
-"""The arrays behind the result of a case: what its pictures, masks and measures are made from."""
+"""The arrays behind the result of a case, from which pictures, masks and measures are made."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from rcc_onnx.types import Side
 
 @dataclass(frozen=True)
 class CropImage:
-    """What the lesion network saw of one side, and its answer.
+    """The crop of one side that the lesion network saw, and its answer.
 
     Attributes:
         start_zyx: first voxel of the crop in the network volume (of all 160 columns).
@@ -59,7 +59,7 @@ class NetworkImages:
 
 @dataclass(frozen=True)
 class PatientImages:
-    """What is needed to show and measure findings in the patient. Standard profile only.
+    """Arrays to show and measure findings in the patient. Standard profile only.
 
     Attributes:
         placement: where the network volume lies.

@@ -78,7 +78,7 @@ class SourceMask:
         return MaskPart(int(rows[0]), int(columns[0]), mask) if mask.any() else None
 
     def _within(self, axis: int) -> Mask:
-        """Which source indices of an axis lie between places of the box."""
+        """Return which source indices of an axis lie between places of the box."""
         between, span = self.placement.between[axis], self.box[axis]
         within: Mask = between.reached & (between.low >= span.start) & (between.high < span.stop)
         return within

@@ -1,4 +1,4 @@
-"""Where the network volume is in the source series and in the patient (docs/outputs.md).
+"""Geometry of the network volume in the source series and in the patient (docs/outputs.md).
 
 Three frames meet here, all with axes z, y, x:
 
@@ -34,7 +34,7 @@ PIXEL_MM = 2.0
 
 @dataclass(frozen=True)
 class AxisMap:
-    """Which source pixels one axis of the grid shows.
+    """The source pixels that one axis of the grid shows.
 
     Attributes:
         sources: index of the source pixel for each of the places from `first` on.
@@ -174,7 +174,7 @@ class Placement:
 
     @cached_property
     def between(self) -> tuple["LinearInterpolation", "LinearInterpolation", "LinearInterpolation"]:
-        """Where each canonical slice, row and column is in the network volume.
+        """Places of each canonical slice, row and column in the network volume.
 
         Slices behind the last analysed one, fewer than the stride, are at its place.
         """
@@ -224,7 +224,7 @@ class Placement:
 
 @dataclass(frozen=True)
 class LinearInterpolation:
-    """Where source indices of one axis are in the network volume: between which two places.
+    """Places of source indices of one axis in the network volume, each between two voxels.
 
     Attributes:
         low, high: the two places; the same where a source pixel is at a place.

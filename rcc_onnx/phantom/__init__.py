@@ -1,7 +1,7 @@
 """Digital phantoms: abdominal CT studies of synthetic patients, with the truth known.
 
 They exist so that the software can be built, shown and tested without patients. They are far
-simpler than people, and no figure measured on them says anything about patients.
+simpler than people, and figures measured on them are not figures of patients.
 """
 
 from rcc_onnx.phantom.anatomy import Anatomy, Label, Prevalence, draw_anatomy

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from rcc_onnx.imaging.placement import PIXEL_MM
 from rcc_onnx.phantom.anatomy import Anatomy, Label, Prevalence, draw_anatomy
 from rcc_onnx.phantom.scan import Scan, body_depth_mm, draw_scan, noise, render
 from rcc_onnx.phantom.shapes import Grid
@@ -22,7 +23,6 @@ EVALUATION = range(3_001_000, 4_000_000)
 at before the last phase of training was added: they judge nothing any more."""
 EXAMPLES = range(1_000)
 """The demo, the tests and the documentation."""
-PIXEL_MM = 2.0
 STRIDED_MM = 5.0
 """The pipeline takes every n-th slice so that they lie at least this far apart."""
 WINDOW_HU = (-160.0, 240.0)
@@ -52,8 +52,7 @@ def network_samples(seed: int, prevalence: Prevalence | None = None) -> NetworkS
     hu, labels = render(anatomy, grid)
     volume = _to_network_values(anatomy, grid, hu + noise(rng, hu.shape, scan.noise_hu))
     volume, labels = _pad(volume), _pad(labels)
-    starts = [_crop_start(rng, labels, side) for side in (0, 1)]
-    cuts = [_cut(start) for start in starts if start is not None]
+    cuts = [cut for side in (0, 1) if (cut := _crop(rng, labels, side)) is not None]
     empty = np.zeros((0, *CROP_SHAPE_ZYX), np.uint8)
     return NetworkSamples(
         slices=volume,
@@ -90,10 +89,10 @@ def _pad(volume: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.pad(volume, ((before, missing - before), (0, 0), (0, 0)))
 
 
-def _crop_start(
+def _crop(
     rng: np.random.Generator, labels: NDArray[np.uint8], side: int
-) -> tuple[int, int, int] | None:
-    """Return the first voxel of a crop round a kidney, its centre moved as a network would."""
+) -> tuple[slice, slice, slice] | None:
+    """Return the crop round a kidney, its centre moved as a network would; None without one."""
     own = int(Label.RIGHT_KIDNEY if side == 0 else Label.LEFT_KIDNEY)
     points = np.argwhere(labels[:, :, side * HALF_WIDTH : (side + 1) * HALF_WIDTH] == own)
     if len(points) == 0:
@@ -104,9 +103,6 @@ def _crop_start(
         min(max(0, int(c - length / 2)), size - length)
         for c, length, size in zip(centre, CROP_SHAPE_ZYX, sizes, strict=True)
     )
-    return z, y, x + side * HALF_WIDTH
-
-
-def _cut(start: tuple[int, int, int]) -> tuple[slice, slice, slice]:
-    z, y, x = (slice(s, s + n) for s, n in zip(start, CROP_SHAPE_ZYX, strict=True))
-    return z, y, x
+    x += side * HALF_WIDTH
+    depth, height, width = CROP_SHAPE_ZYX
+    return slice(z, z + depth), slice(y, y + height), slice(x, x + width)

@@ -6,6 +6,7 @@ from enum import StrEnum
 import numpy as np
 from numpy.typing import NDArray
 
+from rcc_onnx.imaging.hounsfield import AIR_HU
 from rcc_onnx.phantom.anatomy import Anatomy, Body
 from rcc_onnx.phantom.shapes import Floats, Grid, paint
 
@@ -83,7 +84,6 @@ def quick_scan(scan: Scan) -> Scan:
     return replace(scan, matrix=scan.matrix // 2, pixel_mm=scan.pixel_mm * 2)
 
 
-AIR_HU = -1000.0
 SKIN_MM = 2.0
 RIB_SPACING_MM = 32.0
 

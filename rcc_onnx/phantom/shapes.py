@@ -23,7 +23,7 @@ KEEP_LABEL = -1
 
 @dataclass(frozen=True)
 class Grid:
-    """Where the voxel centres of a volume lie.
+    """The voxel centres of a volume.
 
     Attributes:
         x_mm, y_mm, z_mm: ascending x and y, z in slice order (head first), float32, one dimension.

@@ -1,6 +1,6 @@
 """A phantom as a real DICOM series, with the truth beside it in memory.
 
-Every file says in its header that it is a digital phantom (Manufacturer, QualityControlSubject,
+Every header marks its file as a digital phantom (Manufacturer, QualityControlSubject,
 ImageComments, names), and nothing in it is random beyond the seed: the same seed gives the same
 bytes. CT Image Storage, PS3.3 A.3.
 """
@@ -22,7 +22,7 @@ from rcc_onnx.types import PHANTOM_MANUFACTURER, SIDES
 
 IMPLEMENTATION_UID = UID("2.25.201934077142918246116339116702541820316")
 PADDING_STORED = -2000
-"""What scanners write outside their circular field of view."""
+"""Written outside the circular field of view, as scanners do."""
 
 
 @dataclass(frozen=True)

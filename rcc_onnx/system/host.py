@@ -18,7 +18,7 @@ PACKAGES = ("numpy", "Pillow", "pydicom", "pylibjpeg", "pylibjpeg-openjpeg", "py
 """Packages that compute with pixels, or decode them."""
 
 ROOT = Path("/")
-"""Where the folders /proc and /sys are."""
+"""Folder of /proc and /sys."""
 
 
 # --- Reading /proc and /sys ----------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""What an input is: one study, or several."""
+"""The studies of an input: one or several."""
 
 import shutil
 

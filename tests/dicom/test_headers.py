@@ -27,7 +27,7 @@ def plain(tmp_path_factory):
 
 
 @pytest.mark.parametrize(
-    ("said", "has"),
+    ("attributes", "has"),
     [
         ({"ContrastBolusAgent": "Iohexol 350"}, True),
         ({"ContrastBolusAgent": "CONTRAST"}, True),
@@ -40,10 +40,10 @@ def plain(tmp_path_factory):
         ({}, False),
     ],
 )
-def test_contrast(tmp_path, said, has):
+def test_contrast(tmp_path, attributes, has):
     series = ct_series(body_volume())
     for dataset in series:
-        for keyword, value in said.items():
+        for keyword, value in attributes.items():
             setattr(dataset, keyword, value)
     assert read_study(write_series(tmp_path, series), STANDARD).has_contrast == has
 

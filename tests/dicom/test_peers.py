@@ -27,12 +27,12 @@ from tests.support.dicom_factory import (
 from tests.support.peers import missing, run_peer
 
 CENTRE = 0.02
-"""How far from a voxel's centre, in voxels, a peer's answer may be: NIfTI holds float32."""
+"""Distance from a voxel's centre, in voxels, that a peer's answer may be: NIfTI holds float32."""
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 
 class Peer(NamedTuple):
-    """What a peer made of a series: its array, indexed x, y, z, and its affine to the patient."""
+    """A peer's volume of a series: its array, indexed x, y, z, and its affine to the patient."""
 
     values: np.ndarray
     xyz_to_lps: np.ndarray

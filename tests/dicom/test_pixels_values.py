@@ -38,7 +38,7 @@ def padded(series, value, tag=None, vr="SS", dtype="<i2", *, limit=None, width=6
 
 @pytest.fixture(scope="module")
 def framed(tmp_path_factory):
-    """What padding must come out as: air."""
+    """The volume with padding as air."""
     folder = tmp_path_factory.mktemp("framed")
     return volume(write_series(folder, padded(ct_series(HU), -1000)))
 

@@ -1,4 +1,4 @@
-"""Which series is taken: one UID that hides several things, several series, wishes."""
+"""The choice of a series: one UID that hides several stacks, several series, selections."""
 
 import numpy as np
 import pytest

@@ -95,7 +95,7 @@ def test_the_lesion_is_on_the_patients_right(tmp_path, layout, position):
 
 @pytest.mark.parametrize("degrees", [2.0, 18.5, 30.0])
 @pytest.mark.parametrize("tag", [None, 0.0])
-def test_gantry_tilt_is_seen_whatever_its_tag_says(tmp_path, degrees, tag):
+def test_gantry_tilt_is_found_whatever_its_tag(tmp_path, degrees, tag):
     series = ct_series(HU, SPACING)
     c, s = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
     for dataset in series:

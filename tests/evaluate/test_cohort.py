@@ -80,15 +80,15 @@ def test_labels_of_another_cohort_are_refused_whatever_is_allowed(tmp_path: Path
 
 
 @pytest.mark.parametrize(
-    ("name", "label", "says"),
+    ("name", "label", "text"),
     [("007", "7", "may have made 7 of 007"), ("Case1", "case1", "differ in capital letters")],
 )
 def test_names_that_nearly_fit_are_explained(
-    tmp_path: Path, name: str, label: str, says: str
+    tmp_path: Path, name: str, label: str, text: str
 ) -> None:
     write_answer(tmp_path / "out", name, Answer(), Answer())
     labels = write_labels(tmp_path / "labels.csv", {(label, "right"): (0, None)})
-    with raises_code("labels-unknown-case", match=says):
+    with raises_code("labels-unknown-case", match=text):
         cohort_of(tmp_path / "out", labels)
 
 

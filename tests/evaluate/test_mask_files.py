@@ -44,7 +44,7 @@ def test_values_of_other_data_sets(tmp_path: Path) -> None:
 
 
 def spoiled(path: Path, kind: str) -> None:
-    """Write a file that is no good mask."""
+    """Write a file that is not a usable mask."""
     path.parent.mkdir(parents=True, exist_ok=True)
     good = kidneys()
     if kind == "text":
@@ -97,7 +97,7 @@ def test_an_affine_that_leads_nowhere_is_refused() -> None:
             Mask(kidneys(), affine)
 
 
-def test_a_seg_says_by_codes_what_its_segments_are(tmp_path: Path) -> None:
+def test_codes_of_a_seg_identify_its_segments(tmp_path: Path) -> None:
     slices = source_slices()
     path = write_seg(tmp_path / "a.dcm", slices, coded_segments(kidneys()))
     mask = read_mask(path, None)
@@ -127,7 +127,7 @@ def test_a_seg_without_sides_or_codes(tmp_path: Path) -> None:
         read_mask(path, parse_mapping("2=lesion"))
 
 
-def test_dicom_that_is_no_seg(tmp_path: Path) -> None:
+def test_dicom_that_is_not_a_seg(tmp_path: Path) -> None:
     path = tmp_path / "a.dcm"
     source_slices()[0].save_as(path, enforce_file_format=True)
     with raises_code("mask-unreadable", match="cannot be read") as caught:

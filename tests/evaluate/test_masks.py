@@ -62,13 +62,13 @@ def by_structure(results: MaskResults) -> dict[str, float | None]:
 def test_distances_are_those_of_a_distance_map(
     data: st.DataObject, spacing: tuple[float, float, float]
 ) -> None:
-    one = data.draw(BITS)
-    other = data.draw(arrays(np.bool_, one.shape))
-    found = surface_distances(one, other, np.diag([*spacing, 1.0]))
-    if not one.any() or not other.any():
+    first = data.draw(BITS)
+    other = data.draw(arrays(np.bool_, first.shape))
+    found = surface_distances(first, other, np.diag([*spacing, 1.0]))
+    if not first.any() or not other.any():
         assert found is None
         return
-    ours, theirs = (mask & ~binary_erosion(mask) for mask in (one, other))
+    ours, theirs = (mask & ~binary_erosion(mask) for mask in (first, other))
     there = distance_transform_edt(~theirs, sampling=spacing)[ours]
     back = distance_transform_edt(~ours, sampling=spacing)[theirs]
     assert found is not None
@@ -78,11 +78,11 @@ def test_distances_are_those_of_a_distance_map(
 
 
 def test_dice_by_hand() -> None:
-    one = np.array([[[1, 1, 0, 0]]], bool)
-    assert dice(one, np.array([[[0, 1, 1, 1]]], bool)) == pytest.approx(2 / 5)
-    assert dice(one, ~one) == 0
-    assert dice(one, one) == 1
-    assert dice(one & ~one, one & ~one) is None
+    mask = np.array([[[1, 1, 0, 0]]], bool)
+    assert dice(mask, np.array([[[0, 1, 1, 1]]], bool)) == pytest.approx(2 / 5)
+    assert dice(mask, ~mask) == 0
+    assert dice(mask, mask) == 1
+    assert dice(mask & ~mask, mask & ~mask) is None
 
 
 # --- Onto the grid ---
@@ -112,7 +112,7 @@ def shifted(x_mm: float = 0, y_mm: float = 0, z_mm: float = 0) -> NDArray[np.flo
 
 
 @pytest.mark.parametrize(
-    ("reference", "says"),
+    ("reference", "text"),
     [
         (Mask(kidneys(), shifted(z_mm=400)), "share 0% of the smaller grid"),
         (Mask(kidneys(), shifted(x_mm=-20)), "share 7[0-9]% of the smaller grid"),
@@ -122,9 +122,9 @@ def shifted(x_mm: float = 0, y_mm: float = 0, z_mm: float = 0) -> NDArray[np.flo
         (replace(Mask(kidneys(), AFFINE), frame_uid="1.2"), "Frame of Reference"),
     ],
 )
-def test_masks_of_another_place_are_refused(reference: Mask, says: str) -> None:
+def test_masks_of_another_place_are_refused(reference: Mask, text: str) -> None:
     target = replace(Mask(kidneys(), AFFINE), frame_uid="1.3")
-    with raises_code("mask-place", match=says):
+    with raises_code("mask-place", match=text):
         resample(reference, target)
 
 
@@ -163,7 +163,7 @@ def test_a_shifted_mask_by_hand(tmp_path: Path) -> None:
     assert 0 < right.mean_mm < 4.5
 
 
-def test_what_is_missing_is_told_apart(tmp_path: Path) -> None:
+def test_missing_predictions_and_references_are_listed(tmp_path: Path) -> None:
     for case in ("a", "b"):
         write_nifti(tmp_path / "out" / f"{case}_mask.nii.gz", kidneys())
     write_nifti(tmp_path / "reference" / "a.nii.gz", kidneys())
@@ -205,7 +205,7 @@ def test_structures_that_one_mask_lacks(tmp_path: Path) -> None:
     assert found["missed"].mean_mm is None
 
 
-def test_swapped_sides_are_told(tmp_path: Path) -> None:
+def test_swapped_sides_are_reported(tmp_path: Path) -> None:
     swapped = np.array([0, 2, 1, 3], np.uint8)[kidneys()]
     for case, mask in (("a", swapped), ("b", kidneys())):
         write_nifti(tmp_path / "out" / f"{case}_mask.nii.gz", kidneys())

@@ -143,7 +143,7 @@ def test_the_tables(tmp_path: Path) -> None:
 
 
 def test_names_that_are_not_utf_8_are_written_as_escapes(tmp_path: Path) -> None:
-    """What Python makes of the byte FC in a folder's name on Linux."""
+    """Python's text for the byte FC in a folder's name on Linux."""
     found = of_two(tmp_path)
     object.__setattr__(found.cohort.kidneys[0], "case", "M\udcfcller")
     write_tables(found, tmp_path / "to")

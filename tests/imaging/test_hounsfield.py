@@ -1,4 +1,4 @@
-"""What is answered from stored integers equals what the whole array of HU says."""
+"""Answers from stored integers equal those from the whole array of HU."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Where the network volume lies in the series, and the way back."""
+"""The network volume in the series, and the way back."""
 
 import numpy as np
 import pytest
@@ -67,7 +67,7 @@ def test_pixels_beyond_the_grid_are_not_reached() -> None:
     assert (between.low[1], between.low[99]) == (55, 104)
 
 
-def test_where_pixels_are_larger_than_the_grids_each_has_one_place() -> None:
+def test_pixels_larger_than_those_of_the_grid_have_one_place_each() -> None:
     between = pixels_between(axis_map(60, 90), 60)
     assert between.reached.all()
     assert len(set(between.low.tolist())) == 60
@@ -113,7 +113,7 @@ def test_turned_pixels_and_the_files_pixels_are_the_same(tmp_path, layout) -> No
 
 
 def resized_to_grid(image, resized):
-    """One image through Pillow and then crop or pad, as the pipeline page says it."""
+    """One image through Pillow and then crop or pad, as on the pipeline page."""
     rows, columns = resized
     picked = np.asarray(Image.fromarray(image).resize((columns, rows), Image.Resampling.NEAREST))
     grid = np.zeros((160, 160), image.dtype)
@@ -149,7 +149,7 @@ def test_any_matrix_and_length_each_axis_by_itself(shape, resized):
 
 
 def test_closed_form_is_not_pillow():
-    """Why the map is asked of Pillow: the obvious formula picks other pixels for some lengths."""
+    """The reason for asking Pillow: the obvious formula picks other pixels for some lengths."""
     differs = [
         n
         for n in range(161, 257)

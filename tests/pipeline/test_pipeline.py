@@ -234,7 +234,7 @@ def test_a_slice_that_cannot_be_read_ends_the_study(tmp_path, number) -> None:
         analyse_study(study, FakeNetworks(), Thresholds(), Stopwatch())
 
 
-def test_values_that_are_no_hu_end_the_study(tmp_path) -> None:
+def test_values_that_are_not_hu_end_the_study(tmp_path) -> None:
     hu = body_volume((6, 60, 70)) + 1024
     study = read_study(write_series(tmp_path, ct_series(hu)), Profile.STANDARD)
     with raises_code("values-not-hu"):

@@ -69,8 +69,8 @@ def test_standard_equals_notebook_where_it_must(case, reference_cases):
     expected = np.load(REFERENCE / "expected" / f"{case}.npz")["volume"]
     study = read_study(reference_cases / case, Profile.STANDARD)
     must = all(
-        (one.slope, one.intercept) == (1, 0) and one.stored_values().dtype == np.int16
-        for one in study.slices
+        (item.slope, item.intercept) == (1, 0) and item.stored_values().dtype == np.int16
+        for item in study.slices
     )
     assert must == (case[:3] not in ("d02", "d08"))
     assert (network_volume(study).values == expected).all() == must
@@ -221,7 +221,7 @@ def test_minus_300_is_no_foreground(tmp_path):
         assert network_volume(read_study(folder, profile)).values.any()
 
 
-def test_pixels_that_are_no_body_take_the_slices_smallest_value(tmp_path):
+def test_pixels_outside_the_body_take_the_slices_smallest_value(tmp_path):
     hu = np.full((4, 80, 80), 100, np.int16)
     hu[1, 40, 40] = -100
     hu[3, 20:60, 20:60], hu[3, 40:45, 40:45] = -100, -900  # fat and air, as HU of a body have

@@ -147,7 +147,7 @@ def leaks_in(out: Path, words: Iterable[str] = SEEN_AS) -> list[str]:
     """Which words are in the files of a folder or in their names; what is packed is unpacked."""
     words = tuple(words)
     found = []
-    for path in (one for one in out.rglob("*") if one.is_file()):
+    for path in (path for path in out.rglob("*") if path.is_file()):
         data = path.read_bytes()
         packed = [gzip.decompress(data)] if data.startswith(b"\x1f\x8b") else []
         if path.suffix == ".png":

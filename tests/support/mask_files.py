@@ -11,7 +11,7 @@ from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
 from pydicom.uid import generate_uid
 
-from tests.support.dicom_factory import body_volume, ct_series
+from tests.support.dicom_factory import body_volume, ct_series, set_all
 
 SHAPE_ZYX = (24, 40, 60)
 SPACING_ZYX = (5.0, 1.5, 1.5)
@@ -21,7 +21,7 @@ ABNORMAL = highdicom.sr.CodedConcept("49755003", "SCT", "Morphologically Abnorma
 
 
 def kidneys(shift: int = 0) -> NDArray[np.uint8]:
-    """Two boxes of kidney, a lesion in the left one; array (x, y, z), shifted along x."""
+    """Two boxes of kidney, a lesion in the left dataset; array (x, y, z), shifted along x."""
     mask = np.zeros(SHAPE_ZYX[::-1], np.uint8)
     mask[8 + shift : 20 + shift, 10:25, 5:17] = 1
     mask[38 + shift : 50 + shift, 10:25, 5:17] = 2
@@ -52,18 +52,26 @@ def in_order(
 def source_slices() -> list[Dataset]:
     """CT slices for a SEG to refer to, whose affine is `seg_affine`."""
     slices = ct_series(body_volume(SHAPE_ZYX), SPACING_ZYX)
-    for one in slices:
-        one.PatientBirthDate, one.AccessionNumber, one.StudyID = "", "", "1"
-        one.StudyDate, one.StudyTime, one.ReferringPhysicianName = "20000101", "120000", ""
-        one.PatientSex, one.PatientName, one.PatientID = "O", "Test^Case", "1"
-        one.StudyInstanceUID, one.FrameOfReferenceUID = "1.2.3", "1.2.4"
-        one.PositionReferenceIndicator = ""
-    return slices
+    return set_all(
+        slices,
+        **dict.fromkeys(("PatientBirthDate", "AccessionNumber", "ReferringPhysicianName"), ""),
+        PositionReferenceIndicator="",
+        StudyID="1",
+        StudyDate="20000101",
+        StudyTime="120000",
+        PatientSex="O",
+        PatientName="Test^Case",
+        PatientID="1",
+        StudyInstanceUID="1.2.3",
+        FrameOfReferenceUID="1.2.4",
+    )
 
 
 def seg_affine(slices: list[Dataset]) -> NDArray[np.float64]:
     """To RAS of arrays (x, y, z) in the order of the slices."""
-    first, last = (np.array(one.ImagePositionPatient, float) for one in (slices[0], slices[-1]))
+    first, last = (
+        np.array(dataset.ImagePositionPatient, float) for dataset in (slices[0], slices[-1])
+    )
     affine = np.eye(4)
     affine[0, 0] = affine[1, 1] = SPACING_ZYX[1]
     affine[:3, 2] = (last - first) / (len(slices) - 1)

@@ -67,7 +67,7 @@ def test_the_writer_agrees_with_pydantic() -> None:
     assert to_json(WHOLE) == TypeAdapter(Whole).dump_python(WHOLE, mode="json")
 
 
-def test_fields_that_are_no_part_of_the_document_are_left_out() -> None:
+def test_fields_that_are_not_part_of_the_document_are_left_out() -> None:
     assert document_bytes(WholeWithArrays(WHOLE.name, WHOLE.parts, array=object())) == WRITTEN
 
 
@@ -98,7 +98,7 @@ def test_anything_else_is_refused_with_its_path(old: bytes, new: bytes, path: st
 
 
 @pytest.mark.parametrize("data", [b"[" * 200_000, b"", b"nonsense", b"\xff", b"[]", b"null"])
-def test_bytes_that_are_no_document(data: bytes) -> None:
+def test_bytes_that_are_not_a_document(data: bytes) -> None:
     with pytest.raises(DocumentError):
         read_document(Whole, data)
 

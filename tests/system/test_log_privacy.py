@@ -1,4 +1,4 @@
-"""Which log records are kept, and in what form; text that is safe for a terminal."""
+"""Log records: kept or dropped, and their form; text that is safe for a terminal."""
 
 import json
 import logging

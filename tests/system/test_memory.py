@@ -95,7 +95,7 @@ print(full, kept, memory_bytes())
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )
-    full, kept, given_back = (int(one) for one in done.stdout.split())
+    full, kept, given_back = (int(text) for text in done.stdout.split())
     assert kept > full - 50 * MB
     assert given_back < full - 150 * MB
 
