@@ -69,7 +69,7 @@ def test_a_size_is_not_needed(tmp_path: Path) -> None:
         ("case,side,lesion,Side\n", "utf-8", "labels-columns", "side more than once"),
         ("case,side,lesion\na,rigth,1\n", "utf-8", "labels-value", "line 2: side 'rigth'"),
         ("case,side,lesion\na,right,2\n", "utf-8", "labels-value", "lesion '2' is not 1"),
-        ("case,side,lesion\na,right,\n", "utf-8", "labels-value", "lesion '' is none of"),
+        ("case,side,lesion\na,right,\n", "utf-8", "labels-value", "lesion '' is not 1"),
         ("case,side,lesion\n,right,1\n", "utf-8", "labels-value", "no case"),
         ("case,side,lesion\na,right\n", "utf-8", "labels-value", "2 cells under 3 columns"),
         ("case,side,lesion,size_mm\na,right,1,big\n", "utf-8", "labels-value", "is not a number"),
