@@ -1,6 +1,7 @@
 """What `rcc-onnx bench` shows and saves."""
 
 import io
+import json
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +22,10 @@ from rcc_onnx.cli.bench_report import (
 )
 from rcc_onnx.diagnostics.bench import BenchReport, CaseFigures
 from rcc_onnx.errors import OutputError
+from rcc_onnx.phantom import make_study
 from rcc_onnx.system.documents import read_document
+from rcc_onnx.types import RESEARCH_ONLY
+from tests.support.commands import run
 from tests.support.measurements import OUTCOMES, measured, refused, report, with_cases
 
 
@@ -93,3 +97,31 @@ def test_the_plot_is_saved(tmp_path: Path) -> None:
         assert image.size[0] == WIDTH
     with pytest.raises(OutputError, match=r"plot\.png"):
         save(found, None, tmp_path / "none" / "plot.png")
+
+
+@pytest.fixture(scope="module")
+def phantom(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_study(1, tmp_path_factory.mktemp("phantoms") / "case[1]", quick=True).folder
+
+
+def test_bench_measures_and_writes_what_it_found(
+    phantom: Path, tiny_bundle: Path, tmp_path: Path
+) -> None:
+    out, picture = tmp_path / "bench.json", tmp_path / "bench.png"
+    arguments = ("--provider", "cpu", "--precision", "float32", "--threads", 1, "--repeats", 1)
+    files = ("--json", out, "--plot", picture)
+    result = run("bench", phantom, "--models", tiny_bundle, *arguments, *files)
+    assert result.exit_code == 0
+    assert "Recommended here: --provider cpu (the only one that ran)" in result.output
+    assert RESEARCH_ONLY in result.output
+    document = json.loads(out.read_text())
+    (setup,) = document["setups"]
+    assert [case["study"] for case in setup["figures"]["cases"]] == ["case[1]"]
+    assert setup["setup"]["threads"] == 1
+    assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+def test_bench_that_can_measure_nothing(phantom: Path, tiny_bundle: Path) -> None:
+    result = run("bench", phantom, "--models", tiny_bundle, "--provider", "coreml")
+    assert result.exit_code == 2
+    assert "error [bench]" in result.output

@@ -36,7 +36,7 @@ def test_what_a_wheel_must_and_must_not_hold(monkeypatch: pytest.MonkeyPatch) ->
     checks = load("check_dist.py", monkeypatch)
     good = [f"rcc_onnx-1.dist-info{end}" if end[0] == "/" else end for end in checks.IN_WHEEL]
     assert checks.wheel_faults(good, []) == []
-    assert checks.wheel_faults([*good, "tests/cli/test_cli.py"], []) == ["the wheel brings tests"]
+    assert checks.wheel_faults([*good, "tests/cli/test_app.py"], []) == ["the wheel brings tests"]
     bundle = "rcc_onnx/models/published/kidney.onnx"
     assert checks.wheel_faults([*good, bundle], []) == ["the wheel brings the bundle published"]
     assert checks.wheel_faults(good[1:], []) == [f"the wheel lacks {checks.IN_WHEEL[0]}"]

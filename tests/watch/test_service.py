@@ -1,4 +1,4 @@
-"""A session from start to end; with processes and signals: tests/cli/test_cli_watch.py."""
+"""A session from start to end; with processes and signals: tests/cli/test_watch.py."""
 
 import json
 import signal
