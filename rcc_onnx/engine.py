@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from rcc_onnx.bundles.bundle import Bundle, choose_bundle, find_bundle, search_folders
-from rcc_onnx.bundles.manifest import Manifest, StudyKind
+from rcc_onnx.bundles.manifest import Certificate, StudyKind
 from rcc_onnx.dicom import SeriesSelection, Study, read_study
 from rcc_onnx.errors import OptionError
 from rcc_onnx.measurement.measure import mean_kidney_hu
@@ -225,7 +225,7 @@ def _judged(sides: Mapping[Side, SideFinding], flags: tuple[Note, ...]) -> dict[
 
 def _models_used(opened: _OpenBundle, kind: StudyKind) -> ModelsUsed:
     manifest, variants = opened.bundle.manifest, opened.provider.variants
-    sources, certificate = _origin(manifest)
+    origin = manifest.provenance
     return ModelsUsed(
         name=manifest.name,
         version=manifest.version,
@@ -235,28 +235,22 @@ def _models_used(opened: _OpenBundle, kind: StudyKind) -> ModelsUsed:
         },
         meant_for=tuple(manifest.use_on),
         suitable=kind in manifest.use_on,
-        sources=sources,
-        certificate=certificate,
+        sources=None
+        if origin is None
+        else {
+            name: SourceSummary(origin.sources[name].sha256, origin.sources[name].published)
+            for name in NETWORK_NAMES
+        },
+        certificate=None if origin is None else _summary(origin.certificate),
     )
 
 
-def _origin(
-    manifest: Manifest,
-) -> tuple[Mapping[str, SourceSummary] | None, CertificateSummary | None]:
-    """Return where a bundle's networks came from and how that was shown, in short."""
-    origin = manifest.provenance
-    if origin is None:
-        return None, None
-    certificate = origin.certificate
+def _summary(certificate: Certificate) -> CertificateSummary:
     kidney, lesion = (
         ParitySummary(part.inputs, part.largest_difference, part.decisions_equal)
         for part in (certificate.kidney, certificate.lesion)
     )
-    sources: dict[str, SourceSummary] = {
-        name: SourceSummary(origin.sources[name].sha256, origin.sources[name].published)
-        for name in NETWORK_NAMES
-    }
-    return sources, CertificateSummary(certificate.tolerance, certificate.holds, kidney, lesion)
+    return CertificateSummary(certificate.tolerance, certificate.holds, kidney, lesion)
 
 
 def _warnings(models: ModelsUsed, kind: StudyKind) -> tuple[str, ...]:

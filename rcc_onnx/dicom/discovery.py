@@ -12,11 +12,11 @@ A link among the entries is followed, unless it leads to the input itself or to 
 import os
 import unicodedata
 from collections.abc import Iterator
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import NamedTuple
 
-from rcc_onnx.dicom.headers import SliceHeader, read_headers
+from rcc_onnx.dicom.headers import read_headers
 from rcc_onnx.dicom.sources import Source, find_sources, is_archive
 from rcc_onnx.errors import AmbiguousInputError, InputFolderError, IntakeError
 from rcc_onnx.types import InputIs
@@ -173,19 +173,12 @@ def _files_below(root: Path, skip: Path | None) -> Iterator[Path]:
 def _identify(entry: Path, files: list[Path]) -> _Entry:
     """Take the first DICOM file that names its study; else only whether any is DICOM."""
     is_dicom = False
-    for header in _first_headers(files):
-        is_dicom = True
-        if header.study_uid:
-            return _Entry(entry, True, header.study_uid, header.sop_instance_uid)
+    for source in chain.from_iterable(map(_sources, files)):
+        headers, _ = read_headers([source])
+        is_dicom |= bool(headers)
+        if headers and headers[0].study_uid:
+            return _Entry(entry, True, headers[0].study_uid, headers[0].sop_instance_uid)
     return _Entry(entry, is_dicom)
-
-
-def _first_headers(files: list[Path]) -> Iterator[SliceHeader]:
-    """Yield the first image of each file, of each member if it is an archive."""
-    for path in files:
-        for source in _sources(path):
-            headers, _ = read_headers([source])
-            yield from headers[:1]
 
 
 def _sources(path: Path) -> list[Source]:

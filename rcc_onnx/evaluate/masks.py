@@ -139,21 +139,10 @@ def compare_masks(
     Raises:
         MaskError (masks-missing): no such folder, or there is no pair of masks at all.
     """
-    if not references.is_dir():
-        raise MaskError(f"--masks: {references} is not a folder", code="masks-missing")
-    files = {same_name(path.name): path for path in sorted(references.iterdir()) if path.is_file()}
-    pairs: dict[str, tuple[Path, list[Path]]] = {}
-    no_prediction: list[str] = []
-    no_reference: list[str] = []
-    for case in cases:
-        paths = (out / pattern.format(case) for pattern in PREDICTED)
-        predicted = next((path for path in paths if path.is_file()), None)
-        names = (same_name(pattern.format(case)) for pattern in REFERENCE)
-        found = [files[name] for name in names if name in files]
-        if predicted is not None and found:
-            pairs[case] = predicted, found
-        else:
-            (no_reference if predicted else no_prediction).append(case)
+    predicted, known = _find_masks(cases, out, references)
+    no_prediction = tuple(case for case in cases if case not in predicted)
+    no_reference = tuple(case for case in predicted if not known[case])
+    pairs = [case for case in predicted if known[case]]
     if not pairs:
         raise MaskError(
             f"{references} holds no reference mask of these cases, such as "
@@ -166,10 +155,10 @@ def compare_masks(
     refused: list[RefusedMask] = []
     comparisons: list[Comparison] = []
     swapped = []
-    for case, (predicted, found) in pairs.items():
+    for case in pairs:
         on_case(case)
         try:
-            ours, theirs = _read_pair(predicted, found, mapping)
+            ours, theirs = _read_pair(predicted[case], known[case], mapping)
         except MaskError as error:
             refused.append(RefusedMask(case, error.code, str(error)))
             continue
@@ -178,13 +167,33 @@ def compare_masks(
             swapped.append(case)
     return MaskResults(
         compared=tuple(dict.fromkeys(comparison.case for comparison in comparisons)),
-        without_prediction=tuple(no_prediction),
-        without_reference=tuple(no_reference),
+        without_prediction=no_prediction,
+        without_reference=no_reference,
         refused=tuple(refused),
         sides_look_swapped=tuple(swapped),
         structures=_summaries(comparisons),
         cases=tuple(comparisons),
     )
+
+
+def _find_masks(
+    cases: Sequence[str], out: Path, references: Path
+) -> tuple[dict[str, Path], dict[str, list[Path]]]:
+    """Return the predicted mask of each case that has one, and all reference masks of each case."""
+    if not references.is_dir():
+        raise MaskError(f"--masks: {references} is not a folder", code="masks-missing")
+    files = {same_name(path.name): path for path in sorted(references.iterdir()) if path.is_file()}
+    predicted = {
+        case: path
+        for case in cases
+        for path in [out / pattern.format(case) for pattern in reversed(PREDICTED)]
+        if path.is_file()
+    }
+    known = {}
+    for case in cases:
+        names = (same_name(pattern.format(case)) for pattern in REFERENCE)
+        known[case] = [files[name] for name in names if name in files]
+    return predicted, known
 
 
 def _read_pair(
@@ -351,7 +360,8 @@ def resample(reference: Mask, target: Mask) -> NDArray[np.uint8]:
             "they are not of one scan",
             code="mask-place",
         )
-    if _is_same_grid(reference, target):
+    same_shape = reference.values.shape == target.values.shape
+    if same_shape and np.allclose(reference.affine, target.affine, rtol=0, atol=SAME_AFFINE):
         return reference.values
     shared = max(_share_inside(reference, target), _share_inside(target, reference))
     if shared < LEAST_SHARED:
@@ -380,11 +390,6 @@ def resample(reference: Mask, target: Mask) -> NDArray[np.uint8]:
 def _index_map(from_mask: Mask, to_mask: Mask) -> Floats:
     """Return the 4x4 map from indices of one grid to indices of the other."""
     return np.asarray(np.linalg.solve(to_mask.affine, from_mask.affine), np.float64)
-
-
-def _is_same_grid(ours: Mask, theirs: Mask) -> bool:
-    same_shape = ours.values.shape == theirs.values.shape
-    return same_shape and np.allclose(ours.affine, theirs.affine, rtol=0, atol=SAME_AFFINE)
 
 
 def _marked(mask: Mask) -> Floats:
