@@ -126,8 +126,8 @@ def test_nothing_to_measure_is_an_error_with_the_reasons(
 
 def test_medians_percentiles_and_the_peak(answers: Callable[..., list[str]]) -> None:
     seconds = iter((9.0, 1.8, 2.0, 3.0))
-    peaks = iter((1, 300, 400, 100))
-    answers(lambda *_: replace(TIMING, seconds=next(seconds), peak_memory_bytes=next(peaks)))
+    peaks = iter((1, 300, 400, 100, None, None))
+    answers(lambda *_: replace(TIMING, seconds=next(seconds, 1), peak_memory_bytes=next(peaks)))
     figures = measure([BenchSetup(CPU)], {"x": Path("x")}, 3).setups[0].figures
     assert figures is not None
     assert figures.warm_p50_s == 2.0
@@ -137,13 +137,9 @@ def test_medians_percentiles_and_the_peak(answers: Callable[..., list[str]]) -> 
     assert figures.stages_p50_s == STAGES
     assert figures.other_p50_s == pytest.approx(0.1)
     assert figures.loading_networks_s == 0.5
-
-
-def test_a_peak_that_is_unknown_once_is_unknown(answers: Callable[..., list[str]]) -> None:
-    answers(lambda *_: replace(TIMING, peak_memory_bytes=None))
     figures = measure([BenchSetup(CPU)], {"x": Path("x")}, 1).setups[0].figures
     assert figures is not None
-    assert figures.peak_memory_bytes is None
+    assert figures.peak_memory_bytes is None, "unknown once, unknown"
 
 
 # --- Which setups, and which of them -------------------------------------------------------------
