@@ -1,40 +1,35 @@
-"""`rcc-onnx evaluate` as a user runs it."""
+"""The command `evaluate`."""
 
 import json
 import os
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner, Result
+from typer.testing import Result
 
-from rcc_onnx.cli.app import app
 from rcc_onnx.evaluate.cohort import PHANTOMS_ONLY
 from rcc_onnx.types import RESEARCH_ONLY
-from tests.support.cohorts import Answer, paper_cohort, small_cohort, write_answer, write_labels
+from tests.support.cohorts import Answer, small_cohort, write_answer
+from tests.support.commands import run
 from tests.support.mask_files import kidneys, write_nifti
-from tests.support.results import case_result
 
 
-def run(*arguments: object) -> Result:
-    result = CliRunner().invoke(app, ["evaluate", *map(str, arguments)])
-    # Whatever happens, no traceback: only the exits that the command means.
-    assert result.exception is None or isinstance(result.exception, SystemExit)
-    return result
+def evaluate(*arguments: object) -> Result:
+    return run("evaluate", *arguments)
 
 
-def said(result: Result) -> str:
-    """What was printed, without the breaks of lines and of tables."""
+def text_of(result: Result) -> str:
+    """Return the output without breaks of lines and tables."""
     return " ".join(result.output.split())
 
 
 def test_evaluate_shows_and_writes(tmp_path: Path) -> None:
     out, labels = small_cohort(tmp_path)
-    result = run(out, labels, "--json", tmp_path / "copy.json")
+    result = evaluate(out, labels, "--json", tmp_path / "copy.json")
     assert result.exit_code == 0, result.output
-    text = said(result)
+    text = text_of(result)
     assert "labels.csv (comma separated): 11 kidneys of 6 cases; 6 with a lesion, 5 without" in text
     assert (
         "models tiny 1.0.0, float32, profile standard, thresholds: kidney 1000, lesion 50" in text
@@ -61,35 +56,16 @@ def test_evaluate_shows_and_writes(tmp_path: Path) -> None:
     assert (tmp_path / "copy.json").read_text() == (folder / "evaluation.json").read_text()
 
 
-def test_the_published_figures(tmp_path: Path) -> None:
-    text = said(run(*paper_cohort(tmp_path, 132, 112, 119), "--no-plots"))
-    assert "│ sensitivity │ 112/132 84.8% │ 112/132 84.8% │" in text
-    assert "│ specificity │ 119/132 90.2% │ 119/132 90.2% │" in text
-    assert "│ accuracy │ 231/264 87.5% │ 231/264 87.5% │" in text
-    assert "│ size not given │ 112/132 84.8% │" in text
-
-
 def test_an_evaluation_is_repeated_and_written_elsewhere(tmp_path: Path) -> None:
     out, labels = small_cohort(tmp_path)
-    assert run(out, labels).exit_code == 0
-    assert run(out, labels, "--no-plots", "--size-edges", "20").exit_code == 0
+    assert evaluate(out, labels).exit_code == 0
+    assert evaluate(out, labels, "--no-plots", "--size-edges", "20").exit_code == 0
     assert not (out / "evaluation" / "roc.png").exists()
-    assert run(out, labels, "--no-plots", "--to", tmp_path / "to").exit_code == 0
+    assert evaluate(out, labels, "--no-plots", "--to", tmp_path / "to").exit_code == 0
     document = json.loads((out / "evaluation" / "evaluation.json").read_text())
     sizes = [part["size"]["name"] for part in document["figures"]["assessable"]["by_size"]]
     assert sizes == ["up to 20 mm", "over 20 mm", "size not given"]
     assert (tmp_path / "to" / "evaluation.json").is_file()
-
-
-def test_phantoms_are_a_notice(tmp_path: Path) -> None:
-    study = replace(case_result().study, kind="digital-phantom")
-    write_answer(tmp_path / "out", "p[1]", Answer(120.0), Answer(), study=study)
-    labels = write_labels(
-        tmp_path / "labels.csv", {("p[1]", "right"): (1, 20.0), ("p[1]", "left"): (0, None)}
-    )
-    text = said(run(tmp_path / "out", labels))
-    assert PHANTOMS_ONLY in text
-    assert "Newcombe for the AUC" in text
 
 
 def test_options_allow_missing_and_unlabelled_cases(tmp_path: Path) -> None:
@@ -97,11 +73,11 @@ def test_options_allow_missing_and_unlabelled_cases(tmp_path: Path) -> None:
     write_answer(out, "g", Answer(), Answer())
     with labels.open("a") as file:
         file.write("h,left,1,20\n")
-    assert "error [labels-unknown-case]" in run(out, labels).output
-    assert "error [labels-missing-case]" in run(out, labels, "--allow-missing").output
-    result = run(out, labels, "--allow-missing", "--allow-unlabelled")
+    assert "error [labels-unknown-case]" in evaluate(out, labels).output
+    assert "error [labels-missing-case]" in evaluate(out, labels, "--allow-missing").output
+    result = evaluate(out, labels, "--allow-missing", "--allow-unlabelled")
     assert result.exit_code == 0
-    text = said(result)
+    text = text_of(result)
     assert "│ case has no result │ 1 │ 1 │ 0 │" in text
     assert "warning: Labelled cases without a result (1): h." in text
     assert "warning: Results without a label, left out (1): g." in text
@@ -127,7 +103,7 @@ def test_an_evaluation_that_cannot_start_exits_with_2(
     tmp_path: Path, change: object, message: str
 ) -> None:
     out, labels = small_cohort(tmp_path)
-    result = run(*change(out, labels))  # type: ignore[operator]
+    result = evaluate(*change(out, labels))  # type: ignore[operator]
     assert result.exit_code == 2
     assert message in result.output
     assert "Traceback" not in result.output
@@ -139,18 +115,20 @@ def test_masks(tmp_path: Path) -> None:
     for case in ("a", "b", "c"):
         write_nifti(out / f"{case}_mask.nii.gz", kidneys())
         write_nifti(references / f"{case}.nii.gz", kidneys(shift=3 if case == "b" else 0))
-    result = run(out, labels, "--no-plots", "--masks", references)
+    result = evaluate(out, labels, "--no-plots", "--masks", references)
     assert result.exit_code == 0, result.output
-    text = said(result)
+    text = text_of(result)
     # One of three shifted by a quarter.
     assert "│ right kidney │ 3 │ 0.917 (1.000) │" in text
     assert "cases whose masks were compared: 3" in text
     assert "cases without a predicted mask (3): d, e, f" in text
     assert (out / "evaluation" / "masks.csv").is_file()
     write_nifti(references / "a.nii.gz", kidneys() * 9)
-    refused = run(out, labels, "--no-plots", "--masks", references)
+    refused = evaluate(out, labels, "--no-plots", "--masks", references)
     assert refused.exit_code == 1
-    assert "mask refused: a [mask-labels]: a.nii.gz: it holds the value 9, 18, 27" in said(refused)
+    assert "mask refused: a [mask-labels]: a.nii.gz: it holds the value 9, 18, 27" in text_of(
+        refused
+    )
 
 
 BLOCKED = """

@@ -1,4 +1,4 @@
-"""`rcc-onnx watch` as a user, a service manager and a scheduler meet it."""
+"""The command `watch` as a user, a service manager and a scheduler run it."""
 
 import json
 import os
@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from rcc_onnx.cli.app import main
 from rcc_onnx.types import RESEARCH_ONLY
+from tests.support.commands import run
 
 Run = Callable[..., "subprocess.Popen[str]"]
 not_on_windows = pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
@@ -77,25 +77,25 @@ def wait_for_line(process: "subprocess.Popen[str]", part: str) -> None:
     for line in process.stdout:
         if part in line:
             return
-    raise AssertionError(f"{part!r} was never said: {process.communicate()}")
+    raise AssertionError(f"{part!r} was never printed: {process.communicate()}")
 
 
 def test_once_over_a_few_studies(watch: Run, inbox: Path, tmp_path: Path) -> None:
     study(inbox, "a")
     study(inbox, "b", "bad")
     process = watch("--once", "--move-done", str(tmp_path / "done"))
-    said, errors = process.communicate(timeout=60)
+    output, errors = process.communicate(timeout=60)
     assert (process.returncode, errors) == (1, "")
-    lines = said.splitlines()
+    lines = output.splitlines()
     assert lines[0] == RESEARCH_ONLY
     assert any(line.startswith("b: FAILED [no-dicom]") for line in lines)
     assert (tmp_path / "done" / "a").is_dir()
     assert json.loads((tmp_path / "out" / "results.json").read_text())["counts"]["failed"] == 1
     # Nothing is left to do: that is no failure.
     process = watch("--once")
-    said, errors = process.communicate(timeout=60)
+    output, errors = process.communicate(timeout=60)
     assert (process.returncode, errors) == (0, "")
-    assert "2 earlier results in" in said
+    assert "2 earlier results in" in output
     process = watch("--once", "--retry-failed")
     assert "b: FAILED" in process.communicate(timeout=60)[0]
     assert process.returncode == 1
@@ -121,10 +121,10 @@ def test_it_stops_in_the_middle_of_a_study(  # noqa: PLR0917
     until(lambda: (tmp_path / "log").read_text().count("\n") == 2)
     begun = time.monotonic()
     (os.killpg if group else os.kill)(process.pid, number)
-    said, errors = process.communicate(timeout=30)
+    output, errors = process.communicate(timeout=30)
     assert (process.returncode, errors) == (code, "")
     assert time.monotonic() - begun < 10
-    assert said.endswith(f"stopped by {number.name}\n")
+    assert output.endswith(f"stopped by {number.name}\n")
     out = tmp_path / "out"
     left = {path.name for path in out.iterdir() if path.is_file()}
     assert {"a.json", "results.json", "report.html"} <= left
@@ -142,16 +142,6 @@ def test_it_runs_alone(watch: Run, inbox: Path, tmp_path: Path) -> None:
     assert errors.startswith("error [output-busy]")
 
 
-def call(*words: str) -> int:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys, "argv", ["rcc-onnx", "watch", *words])
-        with pytest.raises(SystemExit) as ended:
-            main()
-    assert isinstance(ended.value.code, int)
-    return ended.value.code
-
-
-@pytest.mark.filterwarnings("ignore")  # `main` has them ignored, as the process is its own
 @pytest.mark.parametrize(
     ("words", "shown"),
     [
@@ -166,15 +156,11 @@ def call(*words: str) -> int:
         ([], "INBOX"),
     ],
 )
-def test_wrong_arguments_are_reported_before_anything_is_watched(  # noqa: PLR0917
-    words: list[str],
-    shown: str,
-    inbox: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+def test_wrong_arguments_are_reported_before_anything_is_watched(
+    words: list[str], shown: str, inbox: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "file").write_text("")
-    assert call(*words) == 2
-    assert shown in capsys.readouterr().err
+    result = run("watch", *words)
+    assert result.exit_code == 2
+    assert shown in result.output
