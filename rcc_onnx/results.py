@@ -42,7 +42,7 @@ Position = tuple[float, float, float]
 SUSPECTED = (Outcome.LESION, Outcome.LESION_NOT_LOCATED)
 """Outcomes whose lesion sum exceeds its threshold."""
 NOT_WRITTEN = {"document": False}
-"""Metadata of fields that are no part of the document."""
+"""Metadata of fields that are not part of the document."""
 
 
 @dataclass(frozen=True)

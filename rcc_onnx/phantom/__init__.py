@@ -4,18 +4,15 @@ They exist so that the software can be built, shown and tested without patients.
 simpler than people, and figures measured on them are not figures of patients.
 """
 
-from rcc_onnx.phantom.anatomy import Anatomy, Label, Prevalence, draw_anatomy
-from rcc_onnx.phantom.samples import NetworkSamples, network_samples
-from rcc_onnx.phantom.scan import Scan, Storage, draw_scan
+from rcc_onnx.phantom.anatomy import Label, Prevalence, draw_anatomy
+from rcc_onnx.phantom.samples import network_samples
+from rcc_onnx.phantom.scan import Storage, draw_scan
 from rcc_onnx.phantom.study import PhantomStudy, make_study, write_study
 
 __all__ = [
-    "Anatomy",
     "Label",
-    "NetworkSamples",
     "PhantomStudy",
     "Prevalence",
-    "Scan",
     "Storage",
     "draw_anatomy",
     "draw_scan",

@@ -97,7 +97,7 @@ class VolumeReading:
             self.hu[shown], self.values[shown], body = _standard_slice(
                 source, rows, columns, self._evidence, seen
             )
-        # Where the notebook's mask is made of values that are no HU, it shows no body.
+        # Where the notebook's mask is made of values that are not HU, it shows no body.
         if body is not None and not (notebook and (source.slope, source.intercept) != (1, 0)):
             self._beyond |= _edges_beyond(body, source, rows, columns)
 

@@ -63,7 +63,7 @@ def document_text(text: str) -> str:
 
 
 def document_bytes(value: object) -> bytes:
-    """Return a document as files hold it. Raises ValueError for a number that JSON has not."""
+    """Return a document as files hold it. Raises ValueError for NaN and infinity."""
     text = json.dumps(to_json(value), indent=2, ensure_ascii=False, allow_nan=False)
     return (text + "\n").encode("utf-8")
 

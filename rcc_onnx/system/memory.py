@@ -3,6 +3,7 @@
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from rcc_onnx.system.host import read_kilobytes
 
@@ -55,11 +56,7 @@ def keep_freed_memory() -> bool:
     that what one frees is of no use to the others; from now on all share one. Holds for the whole
     process. Return False, and change nothing, where the C library is not glibc.
     """
-    if sys.platform != "linux":
-        return False
-    import ctypes  # noqa: PLC0415  not for --version
-
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    mallopt = _glibc_function("mallopt")
     if mallopt is None:
         return False
     kept = any(mallopt(_M_MMAP_THRESHOLD, size) for size in (_KEPT_BYTES, _KEPT_BYTES_OF_OLD))
@@ -72,12 +69,17 @@ def give_back_freed_memory() -> bool:
 
     The next study pays for it, some hundredths of a second for a few hundred MB.
     """
+    trim = _glibc_function("malloc_trim")
+    return trim is not None and bool(trim(0))
+
+
+def _glibc_function(name: str) -> Any:
+    """Return a function of the C library; None where the library is not glibc."""
     if sys.platform != "linux":
-        return False
+        return None
     import ctypes  # noqa: PLC0415  not for --version
 
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
-    return trim is not None and bool(trim(0))
+    return getattr(ctypes.CDLL(None), name, None)
 
 
 @dataclass

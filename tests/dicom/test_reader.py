@@ -254,7 +254,7 @@ REFUSALS = {
     "milligrams": (all_changed("RescaleType", "MGML"), "values-not-hu"),
     "slope 0": (changed("RescaleSlope", 0), "invalid-attribute"),
     "two numbers of three": (changed("ImagePositionPatient", [1, 2]), "invalid-attribute"),
-    "orientation is no unit vector": (turned(2, 0, 0, 0, 1, 0), "invalid-attribute"),
+    "orientation is not a unit vector": (turned(2, 0, 0, 0, 1, 0), "invalid-attribute"),
     "orientation is all zero": (turned(0, 0, 0, 0, 0, 0), "invalid-attribute"),
     "orientation is not at a right angle": (turned(1, 0, 0, 1, 0, 0), "invalid-attribute"),
     "coronal": (turned(1, 0, 0, 0, 0, -1), "not-axial"),

@@ -55,42 +55,43 @@ def test_a_size_is_not_needed(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "encoding", "code", "message"),
+    ("text", "code", "message"),
     [
-        ("", "utf-8", "labels-file", "is empty"),
-        (" \n\n", "utf-8", "labels-file", "is empty"),
-        ("case,side,lesion\n", "utf-8", "labels-file", "no row"),
-        ("case,side,lesion\nä,right,1\n", "latin-1", "labels-file", "CSV UTF-8"),
-        ("case,side,lesion\na,right,1\n", "utf-16", "labels-file", "CSV UTF-8"),
-        ('case,side,lesion\n"a,right,1\n', "utf-8", "labels-file", "not valid CSV"),
-        ("case\tside\tlesion\na\tright\t1\n", "utf-8", "labels-columns", "commas or semicolons"),
-        ("case,side\na,right\n", "utf-8", "labels-columns", "lacks the column lesion"),
-        ("a,right,1\n", "utf-8", "labels-columns", "case, side, lesion; its first line has: a"),
-        ("case,side,lesion,Side\n", "utf-8", "labels-columns", "side more than once"),
-        ("case,side,lesion\na,rigth,1\n", "utf-8", "labels-value", "line 2: side 'rigth'"),
-        ("case,side,lesion\na,right,2\n", "utf-8", "labels-value", "lesion '2' is not 1"),
-        ("case,side,lesion\na,right,\n", "utf-8", "labels-value", "lesion '' is not 1"),
-        ("case,side,lesion\n,right,1\n", "utf-8", "labels-value", "no case"),
-        ("case,side,lesion\na,right\n", "utf-8", "labels-value", "2 cells under 3 columns"),
-        ("case,side,lesion,size_mm\na,right,1,big\n", "utf-8", "labels-value", "is not a number"),
-        ("case,side,lesion,size_mm\na,right,1,0\n", "utf-8", "labels-value", "0 is not a size"),
-        ("case,side,lesion,size_mm\na,right,1,-3\n", "utf-8", "labels-value", "-3 is not a size"),
-        ("case,side,lesion,size_mm\na,right,1,nan\n", "utf-8", "labels-value", "nan is not a size"),
-        ("case,side,lesion,size_mm\na,right,0,8\n", "utf-8", "labels-value", "where lesion is 0"),
+        ("", "labels-file", "is empty"),
+        (" \n\n", "labels-file", "is empty"),
+        ("case,side,lesion\n", "labels-file", "no row"),
+        ('case,side,lesion\n"a,right,1\n', "labels-file", "not valid CSV"),
+        ("case\tside\tlesion\na\tright\t1\n", "labels-columns", "commas or semicolons"),
+        ("case,side\na,right\n", "labels-columns", "lacks the column lesion"),
+        ("a,right,1\n", "labels-columns", "case, side, lesion; its first line has: a"),
+        ("case,side,lesion,Side\n", "labels-columns", "side more than once"),
+        ("case,side,lesion\na,rigth,1\n", "labels-value", "line 2: side 'rigth'"),
+        ("case,side,lesion\na,right,2\n", "labels-value", "lesion '2' is not 1"),
+        ("case,side,lesion\na,right,\n", "labels-value", "lesion '' is not 1"),
+        ("case,side,lesion\n,right,1\n", "labels-value", "no case"),
+        ("case,side,lesion\na,right\n", "labels-value", "2 cells under 3 columns"),
+        ("case,side,lesion,size_mm\na,right,1,big\n", "labels-value", "is not a number"),
+        ("case,side,lesion,size_mm\na,right,1,0\n", "labels-value", "0 is not a size"),
+        ("case,side,lesion,size_mm\na,right,1,-3\n", "labels-value", "-3 is not a size"),
+        ("case,side,lesion,size_mm\na,right,1,nan\n", "labels-value", "nan is not a size"),
+        ("case,side,lesion,size_mm\na,right,0,8\n", "labels-value", "where lesion is 0"),
         (
             "case,side,lesion\na,right,1\nb,left,0\na,Right,0\n",
-            "utf-8",
             "labels-duplicate",
             r"a right \(lines 2, 4\)",
         ),
     ],
 )
-def test_unusable_labels_are_refused(
-    tmp_path: Path, text: str, encoding: str, code: str, message: str
-) -> None:
+def test_unusable_labels_are_refused(tmp_path: Path, text: str, code: str, message: str) -> None:
     with raises_code(code, match=message) as caught:
-        read_labels(labels(tmp_path, text, encoding))
+        read_labels(labels(tmp_path, text))
     assert "labels.csv" in str(caught.value)
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "utf-16"])
+def test_labels_in_another_encoding_are_refused(tmp_path: Path, encoding: str) -> None:
+    with raises_code("labels-file", match=r"labels\.csv.*CSV UTF-8"):
+        read_labels(labels(tmp_path, "case,side,lesion\nä,right,1\n", encoding))
 
 
 def test_all_bad_cells_are_counted_and_the_first_shown(tmp_path: Path) -> None:
@@ -100,7 +101,7 @@ def test_all_bad_cells_are_counted_and_the_first_shown(tmp_path: Path) -> None:
     assert "line 7" not in str(caught.value)
 
 
-def test_a_file_that_is_not_there(tmp_path: Path) -> None:
+def test_a_missing_file_is_refused(tmp_path: Path) -> None:
     with raises_code("labels-file", match="No such file"):
         read_labels(tmp_path / "none.csv")
     with raises_code("labels-file", match="cannot read"):

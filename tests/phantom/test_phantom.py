@@ -1,4 +1,4 @@
-"""Phantoms: what is drawn, what is written, and that both say what they are."""
+"""Phantoms: anatomy, images, files, and their marks as phantoms."""
 
 from dataclasses import replace
 from itertools import pairwise

@@ -77,7 +77,7 @@ def test_standard_equals_notebook_where_it_must(case, reference_cases):
 
 
 def plain_volume(hu, spacing_yx):
-    """The page in its own order: mask, window, resize each slice with Pillow, crop, pad."""
+    """The page's own order: mask, window, resize each slice with Pillow, crop, pad."""
     grid = np.zeros((max(len(hu), 40), 160, 160), np.uint8)
     for place, image in enumerate(hu, start=max(int((40 - len(hu)) / 2), 0)):
         body = plain_body_mask(image > -300)
@@ -210,10 +210,10 @@ def test_image_smaller_than_a_pixel_of_the_grid(tmp_path):
         standard_volume(folder)
 
 
-def test_minus_300_is_no_foreground(tmp_path):
+def test_minus_300_is_not_foreground(tmp_path):
     hu = np.full((3, 80, 80), -1000, np.int16)
     hu[:, 30:40, 30:40] = 100
-    hu[:, 30:33, 30:40] = -100  # fat, without which values are no HU
+    hu[:, 30:33, 30:40] = -100  # fat, without which values are not HU
     hu[:, 50:78, 2:78] = -300  # the larger piece, if it were one
     hu[:, 78:] = hu[:, :, 78:] = hu[:, :, :2] = -1000
     folder = write_series(tmp_path, ct_series(hu, (5.0, 2.0, 2.0)))

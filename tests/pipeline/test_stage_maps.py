@@ -37,11 +37,7 @@ def test_eighty_maps_are_there(maps):
 
 
 @pytest.mark.parametrize("name", STAGES)
-@pytest.mark.parametrize(
-    "store",
-    [np.float64, np.float32, np.dtype(">f8")],
-    ids=str,
-)
+@pytest.mark.parametrize("store", [np.float64, np.float32, np.dtype(">f8")], ids=str)
 def test_answer_and_sum(name, store, maps):
     values = probability(name, maps[name]).astype(store)
     decide = locate_kidney if name.startswith("kidney/") else bound_lesion
@@ -50,7 +46,7 @@ def test_answer_and_sum(name, store, maps):
 
 
 @pytest.mark.parametrize("name", STAGES)
-def test_memory_order_is_no_matter_and_input_is_kept(name, maps):
+def test_memory_order_does_not_matter_and_the_input_is_kept(name, maps):
     values = np.asfortranarray(probability(name, maps[name]))
     values.setflags(write=False)
     decide = locate_kidney if name.startswith("kidney/") else bound_lesion

@@ -113,7 +113,7 @@ MEMINFO = {"proc/meminfo": f"MemTotal: {16 << 20} kB\nMemAvailable: {8 << 20} kB
             Memory(2 * GIB, 0, limited=True),
         ),
         (
-            {  # what version 1 says where there is no limit
+            {  # version 1 without a limit
                 "proc/self/cgroup": "4:memory:/\n",
                 "sys/fs/cgroup/memory/memory.limit_in_bytes": "9223372036854771712",
                 "sys/fs/cgroup/memory/memory.usage_in_bytes": "1000",

@@ -1,4 +1,4 @@
-"""Flags: what says that an answer may mean nothing."""
+"""Flags: reasons why a side may not be judged from its answer."""
 
 from dataclasses import replace
 
@@ -50,7 +50,7 @@ def test_kidney_cut(slices, expected):
     assert codes(side_flags("right", volume(), kidney(slices))) == expected
 
 
-def test_the_tip_of_a_kidney_is_no_cut():
+def test_the_tip_of_a_kidney_is_not_a_cut():
     assert not side_flags("left", volume(), kidney([10], pixels=CUT_KIDNEY_PIXELS - 1))
 
 
@@ -101,7 +101,7 @@ def test_study_flags(slices, contrast, expected):
     ("kidney_hu", "expected"),
     [(None, []), (35.0, ["no-enhancement-seen"]), (69.9, ["no-enhancement-seen"]), (70.0, [])],
 )
-def test_kidneys_without_enhancement_are_seen_in_the_pixels(kidney_hu, expected):
+def test_kidneys_without_enhancement_are_flagged(kidney_hu, expected):
     assert codes(study_flags(40, True, kidney_hu)) == expected
 
 
