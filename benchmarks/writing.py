@@ -16,7 +16,7 @@ from benchmarks import common
 from benchmarks.studies import long_study
 from rcc_onnx.engine import Engine
 from rcc_onnx.output.case import CASE_FILES
-from rcc_onnx.output.html import fragment_name
+from rcc_onnx.output.html.case_images import case_images_name
 
 SLICES = 80
 TARGET = 0.25
@@ -55,7 +55,7 @@ def markdown(document: dict[str, Any]) -> str:
     rounds: list[Round] = document["rounds"]
     files = [name for name in rounds[0] if name != "analysis"]
     usual = [name for name in files if name.endswith((".png", ".json"))]
-    counted = [name for name in files if name != fragment_name("case")]
+    counted = [name for name in files if name != case_images_name("case")]
     rows = [(f"`{name}`", _ms(rounds, [name]), _share(rounds, [name]), "") for name in files]
     default = [name for name in usual if name in counted]
     rows += [
@@ -69,7 +69,7 @@ def markdown(document: dict[str, Any]) -> str:
         f"{len(rounds)} rounds; the analysis takes {_ms(rounds, ['analysis'])} ms. "
         f"`{document['command']}`",
         common.table(("file", "ms", "of the analysis", "wanted"), rows),
-        f"The report's part, `{fragment_name('case')}`, is counted in neither sum.",
+        f"The report's part, `{case_images_name('case')}`, is counted in neither sum.",
     )
 
 

@@ -408,6 +408,13 @@ class AnalysedCase(CaseResult):
     network_images: NetworkImages = field(repr=False, compare=False, metadata=NOT_WRITTEN)
     patient_images: PatientImages | None = field(repr=False, compare=False, metadata=NOT_WRITTEN)
 
+    @property
+    def placed(self) -> PatientImages:
+        """The `patient_images` of a case that has them. Raises ValueError for any other."""
+        if self.patient_images is None:
+            raise ValueError(f"{self.case}: findings of this case have no place in the patient")
+        return self.patient_images
+
     def without_images(self) -> CaseResult:
         """Return the result without arrays, to be kept while other cases are analysed."""
         return CaseResult(**{item.name: getattr(self, item.name) for item in fields(CaseResult)})

@@ -307,8 +307,8 @@ OUTCOME_WORDS = {
 }
 PAGE_WORDS = OUTCOME_WORDS | {Outcome.NO_LESION: "no suspected lesion"}
 """Used where there is room for a whole phrase."""
-NO_PROOF = "No suspected lesion found; this does not rule out disease."
-NO_PROOF_OF_A_SIDE = "A side without a suspected lesion is not proven healthy."
+NO_LESION_FOUND = "No suspected lesion found; this does not rule out disease."
+NO_LESION_ON_A_SIDE = "No suspected lesion on a side does not rule out disease."
 NO_KIDNEY = "No kidney was found, so nothing was looked for."
 PHANTOM = "This is a digital phantom, not a patient."
 

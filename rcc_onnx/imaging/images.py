@@ -1,6 +1,6 @@
 """The arrays behind the result of a case, from which pictures, masks and measures are made."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -83,9 +83,13 @@ class PatientImages:
 
     def label_slice(self, index: int) -> NDArray[np.uint8]:
         """Return labels of a slice of the canonical volume, `Structure` or 0: (rows, columns)."""
-        labels = np.zeros(self.placement.shape_yx, np.uint8)
-        for mask in self.masks:
+        return self.paint_slice(index, [mask.structure for mask in self.masks])
+
+    def paint_slice(self, index: int, values: Sequence[int]) -> NDArray[np.uint8]:
+        """Return such a slice in which each mask has its own value, a later one over an earlier."""
+        painted = np.zeros(self.placement.shape_yx, np.uint8)
+        for mask, value in zip(self.masks, values, strict=True):
             part = mask.slice(index)
             if part is not None:
-                labels[part.where][part.mask] = mask.structure
-        return labels
+                painted[part.where][part.mask] = value
+        return painted

@@ -214,12 +214,22 @@ class Placement:
 
     def file_pixels(self, rows: Span, columns: Span) -> tuple[Span, Span]:
         """Return the rows and columns of the file from those of the canonical slice."""
-        spans = []
-        flips = (self.reorientation.flip_rows, self.reorientation.flip_columns)
-        for (first, last), flip, size in zip((rows, columns), flips, self.shape_yx, strict=True):
-            spans.append((size - 1 - last, size - 1 - first) if flip else (first, last))
-        file_rows, file_columns = reversed(spans) if self.reorientation.transpose else spans
-        return file_rows, file_columns
+        rows, columns = self._flipped(rows, columns)
+        return (columns, rows) if self.reorientation.transpose else (rows, columns)
+
+    def canonical_pixels(self, rows: Span, columns: Span) -> tuple[Span, Span]:
+        """Return the rows and columns of the canonical slice from those of the file."""
+        if self.reorientation.transpose:
+            rows, columns = columns, rows
+        return self._flipped(rows, columns)
+
+    def _flipped(self, rows: Span, columns: Span) -> tuple[Span, Span]:
+        height, width = self.shape_yx
+        if self.reorientation.flip_rows:
+            rows = (height - 1 - rows[1], height - 1 - rows[0])
+        if self.reorientation.flip_columns:
+            columns = (width - 1 - columns[1], width - 1 - columns[0])
+        return rows, columns
 
 
 @dataclass(frozen=True)

@@ -14,9 +14,10 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from rcc_onnx.output.document import Case
-from rcc_onnx.output.exports import EXPORTS, CaseFile
-from rcc_onnx.output.html import FRAGMENTS, write_fragment
-from rcc_onnx.output.overview import indexed, overview
+from rcc_onnx.output.exports import EXPORTS, CaseFile, is_placed
+from rcc_onnx.output.html.case_images import CASE_IMAGES, write_case_images
+from rcc_onnx.output.overview import overview
+from rcc_onnx.output.overview.drawing import indexed
 from rcc_onnx.results import AnalysedCase, CaseResult, WrittenFile
 from rcc_onnx.system.documents import document_bytes
 from rcc_onnx.system.files import size_and_sha256, write_whole
@@ -127,19 +128,15 @@ def _write_overview(result: AnalysedCase, to: Path) -> None:
     _png(indexed(overview(result)), result, to, OVERVIEW_COMPRESSION)
 
 
-def _write_fragment(result: AnalysedCase, to: Path) -> None:
+def _write_case_images(result: AnalysedCase, to: Path) -> None:
     # Written after the overview of this result, which is in the folder above.
-    write_fragment(result, to.parent.parent / f"{result.case}{OVERVIEW}", to)
-
-
-def _is_placed(result: AnalysedCase) -> bool:
-    return result.patient_images is not None
+    write_case_images(result, to.parent.parent / f"{result.case}{OVERVIEW}", to)
 
 
 CASE_FILES: tuple[CaseFile, ...] = (
     *(_lesion_picture(side) for side in SIDES),
-    CaseFile(OVERVIEW, _write_overview, _is_placed),
-    CaseFile(".json", _write_fragment, _is_placed, folder=f"{FRAGMENTS}/"),
+    CaseFile(OVERVIEW, _write_overview, is_placed),
+    CaseFile(".json", _write_case_images, is_placed, folder=f"{CASE_IMAGES}/"),
     *EXPORTS,
 )
 """In the order in which they are written."""

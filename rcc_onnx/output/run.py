@@ -9,10 +9,9 @@ import hashlib
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, ClassVar, Literal, Self, TypeVar
@@ -24,7 +23,8 @@ from rcc_onnx.output.case import case_file_names
 from rcc_onnx.output.checksums import SUMS_NAME, sums_bytes
 from rcc_onnx.output.document import Case
 from rcc_onnx.output.folder import OutputFolder, StoredCase, cannot_write
-from rcc_onnx.output.html import REPORT_NAME, fragment_name, write_report
+from rcc_onnx.output.html import REPORT_NAME, write_report
+from rcc_onnx.output.html.case_images import case_images_name
 from rcc_onnx.output.table import results_csv
 from rcc_onnx.results import CaseResult, FailedCase
 from rcc_onnx.system.documents import STRICT, document_bytes, read_document
@@ -37,7 +37,10 @@ _log = logging.getLogger(__name__)
 _Item = TypeVar("_Item")
 
 INTERRUPTED = "interrupted"
+TABLE_NAME = "results.csv"
 RUN_DOCUMENT = "results.json"
+RUN_FILES = (TABLE_NAME, REPORT_NAME, RUN_DOCUMENT, SUMS_NAME)
+"""In the order in which they are written; the hashes of all others last."""
 
 
 @dataclass(frozen=True)
@@ -129,32 +132,6 @@ def read_run(data: bytes) -> RunResult:
     return read_document(RunResult, data)
 
 
-@dataclass(frozen=True)
-class RunState:
-    """What the files of a run are made from.
-
-    Attributes:
-        names: of all cases, in order.
-        results: of the cases that were reached, without arrays, in order.
-        stored: every case's document in the folder, those of earlier runs among them.
-        ended: by a clock that is not set back.
-    """
-
-    folder: Path
-    options: InferenceOptions
-    names: tuple[str, ...]
-    results: tuple[Case, ...]
-    stored: tuple[StoredCase, ...]
-    started: datetime
-    ended: datetime
-    stopped_by: str | None
-
-    @property
-    def earlier_cases(self) -> int:
-        own = {f"{result.case}.json" for result in self.results}
-        return sum(stored.name not in own for stored in self.stored)
-
-
 class RunRecord:
     """Takes the results of a run as they come and writes its files when it ends, however it ends,
     and whenever asked.
@@ -209,7 +186,7 @@ class RunRecord:
     @property
     def earlier_cases(self) -> int:
         """Results of earlier runs in the folder, which the run's files do not count."""
-        return self._state(None).earlier_cases
+        return self._count_earlier(self.folder.stored_cases())
 
     def write(self, stopped_by: str | None = None) -> None:
         """Write the files of the run as far as it has come.
@@ -221,14 +198,22 @@ class RunRecord:
             OutputError: one cannot be written.
         """
         self.folder.check()
+        out, results = self.folder.path, self.results
         try:
-            state = self._state(stopped_by)
             # Hashes of files that are being replaced would call what is new modified.
-            (self.folder.path / SUMS_NAME).unlink(missing_ok=True)
-            for name, write in RUN_FILES.items():
-                write_whole(self.folder.path / name, partial(write, state))
+            (out / SUMS_NAME).unlink(missing_ok=True)
+            stored = tuple(self.folder.stored_cases())
+            table, document = results_csv(results), self._document(stored, stopped_by)
+            write_whole(out / TABLE_NAME, lambda to: to.write_bytes(table))
+            write_whole(
+                out / REPORT_NAME, lambda to: write_report(results, out, len(self.names), to)
+            )
+            write_whole(out / RUN_DOCUMENT, lambda to: to.write_bytes(document_bytes(document)))
+            write_whole(
+                out / SUMS_NAME, lambda to: to.write_bytes(sums_bytes(_sums_of(out, stored)))
+            )
         except OSError as error:
-            raise cannot_write(self.folder.path, error) from error
+            raise cannot_write(out, error) from error
 
     def __exit__(
         self,
@@ -244,56 +229,45 @@ class RunRecord:
                 raise
             _log.error("the files of the run are missing: %s", unwritten)
 
-    def _state(self, stopped_by: str | None) -> RunState:
-        return RunState(
-            folder=self.folder.path,
-            options=self._options,
-            names=self.names,
-            results=self.results,
-            stored=tuple(self.folder.stored_cases()),
-            started=self._started,
-            # Not by the clock, which may have been set meanwhile.
-            ended=self._started + timedelta(seconds=time.perf_counter() - self._start_s),
+    def _document(self, stored: Iterable[StoredCase], stopped_by: str | None) -> RunResult:
+        results = self.results
+        analysed = [result for result in results if isinstance(result, CaseResult)]
+        # Not by the clock, which may have been set meanwhile.
+        seconds = time.perf_counter() - self._start_s
+        return RunResult(
+            started=_time(self._started),
+            ended=_time(self._started + timedelta(seconds=seconds)),
+            seconds=round(seconds, 3),
             stopped_by=stopped_by,
+            options=self._options,
+            environment=environment(),
+            models=_distinct(
+                RunModels(used.name, used.version, used.sha256)
+                for used in (result.models for result in analysed)
+            ),
+            providers=_distinct(
+                RunProvider(used.ran, used.onnxruntime, used.precision, used.threads)
+                for used in (result.provider for result in analysed)
+            ),
+            counts=_counts(len(self.names), results, analysed),
+            earlier_cases=self._count_earlier(stored),
+            cases=tuple(_run_case(result, self.folder.path) for result in results),
+            not_reached=tuple(name for name in self.names if name not in self._results),
         )
 
-
-def run_result(state: RunState) -> RunResult:
-    """Return the document of a run."""
-    analysed = [result for result in state.results if isinstance(result, CaseResult)]
-    reached = {result.case for result in state.results}
-    return RunResult(
-        started=_time(state.started),
-        ended=_time(state.ended),
-        seconds=round((state.ended - state.started).total_seconds(), 3),
-        stopped_by=state.stopped_by,
-        options=state.options,
-        environment=environment(),
-        models=_distinct(
-            RunModels(used.name, used.version, used.sha256)
-            for used in (result.models for result in analysed)
-        ),
-        providers=_distinct(
-            RunProvider(used.ran, used.onnxruntime, used.precision, used.threads)
-            for used in (result.provider for result in analysed)
-        ),
-        counts=_counts(state, analysed),
-        earlier_cases=state.earlier_cases,
-        cases=tuple(_run_case(result, state.folder) for result in state.results),
-        not_reached=tuple(name for name in state.names if name not in reached),
-    )
+    def _count_earlier(self, stored: Iterable[StoredCase]) -> int:
+        own = {f"{name}.json" for name in self._results}
+        return sum(case.name not in own for case in stored)
 
 
-def _counts(state: RunState, analysed: Sequence[CaseResult]) -> RunCounts:
-    errors = Counter(
-        result.error.code for result in state.results if isinstance(result, FailedCase)
-    )
+def _counts(cases: int, results: Sequence[Case], analysed: Sequence[CaseResult]) -> RunCounts:
+    errors = Counter(result.error.code for result in results if isinstance(result, FailedCase))
     findings = [result.sides[side] for result in analysed for side in SIDES]
     return RunCounts(
-        cases=len(state.names),
+        cases=cases,
         analysed=len(analysed),
         failed=errors.total(),
-        not_reached=len(state.names) - len(state.results),
+        not_reached=cases - len(results),
         errors=tuple(ErrorCount(code, count) for code, count in errors.most_common()),
         outcomes={
             outcome: {
@@ -343,51 +317,26 @@ def _stopped_by(error: BaseException | None) -> str | None:
     return INTERRUPTED if isinstance(error, KeyboardInterrupt) else "unexpected"
 
 
-def sums_of(state: RunState) -> dict[str, str]:
+def _sums_of(out: Path, stored: Iterable[StoredCase]) -> dict[str, str]:
     """Return hashes by name: every file of every case in the folder, and those of the run.
 
     Files of cases have the hashes that were taken when they were written, as the cases' documents
-    state them: what a disk did to them since shows. Documents and files of the run are hashed here.
+    state them, so that later damage shows. Documents and files of the run are hashed here.
     """
     sums = {
-        name: size_and_sha256(state.folder / name)[1]
+        name: size_and_sha256(out / name)[1]
         for name in RUN_FILES
-        if name != SUMS_NAME and (state.folder / name).is_file()
+        if name != SUMS_NAME and (out / name).is_file()
     }
-    for stored in state.stored:
-        sums[stored.name] = hashlib.sha256(stored.data).hexdigest()
-        if not stored.is_own or not isinstance(stored.result, CaseResult):
+    for case in stored:
+        sums[case.name] = hashlib.sha256(case.data).hexdigest()
+        if not case.is_own or not isinstance(case.result, CaseResult):
             continue
-        case = stored.result.case
-        expected = set(case_file_names(case))
-        if not (state.folder / fragment_name(case)).is_file():
-            # It may be removed once the report is written.
-            expected.discard(fragment_name(case))
-        files = (file for file in stored.result.files if file.name in expected)
+        expected = set(case_file_names(case.result.case))
+        images = case_images_name(case.result.case)
+        if not (out / images).is_file():
+            # They may be removed once the report is written.
+            expected.discard(images)
+        files = (file for file in case.result.files if file.name in expected)
         sums |= {file.name: file.sha256 for file in files}
     return sums
-
-
-def _write_csv(state: RunState, to: Path) -> None:
-    to.write_text(results_csv(state.results), encoding="utf-8", newline="")
-
-
-def _write_report(state: RunState, to: Path) -> None:
-    write_report(state.results, state.folder, len(state.names), to)
-
-
-def _write_json(state: RunState, to: Path) -> None:
-    to.write_bytes(document_bytes(run_result(state)))
-
-
-def _write_sums(state: RunState, to: Path) -> None:
-    to.write_bytes(sums_bytes(sums_of(state)))
-
-
-RUN_FILES: dict[str, Callable[[RunState, Path], object]] = {
-    "results.csv": _write_csv,
-    REPORT_NAME: _write_report,
-    RUN_DOCUMENT: _write_json,
-    SUMS_NAME: _write_sums,
-}
-"""By name, in the order in which they are written; the hashes of all others last."""

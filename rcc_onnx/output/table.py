@@ -105,8 +105,8 @@ COLUMNS: tuple[Column, ...] = (
 """In the order in which they are written, which stays; new ones come last."""
 
 
-def results_csv(results: Sequence[Case]) -> str:
-    """Return the table of cases. Texts are in quotes, numbers are not.
+def results_csv(results: Sequence[Case]) -> bytes:
+    """Return the table of cases, in UTF-8. Texts are in quotes, numbers are not.
 
     The quotes keep a text in its cell where a spreadsheet parts cells at semicolons.
     """
@@ -117,7 +117,7 @@ def results_csv(results: Sequence[Case]) -> str:
         document = to_json(result)
         for side in SIDES:
             writer.writerow([_cell(document, side, column) for column in COLUMNS])
-    return text.getvalue()
+    return text.getvalue().encode("utf-8")
 
 
 def _cell(document: Json, side: Side, column: Column) -> Cell:

@@ -51,7 +51,7 @@ def test_a_clock_that_is_set_back(
     steps = count()
     now = time.time()
     monkeypatch.setattr("rcc_onnx.output.run.datetime", BackwardClock)
-    monkeypatch.setattr("rcc_onnx.output.html.report.datetime", BackwardClock)
+    monkeypatch.setattr("rcc_onnx.output.html.datetime", BackwardClock)
     monkeypatch.setattr(time, "time", lambda: now - 3600 * next(steps))
     out = tmp_path / "out"
     assert infer((night_studies, out), night_bundle)[0] == 0

@@ -1,5 +1,7 @@
 """The network volume in the series, and the way back."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -7,7 +9,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from rcc_onnx.dicom import read_study
-from rcc_onnx.imaging.placement import axis_map, pixels_between, resized_length
+from rcc_onnx.imaging.placement import Reorientation, axis_map, pixels_between, resized_length
 from rcc_onnx.measurement.patient_space import placement_of
 from rcc_onnx.types import Profile
 from tests.support.dicom_factory import LAYOUTS, body_volume, ct_series, write_series
@@ -176,3 +178,15 @@ def test_the_length_of_512_is_that_of_the_notebook(spacing):
 
 def test_map_is_shared_and_so_read_only():
     assert not axis_map(512, 180).sources.flags.writeable
+
+
+def test_file_pixels_lead_to_the_file_and_canonical_pixels_back() -> None:
+    rows, columns, shape = (3, 11), (20, 31), (50, 70)
+    for reorientation in (Reorientation(t, r, c) for t in (0, 1) for r in (0, 1) for c in (0, 1)):
+        canonical = np.zeros(shape)
+        canonical[rows[0] : rows[1] + 1, columns[0] : columns[1] + 1] = 1
+        placement = replace(make_placement(shape_yx=shape), reorientation=reorientation)
+        found = placement.file_pixels(rows, columns)
+        in_file = np.nonzero(reorientation.undo(canonical))
+        assert found == tuple((axis.min(), axis.max()) for axis in in_file)
+        assert placement.canonical_pixels(*found) == (rows, columns)

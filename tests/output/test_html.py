@@ -14,10 +14,14 @@ from hypothesis import strategies as st
 
 from rcc_onnx.errors import SeveralSeriesError
 from rcc_onnx.options import InferenceOptions
-from rcc_onnx.output.html import fragment_name, write_report
-from rcc_onnx.output.html import report as report_module
-from rcc_onnx.output.html.fragments import SHEET_BYTES, label_runs, read_fragment
-from rcc_onnx.output.html.rows import row_of
+from rcc_onnx.output import html as report_module
+from rcc_onnx.output.html import row_of, write_report
+from rcc_onnx.output.html.case_images import (
+    SHEET_BYTES,
+    case_images_name,
+    label_runs,
+    read_case_images,
+)
 from rcc_onnx.results import AnalysedCase, ErrorRecord, FailedCase
 from rcc_onnx.types import RESEARCH_ONLY, Note, Outcome, Profile, SkippedFile
 from tests.support.placed import SHAPE, placed_case
@@ -150,7 +154,7 @@ def test_it_says_what_a_reader_must_know(tmp_path: Path, placed: AnalysedCase) -
     for part in (
         RESEARCH_ONLY,
         "the models mean nothing here",
-        "is not proven healthy",
+        "does not rule out disease",
         "missing-slices",
         "slices are missing",
         "a" * 64,
@@ -160,11 +164,11 @@ def test_it_says_what_a_reader_must_know(tmp_path: Path, placed: AnalysedCase) -
         "Slices are thick.",
     ):
         assert part in words
-    assert "broken off" not in words
+    assert "ended after" not in words
 
 
 def test_a_run_that_was_broken_off_says_so(tmp_path: Path) -> None:
-    assert "broken off after 1 of 5 cases" in report(tmp_path, failed_case(), planned=5)
+    assert "ended after 1 of 5 cases" in report(tmp_path, failed_case(), planned=5)
 
 
 def test_cases_without_images_and_without_files(tmp_path: Path) -> None:
@@ -173,7 +177,7 @@ def test_cases_without_images_and_without_files(tmp_path: Path) -> None:
     write_report([notebook], tmp_path, 2, tmp_path / "report.html")
     text = (tmp_path / "report.html").read_text()
     assert "knows no positions" in text
-    assert "broken off after 1 of 2" in text
+    assert "ended after 1 of 2" in text
     write_report([], tmp_path, 2, tmp_path / "report.html")
 
 
@@ -184,22 +188,24 @@ def test_names_that_are_no_utf_8_do_no_harm(tmp_path: Path) -> None:
     assert "M\\udcfcller" in text
 
 
-def test_a_fragment_goes_where_its_case_fails_later(tmp_path: Path, placed: AnalysedCase) -> None:
+def test_the_images_of_a_case_are_removed_where_it_fails_later(
+    tmp_path: Path, placed: AnalysedCase
+) -> None:
     write_case(placed, tmp_path)
-    path = tmp_path / fragment_name("case")
-    assert read_fragment(path) is not None
+    path = tmp_path / case_images_name("case")
+    assert read_case_images(path) is not None
     write_case(failed_case("case"), tmp_path)
     assert not path.exists()
 
 
 @pytest.mark.parametrize("content", [b"", b"{}", b"[1]", b'{"version": 999}', b"\xff"])
-def test_a_fragment_that_cannot_be_read_is_passed_over(
+def test_images_that_cannot_be_read_are_missing(
     tmp_path: Path, placed: AnalysedCase, content: bytes
 ) -> None:
     write_case(placed, tmp_path)
-    (tmp_path / fragment_name("case")).write_bytes(content)
+    (tmp_path / case_images_name("case")).write_bytes(content)
     write_report([placed], tmp_path, 1, tmp_path / "report.html")
-    assert "fragment is missing" in (tmp_path / "report.html").read_text()
+    assert "images of this case are missing" in (tmp_path / "report.html").read_text()
 
 
 def noisy(result: AnalysedCase) -> AnalysedCase:
@@ -212,25 +218,25 @@ def noisy(result: AnalysedCase) -> AnalysedCase:
 def test_no_case_costs_more_than_it_may(tmp_path: Path, placed: AnalysedCase) -> None:
     for number, result in enumerate((placed, noisy(placed))):
         write_case(replace(result, case=f"case{number}"), tmp_path)
-        path = tmp_path / fragment_name(f"case{number}")
-        fragment = read_fragment(path)
-        assert len(fragment.sheet.picture.src) <= SHEET_BYTES * 4 / 3 + 100
+        path = tmp_path / case_images_name(f"case{number}")
+        images = read_case_images(path)
+        assert len(images.sheet.picture.src) <= SHEET_BYTES * 4 / 3 + 100
         assert path.stat().st_size <= CASE_BYTES
     tall = placed_case(tmp_path / "tall", "tall", two_kidneys((200, 90, 100)), spacing=(4, 3, 3))
     write_case(noisy(tall), tmp_path)
-    fragment = read_fragment(tmp_path / fragment_name("tall"))
-    assert (tmp_path / fragment_name("tall")).stat().st_size <= CASE_BYTES
-    numbers = [one.number for one in fragment.sheet.slices]
+    images = read_case_images(tmp_path / case_images_name("tall"))
+    assert (tmp_path / case_images_name("tall")).stat().st_size <= CASE_BYTES
+    numbers = [one.number for one in images.sheet.slices]
     assert len(numbers) < 100
     # Those round the masks are there.
     labels = tall.patient_images.labels.any(axis=(1, 2))
-    assert any(one.runs for one in fragment.sheet.slices)
+    assert any(one.runs for one in images.sheet.slices)
     assert labels.any()
 
 
 def test_the_sheet_is_what_the_networks_saw(tmp_path: Path, placed: AnalysedCase) -> None:
     write_case(placed, tmp_path)
-    sheet = read_fragment(tmp_path / fragment_name("case")).sheet
+    sheet = read_case_images(tmp_path / case_images_name("case")).sheet
     assert [one.number for one in sheet.slices] == list(range(1, SHAPE[0] + 1))
     z = [one.z_mm for one in sheet.slices]
     assert np.diff(z) == pytest.approx(-5.0)
@@ -300,5 +306,5 @@ def test_nothing_of_the_patient_module(tmp_path: Path) -> None:
         data = path.read_bytes()
         assert b"CANARY" not in data
         assert b"19230405" not in data
-    fragment = json.loads((tmp_path / "out" / fragment_name("case")).read_text())
-    assert set(fragment) == {"version", "overview", "sheet"}
+    images = json.loads((tmp_path / "out" / case_images_name("case")).read_text())
+    assert set(images) == {"version", "overview", "sheet"}

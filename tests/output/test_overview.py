@@ -9,30 +9,28 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from rcc_onnx.imaging.placement import Reorientation
-from rcc_onnx.output.overview import indexed, overview
-from rcc_onnx.output.overview.ink import (
+from rcc_onnx.output.overview import headline, overview, page_warnings, side_lines
+from rcc_onnx.output.overview.drawing import (
     KIDNEY,
     LESION,
     WHITE,
     cut,
     drawable,
+    indexed,
     outline,
+    panel,
     width_of,
     wrapped,
 )
-from rcc_onnx.output.overview.panels import panel
-from rcc_onnx.output.overview.planes import (
+from rcc_onnx.output.overview.reformat import (
     Plane,
     Spot,
     axial_plane,
     coronal_plane,
     sagittal_plane,
-    turned_pixels,
     windowed,
     zyx_of,
 )
-from rcc_onnx.output.overview.sentences import headline, side_lines, warnings_of
 from rcc_onnx.results import AnalysedCase
 from rcc_onnx.types import PHANTOM, RESEARCH_ONLY, Note, Outcome, Structure
 from tests.support.dicom_factory import LAYOUTS
@@ -111,20 +109,6 @@ def test_marks_lie_on_the_lesion(tmp_path: Path, layout) -> None:
     length = np.hypot(*(ends[0] - ends[1]))
     diameter = result.sides["right"].lesion_measures.longest_axial_diameter
     assert length == pytest.approx(diameter.mm, abs=0.002)
-
-
-def test_turned_pixels_undo_what_the_placement_did() -> None:
-    rows, columns, shape = (3, 11), (20, 31), (50, 70)
-    for reorientation in (Reorientation(t, r, c) for t in (0, 1) for r in (0, 1) for c in (0, 1)):
-        image = np.zeros(shape if not reorientation.transpose else shape[::-1])
-        file_rows = rows
-        image[file_rows[0] : file_rows[1] + 1, columns[0] : columns[1] + 1] = 1
-        turned = reorientation.apply(image)
-        found = extent(turned == 1)
-        assert turned_pixels(reorientation, turned.shape, file_rows, columns) == (
-            found[:2],
-            found[2:],
-        )
 
 
 def a_plane(**changes) -> Plane:
@@ -271,7 +255,7 @@ def test_thick_slices_large_and_odd_pixels(tmp_path: Path) -> None:
 
 def test_words(placed: AnalysedCase) -> None:
     assert headline(placed) == (
-        "Right side: suspected lesion; left side: no suspected lesion (no proof of health)"
+        "Right side: suspected lesion; left side: no suspected lesion (does not rule out disease)"
     )
     lines = dict(side_lines(placed, "right"))
     lesion = placed.sides["right"].lesion_measures
@@ -295,9 +279,9 @@ def test_warnings_stand_in_the_picture() -> None:
         flags=(Note("few-slices", "Few slices."),),
         sides={"right": WITH_LESION, "left": cut_off},
     )
-    assert warnings_of(result) == ["wrong models", "Few slices.", "Left side: Outside."]
+    assert page_warnings(result) == ["wrong models", "Few slices.", "Left side: Outside."]
     phantom = replace(result, study=replace(result.study, kind="digital-phantom"))
-    assert warnings_of(phantom)[0] == PHANTOM
+    assert page_warnings(phantom)[0] == PHANTOM
 
 
 def test_the_file_says_what_it_is_not_and_nothing_else(
@@ -316,7 +300,7 @@ def test_a_case_that_was_not_placed_has_no_overview(placed: AnalysedCase, tmp_pa
     assert (tmp_path / "case_overview.png").exists()
     write_case(case_result("case"), tmp_path)
     assert not (tmp_path / "case_overview.png").exists()
-    with pytest.raises(ValueError, match="placed"):
+    with pytest.raises(ValueError, match="no place in the patient"):
         overview(case_result())
 
 

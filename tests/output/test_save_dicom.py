@@ -172,7 +172,7 @@ def groups_of(path: Path) -> dict[str, list[pydicom.Dataset]]:
 
 def said_of_lesion(path: Path, side: str) -> str:
     (group,) = groups_of(path)[f"{side} kidney"]
-    (evaluation,) = group.get_qualitative_evaluations(name=LESION.concept())
+    (evaluation,) = group.get_qualitative_evaluations(name=LESION)
     return evaluation.value.value
 
 

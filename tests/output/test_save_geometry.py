@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from rcc_onnx.engine import Engine
-from rcc_onnx.output.exports.geometry import file_affine_lps
+from rcc_onnx.output.exports.file_geometry import file_affine_lps
 from rcc_onnx.output.exports.nifti import write_mask
 from rcc_onnx.output.exports.seg import write_seg
 from rcc_onnx.phantom import make_study

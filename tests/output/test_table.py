@@ -19,7 +19,7 @@ from tests.support.results import (
 
 
 def rows(*results: CaseResult | FailedCase) -> list[dict[str, str]]:
-    text = results_csv(results)
+    text = results_csv(results).decode()
     return list(csv.DictReader(io.StringIO(text, newline="")))
 
 
@@ -40,7 +40,7 @@ def test_two_rows_for_each_case_whatever_became_of_it() -> None:
 
 
 def test_no_case_leaves_the_header() -> None:
-    (line,) = results_csv([]).splitlines()
+    (line,) = results_csv([]).decode().splitlines()
     assert line == ",".join(f'"{column.name}"' for column in COLUMNS)
     assert len({column.name for column in COLUMNS}) == len(COLUMNS)
 
@@ -94,7 +94,7 @@ def test_no_cell_is_a_formula(start: str) -> None:
 
 
 def test_texts_are_in_quotes_and_numbers_are_not() -> None:
-    line = results_csv([case_result('a;=1,"b')]).split("\r\n")[1]
+    line = results_csv([case_result('a;=1,"b')]).decode().split("\r\n")[1]
     assert line.startswith('"a;=1,""b","right","analysed","",')
     assert ",4000.5,1000.0," in line
 

@@ -12,7 +12,7 @@ from rcc_onnx.errors import CheckError
 from rcc_onnx.output.case import case_file_names
 from rcc_onnx.output.checksums import SUMS_NAME, read_sums
 from rcc_onnx.output.folder import OutputFolder, StoredCase
-from rcc_onnx.output.html import FRAGMENTS
+from rcc_onnx.output.html.case_images import CASE_IMAGES
 from rcc_onnx.output.run import RUN_DOCUMENT, RUN_FILES, RunResult, read_run
 from rcc_onnx.results import CaseResult
 from rcc_onnx.system.documents import DocumentError, document_text
@@ -130,7 +130,7 @@ class _Folder:
 
     def is_removed(self, name: str) -> bool:
         """Return whether this is an image of the report that was removed, as it may be."""
-        return name.startswith(f"{FRAGMENTS}/") and not (self.out / name).exists()
+        return name.startswith(f"{CASE_IMAGES}/") and not (self.out / name).exists()
 
     def check_file(self, name: str) -> Finding | None:
         """Compare a listed file with its hash."""
@@ -241,7 +241,7 @@ def _may_be_written(out: Path) -> bool:
 def _file_names(out: Path) -> set[str]:
     """Return names of files in the folder and in that of the report's images, links among them."""
     found = set()
-    for folder in (out, out / FRAGMENTS):
+    for folder in (out, out / CASE_IMAGES):
         try:
             entries = list(folder.iterdir()) if folder.exists() else []
         except OSError as error:

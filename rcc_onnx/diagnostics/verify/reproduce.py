@@ -19,9 +19,9 @@ from rcc_onnx.options import InferenceOptions
 from rcc_onnx.output.case import OVERVIEW
 from rcc_onnx.output.checksums import SUMS_NAME, read_sums
 from rcc_onnx.output.exports import check_exports
-from rcc_onnx.output.exports.sameness import same_but_for_times
+from rcc_onnx.output.exports.compare_dicom import same_but_for_times
 from rcc_onnx.output.folder import OutputFolder, StoredCase
-from rcc_onnx.output.html import fragment_name
+from rcc_onnx.output.html.case_images import case_images_name
 from rcc_onnx.results import CaseResult, FailedCase, ModelsUsed
 from rcc_onnx.runtime.providers import SPECS
 from rcc_onnx.runtime.self_test import HALF_SUM_TOLERANCE
@@ -366,7 +366,7 @@ def compare_files(
             text = "was not written then" if name in again else "is not written now"
             yield FileDifference(name, text, is_answer=True)
         elif not path.is_file():
-            if path != before[1] / fragment_name(case):  # which may be removed
+            if path != before[1] / case_images_name(case):  # which may be removed
                 yield FileDifference(name, "is not there any more", is_answer=True)
         elif size_and_sha256(path)[1] != then[name]:
             yield FileDifference(name, "was changed since it was written", is_answer=True)

@@ -1,24 +1,19 @@
 """Files for other programs: masks, probabilities, measurements (docs/outputs.md).
 
-A format is one `CaseFile` in `EXPORTS`. nibabel and highdicom are imported inside of functions:
-they are extras, and take a second.
+A format is one `CaseFile` in `EXPORTS`. The modules that write are imported when one is written:
+nibabel and highdicom are extras, and take a second.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 
 from rcc_onnx.errors import MissingExtraError
 from rcc_onnx.options import InferenceOptions, Save
-from rcc_onnx.output.exports.nifti import (
-    write_kidney_probability,
-    write_lesion_probability,
-    write_mask,
-)
-from rcc_onnx.output.exports.seg import write_seg
-from rcc_onnx.output.exports.sr import write_sr
 from rcc_onnx.results import AnalysedCase
+from rcc_onnx.types import NetworkName
 
 EXTRAS = {"nibabel": "nifti", "highdicom": "dicom"}
 """Extras of rcc-onnx that install packages."""
@@ -53,7 +48,8 @@ class CaseFile:
         return self.save in (None, *result.options.save) and self.applies(result)
 
 
-def _is_placed(result: AnalysedCase) -> bool:
+def is_placed(result: AnalysedCase) -> bool:
+    """Return whether findings of the case have their places in the patient."""
     return result.patient_images is not None
 
 
@@ -66,24 +62,48 @@ def _has_crops(result: AnalysedCase) -> bool:
     return bool(result.network_images.crops)
 
 
+def _write_mask(result: AnalysedCase, to: Path) -> None:
+    from rcc_onnx.output.exports.nifti import write_mask  # noqa: PLC0415  an extra
+
+    write_mask(result, to)
+
+
+def _write_probability(network: NetworkName, result: AnalysedCase, to: Path) -> None:
+    from rcc_onnx.output.exports.nifti import write_probability  # noqa: PLC0415  an extra
+
+    write_probability(network, result, to)
+
+
+def _write_seg(result: AnalysedCase, to: Path) -> None:
+    from rcc_onnx.output.exports.seg import write_seg  # noqa: PLC0415  an extra
+
+    write_seg(result, to)
+
+
+def _write_sr(result: AnalysedCase, to: Path) -> None:
+    from rcc_onnx.output.exports.sr import write_sr  # noqa: PLC0415  an extra
+
+    write_sr(result, to)
+
+
 EXPORTS: tuple[CaseFile, ...] = (
-    CaseFile("_mask.nii.gz", write_mask, _is_placed, Save.NIFTI, "nibabel"),
+    CaseFile("_mask.nii.gz", _write_mask, is_placed, Save.NIFTI, "nibabel"),
     CaseFile(
         "_kidney_probability.nii.gz",
-        write_kidney_probability,
-        _is_placed,
+        partial(_write_probability, "kidney"),
+        is_placed,
         Save.PROBABILITIES,
         "nibabel",
     ),
     CaseFile(
         "_lesion_probability.nii.gz",
-        write_lesion_probability,
+        partial(_write_probability, "lesion"),
         _has_crops,
         Save.PROBABILITIES,
         "nibabel",
     ),
-    CaseFile("_seg.dcm", write_seg, _has_masks, Save.SEG, "highdicom"),
-    CaseFile("_sr.dcm", write_sr, _is_placed, Save.SR, "highdicom"),
+    CaseFile("_seg.dcm", _write_seg, _has_masks, Save.SEG, "highdicom"),
+    CaseFile("_sr.dcm", _write_sr, is_placed, Save.SR, "highdicom"),
 )
 """In the order in which they are written."""
 

@@ -1,25 +1,8 @@
 """The codes that SEG and SR use (docs/outputs.md), from SNOMED CT, DICOM (PS3.16) and UCUM."""
 
-from typing import TYPE_CHECKING, NamedTuple
+from pydicom.sr.coding import Code
 
 from rcc_onnx.types import Side
-
-if TYPE_CHECKING:
-    from highdicom.sr import CodedConcept
-
-
-class Code(NamedTuple):
-    """A coded concept."""
-
-    value: str
-    scheme: str
-    meaning: str
-
-    def concept(self) -> "CodedConcept":
-        from highdicom.sr import CodedConcept  # noqa: PLC0415  an extra
-
-        return CodedConcept(self.value, self.scheme, self.meaning)
-
 
 KIDNEY = Code("64033007", "SCT", "Kidney")
 LESION = Code("52988006", "SCT", "Lesion")

@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from nibabel.nifti1 import Nifti1Header
 from numpy.typing import NDArray
 
 from rcc_onnx._version import __version__
-from rcc_onnx.imaging.images import PatientImages
 from rcc_onnx.imaging.placement import Placement
-from rcc_onnx.output.exports.geometry import file_affine_lps, file_shape
+from rcc_onnx.output.exports.file_geometry import file_affine_lps, file_shape
 from rcc_onnx.results import AnalysedCase
+from rcc_onnx.types import NetworkName
 
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 COMPRESSION = 1
@@ -30,43 +31,32 @@ NOT_FOR_DIAGNOSIS = "research only, not for diagnosis"
 
 
 def write_mask(result: AnalysedCase, to: Path) -> None:
-    """Labels: uint8, 1 right kidney, 2 left kidney, 3 suspected lesion, 0 elsewhere."""
-    patient = _patient(result)
+    """Write labels: uint8, 1 right kidney, 2 left kidney, 3 suspected lesion, 0 elsewhere."""
+    patient = result.placed
     _write(to, patient.placement, np.dtype(np.uint8), "mask", patient.label_slice)
 
 
-def write_kidney_probability(result: AnalysedCase, to: Path) -> None:
-    """What the kidney network answered: float32, linear between its voxels; 0 beyond its grid."""
-    _write_probability(result, result.network_images.kidney_probability, "kidney probability", to)
-
-
-def write_lesion_probability(result: AnalysedCase, to: Path) -> None:
-    """What the lesion network answered; 0 beyond the crops that it looked at."""
-    _write_probability(result, result.network_images.lesion_probability(), "lesion probability", to)
-
-
-def _write_probability(
-    result: AnalysedCase, volume: NDArray[np.float32], what: str, to: Path
-) -> None:
-    placement = _patient(result).placement
+def write_probability(network: NetworkName, result: AnalysedCase, to: Path) -> None:
+    """Write a network's answer: float32, linear between its voxels, 0 beyond what it looked at."""
+    images = result.network_images
+    volume = images.kidney_probability if network == "kidney" else images.lesion_probability()
+    placement = result.placed.placement
     steps = np.float32(PROBABILITY_STEPS)
 
     def rounded(index: int) -> NDArray[np.float32]:
         probability: NDArray[np.float32] = np.rint(placement.resample_slice(volume, index) * steps)
         return probability / steps
 
-    _write(to, placement, np.dtype(np.float32), what, rounded)
+    _write(to, placement, np.dtype(np.float32), f"{network} probability", rounded)
 
 
 def _write(
     to: Path,
     placement: Placement,
     dtype: np.dtype[Any],
-    what: str,
-    turned_slice: Callable[[int], NDArray[Any]],
+    description: str,
+    canonical_slice: Callable[[int], NDArray[Any]],
 ) -> None:
-    from nibabel.nifti1 import Nifti1Header  # noqa: PLC0415  an extra
-
     rows, columns = file_shape(placement)
     header = Nifti1Header()
     header.set_data_dtype(dtype)
@@ -76,7 +66,7 @@ def _write(
     header.set_sform(affine, SCANNER)
     header.set_xyzt_units("mm")
     header.set_slope_inter(1, 0)
-    header["descrip"] = f"rcc-onnx {__version__} {what}, {NOT_FOR_DIAGNOSIS}".encode()[:79]
+    header["descrip"] = f"rcc-onnx {__version__} {description}, {NOT_FOR_DIAGNOSIS}".encode()[:79]
     if dtype == np.uint8:
         header.set_intent("label", name="research only")
         header["cal_max"] = 3
@@ -85,11 +75,5 @@ def _write(
         little = dtype.newbyteorder("<")
         for index in range(len(placement.images)):
             # In the order of the file's rows: columns vary fastest, as NIfTI's first axis does.
-            stored = placement.reorientation.undo(turned_slice(index))
+            stored = placement.reorientation.undo(canonical_slice(index))
             packed.write(np.ascontiguousarray(stored, little).tobytes())
-
-
-def _patient(result: AnalysedCase) -> PatientImages:
-    if result.patient_images is None:
-        raise AssertionError("a mask of a case without positions, or whose images were dropped")
-    return result.patient_images

@@ -1,35 +1,33 @@
 """The masks as a DICOM Segmentation (PS3.3 A.51), a segment for each (docs/outputs.md)."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from pydicom.dataset import Dataset
+from highdicom import AlgorithmIdentificationSequence
+from highdicom.color import CIELabColor
+from highdicom.seg import Segmentation, SegmentDescription
+from highdicom.sr import CodedConcept
 
 from rcc_onnx._version import __version__
 from rcc_onnx.output.exports import codes
-from rcc_onnx.output.exports.identity import (
-    MAKER,
-    NOT_FOR_DIAGNOSIS,
-    algorithm_name,
-    algorithm_parameters,
-    result_uid,
-    seg_series_uid,
-    seg_uid,
-    tracking_uid,
-)
-from rcc_onnx.output.exports.segments import Segment, segmented_slices
-from rcc_onnx.output.exports.source import (
-    name_sources,
+from rcc_onnx.output.exports.file_geometry import Segment, segmented_slices
+from rcc_onnx.output.exports.source_reference import (
     quiet_libraries,
+    refer_to_sources,
     slice_headers,
     source_series,
 )
+from rcc_onnx.output.exports.uids import (
+    MAKER,
+    NOT_FOR_DIAGNOSIS,
+    SEG,
+    SEG_SERIES,
+    algorithm_name,
+    algorithm_parameters,
+    result_uid,
+    tracking_uid,
+)
 from rcc_onnx.results import AnalysedCase
 from rcc_onnx.types import Structure
-
-if TYPE_CHECKING:
-    from highdicom import AlgorithmIdentificationSequence
-    from highdicom.seg import SegmentDescription
 
 SERIES_NUMBER = 9501
 """Far from the numbers that scanners give."""
@@ -48,21 +46,16 @@ def write_seg(result: AnalysedCase, to: Path) -> None:
     Raises:
         PixelsError: the source's header cannot be read any more.
     """
-    patient = result.patient_images
-    if patient is None:
-        raise AssertionError("a segmentation of a case without positions")
-    from highdicom.seg import Segmentation  # noqa: PLC0415  an extra, slow to import
-
-    series = source_series(patient)
-    found = segmented_slices(patient)
+    patient = result.placed
+    series, found = source_series(patient), segmented_slices(patient)
     made = Segmentation(
         source_images=slice_headers(patient, series, found.indices),
         pixel_array=found.pixels,
         segmentation_type="BINARY",
-        segment_descriptions=[_description(result, one) for one in found.segments],
-        series_instance_uid=seg_series_uid(result),
+        segment_descriptions=[_description(result, segment) for segment in found.segments],
+        series_instance_uid=result_uid(result, SEG_SERIES),
         series_number=SERIES_NUMBER,
-        sop_instance_uid=seg_uid(result),
+        sop_instance_uid=result_uid(result, SEG),
         instance_number=1,
         manufacturer=MAKER,
         manufacturer_model_name=MAKER,
@@ -72,50 +65,39 @@ def write_seg(result: AnalysedCase, to: Path) -> None:
         content_description=NOT_FOR_DIAGNOSIS,
         series_description=f"Kidneys and suspected lesions. {NOT_FOR_DIAGNOSIS}",
     )
-    name_sources(made, series)
-    _name_dimensions(made, result_uid(result, "seg dimensions"))
+    refer_to_sources(made, series)
+    # In place of random ones, so that the next run has the same.
+    for item in (*made.DimensionOrganizationSequence, *made.DimensionIndexSequence):
+        item.DimensionOrganizationUID = result_uid(result, "seg dimensions")
     made.save_as(to, enforce_file_format=True)
 
 
-def _description(result: AnalysedCase, segment: Segment) -> "SegmentDescription":
-    from highdicom.color import CIELabColor  # noqa: PLC0415  an extra
-    from highdicom.seg import SegmentDescription  # noqa: PLC0415
-
-    category = codes.ABNORMAL_STRUCTURE if segment.is_lesion else codes.ANATOMICAL_STRUCTURE
-    kidney, side = codes.KIDNEY.concept(), codes.LATERALITY[segment.side].concept()
+def _description(result: AnalysedCase, segment: Segment) -> SegmentDescription:
+    lesion = segment.is_lesion
     description = SegmentDescription(
         segment_number=segment.number,
         segment_label=segment.label,
-        segmented_property_category=category.concept(),
-        segmented_property_type=codes.LESION.concept() if segment.is_lesion else kidney,
+        segmented_property_category=(
+            codes.ABNORMAL_STRUCTURE if lesion else codes.ANATOMICAL_STRUCTURE
+        ),
+        segmented_property_type=codes.LESION if lesion else codes.KIDNEY,
         algorithm_type="AUTOMATIC",
-        algorithm_identification=_algorithm(result),
+        algorithm_identification=AlgorithmIdentificationSequence(
+            name=algorithm_name(result),
+            family=codes.ARTIFICIAL_INTELLIGENCE,
+            version=result.models.version,
+            source=MAKER,
+            parameters=algorithm_parameters(result),
+        ),
         tracking_uid=tracking_uid(result, segment.label),
         tracking_id=segment.label,
-        anatomic_regions=[kidney] if segment.is_lesion else None,
+        anatomic_regions=[codes.KIDNEY] if lesion else None,
         display_color=CIELabColor.from_rgb(*COLOURS[segment.structure]),
     )
-    if segment.is_lesion:
+    side = CodedConcept.from_code(codes.LATERALITY[segment.side])
+    if lesion:
         description.AnatomicRegionSequence[0].AnatomicRegionModifierSequence = [side]
     else:
-        kind = description.SegmentedPropertyTypeCodeSequence[0]
-        kind.SegmentedPropertyTypeModifierCodeSequence = [side]
+        kidney = description.SegmentedPropertyTypeCodeSequence[0]
+        kidney.SegmentedPropertyTypeModifierCodeSequence = [side]
     return description
-
-
-def _algorithm(result: AnalysedCase) -> "AlgorithmIdentificationSequence":
-    from highdicom import AlgorithmIdentificationSequence  # noqa: PLC0415  an extra
-
-    return AlgorithmIdentificationSequence(
-        name=algorithm_name(result),
-        family=codes.ARTIFICIAL_INTELLIGENCE.concept(),
-        version=result.models.version,
-        source=MAKER,
-        parameters=dict(algorithm_parameters(result)),
-    )
-
-
-def _name_dimensions(made: Dataset, uid: str) -> None:
-    """Give the dimensions a UID that is the same in the next run, in place of a random one."""
-    for item in (*made.DimensionOrganizationSequence, *made.DimensionIndexSequence):
-        item.DimensionOrganizationUID = uid

@@ -3,44 +3,41 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
+from highdicom import sr
 from pydicom.dataset import Dataset
+from pydicom.sr.coding import Code
 
 from rcc_onnx._version import __version__
 from rcc_onnx.options import Save
 from rcc_onnx.output.exports import codes
-from rcc_onnx.output.exports.identity import (
-    MAKER,
-    NOT_FOR_DIAGNOSIS,
-    algorithm_name,
-    algorithm_parameters,
-    derived_uid,
-    result_uid,
-    seg_series_uid,
-    seg_uid,
-    tracking_uid,
-)
-from rcc_onnx.output.exports.segments import Segment, kidney_label, segmented_slices
-from rcc_onnx.output.exports.source import (
+from rcc_onnx.output.exports.file_geometry import Segment, kidney_label, segmented_slices
+from rcc_onnx.output.exports.source_reference import (
     SourceSeries,
     by_file,
     frames_of,
     quiet_libraries,
     source_series,
 )
-from rcc_onnx.results import AnalysedCase, Diameter, SideFinding
+from rcc_onnx.output.exports.uids import (
+    MAKER,
+    NOT_FOR_DIAGNOSIS,
+    SEG,
+    SEG_SERIES,
+    algorithm_name,
+    algorithm_parameters,
+    derived_uid,
+    result_uid,
+    tracking_uid,
+)
+from rcc_onnx.results import AnalysedCase, Diameter
 from rcc_onnx.types import RESEARCH_ONLY, SIDES, Outcome, Side
 
-if TYPE_CHECKING:
-    from highdicom import sr
-
-    _Group = (
-        sr.MeasurementsAndQualitativeEvaluations
-        | sr.VolumetricROIMeasurementsAndQualitativeEvaluations
-    )
-
+_Group = (
+    sr.MeasurementsAndQualitativeEvaluations | sr.VolumetricROIMeasurementsAndQualitativeEvaluations
+)
 _Item = TypeVar("_Item")
 
 SEG_CLASS = "1.2.840.10008.5.1.4.1.1.66.4"
@@ -53,7 +50,7 @@ CERTAINTIES = {
     Outcome.KIDNEY_NOT_FOUND: codes.INDETERMINATE,
     Outcome.KIDNEY_NOT_LOCATED: codes.INDETERMINATE,
 }
-"""What is said of a lesion in each kidney."""
+"""Of a lesion in each kidney."""
 
 
 @dataclass(frozen=True)
@@ -70,14 +67,6 @@ class _Case:
     with_seg: bool
 
 
-class _Part(NamedTuple):
-    """What a group of measurements is about."""
-
-    side: Side
-    label: str
-    is_lesion: bool
-
-
 @quiet_libraries()
 def write_sr(result: AnalysedCase, to: Path) -> None:
     """Write the report, with references to the segments of a Segmentation that is written too.
@@ -85,15 +74,10 @@ def write_sr(result: AnalysedCase, to: Path) -> None:
     Raises:
         PixelsError: the source's header cannot be read any more.
     """
-    patient = result.patient_images
-    if patient is None:
-        raise AssertionError("a report of a case without positions")
-    from highdicom.sr import ComprehensiveSR  # noqa: PLC0415  an extra, slow to import
-
-    segments = segmented_slices(patient).segments
+    segments = segmented_slices(result.placed).segments
     with_seg = Save.SEG in result.options.save and bool(segments)
-    case = _Case(result, source_series(patient), segments, with_seg)
-    made = ComprehensiveSR(
+    case = _Case(result, source_series(result.placed), segments, with_seg)
+    made = sr.ComprehensiveSR(
         evidence=_evidence(case),
         content=_content(case),
         series_instance_uid=result_uid(result, "sr series"),
@@ -113,13 +97,14 @@ def write_sr(result: AnalysedCase, to: Path) -> None:
 
 
 def _evidence(case: _Case) -> list[Dataset]:
-    """Every file of the series, and the Segmentation."""
-    files = [
-        (image[0].sop_class_uid, image[0].sop_instance_uid) for image in by_file(case.series.images)
+    """Return references to every file of the series, and to the Segmentation."""
+    named = [
+        (case.series.uid, images[0].sop_class_uid, images[0].sop_instance_uid)
+        for images in by_file(case.series.images)
     ]
-    named = [(case.series.uid, *one) for one in files]
     if case.with_seg:
-        named.append((seg_series_uid(case.result), SEG_CLASS, seg_uid(case.result)))
+        seg, series = result_uid(case.result, SEG), result_uid(case.result, SEG_SERIES)
+        named.append((series, SEG_CLASS, seg))
     evidence = []
     for series_uid, sop_class, sop_instance in named:
         item = Dataset()
@@ -130,71 +115,70 @@ def _evidence(case: _Case) -> list[Dataset]:
     return evidence
 
 
-def _content(case: _Case) -> "sr.MeasurementReport":
-    from highdicom import sr  # noqa: PLC0415  an extra
-
+def _content(case: _Case) -> sr.MeasurementReport:
     device = sr.DeviceObserverIdentifyingAttributes(
         uid=derived_uid("device", __version__),
         name=MAKER,
         manufacturer_name=MAKER,
         model_name=f"{MAKER} {__version__}",
     )
+    observer = sr.ObserverContext(sr.CodedConcept.from_code(codes.DEVICE), device)
     report = sr.MeasurementReport(
-        observation_context=sr.ObservationContext(
-            observer_device_context=sr.ObserverContext(codes.DEVICE.concept(), device)
-        ),
-        procedure_reported=codes.CT.concept(),
+        observation_context=sr.ObservationContext(observer_device_context=observer),
+        procedure_reported=codes.CT,
         imaging_measurements=[group for side in SIDES for group in _groups(case, side)],
-        title=codes.REPORT.concept(),
+        title=codes.REPORT,
     )
     for text in _comments(case.result):
-        comment = sr.TextContentItem(codes.COMMENT.concept(), text, "CONTAINS")
+        comment = sr.TextContentItem(codes.COMMENT, text, "CONTAINS")
         report[0].ContentSequence.append(comment)
     return report
 
 
 def _comments(result: AnalysedCase) -> list[str]:
-    """Sentences that a reader of the report must see."""
-    flags = [
-        (f"{side.capitalize()} kidney", one) for side in SIDES for one in result.sides[side].flags
-    ]
+    """Return sentences that a reader of the report must see."""
     return [
         RESEARCH_ONLY,
         *result.warnings,
-        *(f"Study: {one.text}" for one in result.flags),
-        *(f"{what}: {one.text}" for what, one in flags),
+        *(f"Study: {flag.text}" for flag in result.flags),
+        *(
+            f"{kidney_label(side)}: {flag.text}"
+            for side in SIDES
+            for flag in result.sides[side].flags
+        ),
     ]
 
 
-def _groups(case: _Case, side: Side) -> "list[_Group]":
-    """A group for the kidney, which says what of a lesion, and two for a suspected lesion.
+def _groups(case: _Case, side: Side) -> list[_Group]:
+    """Return a group for the kidney, with the certainty of a lesion in it, and two for a lesion.
 
     The long axis has its own, as a group that refers to a segment holds no lines on images.
     """
-    from highdicom import sr  # noqa: PLC0415  an extra
-
     finding = case.result.sides[side]
-    measures = finding.lesion_measures
-    own = {one.is_lesion: one for one in case.segments if one.side == side}
-    kidney = _Part(side, kidney_label(side), is_lesion=False)
-    groups = [_group(case, kidney, own.get(False), _kidney_measurements(finding))]
-    if measures is not None and True in own:
-        lesion = _Part(side, own[True].label, is_lesion=True)
-        volume = [_volume(measures.volume_ml), _mean_hu(measures.mean_hu)]
-        groups.append(_group(case, lesion, own[True], volume))
-        axis = [_long_axis(case, measures.longest_axial_diameter)]
-        common = _common(case, lesion, axis)
-        groups.append(sr.MeasurementsAndQualitativeEvaluations(**common))
+    segments = {segment.is_lesion: segment for segment in case.segments if segment.side == side}
+    measures = finding.kidney.measures
+    measured = []
+    if measures is not None:
+        measured.append(_volume(measures.volume_ml))
+        if measures.mean_hu is not None:
+            measured.append(_mean_hu(measures.mean_hu))
+    kidney = _common(case, side, kidney_label(side), measured, is_lesion=False)
+    groups = [_group(case, kidney, segments.get(False))]
+    lesion, segment = finding.lesion_measures, segments.get(True)
+    if lesion is not None and segment is not None:
+        measured = [_volume(lesion.volume_ml), _mean_hu(lesion.mean_hu)]
+        axis = [_long_axis(case, lesion.longest_axial_diameter)]
+        volume, line = (
+            _common(case, side, segment.label, measurements, is_lesion=True)
+            for measurements in (measured, axis)
+        )
+        groups.append(_group(case, volume, segment))
+        groups.append(sr.MeasurementsAndQualitativeEvaluations(**line))
     return groups
 
 
-def _group(
-    case: _Case, part: _Part, segment: Segment | None, measurements: list["sr.Measurement"]
-) -> "_Group":
-    """TID 1411 where there is a segment to refer to, else TID 1501."""
-    from highdicom import sr  # noqa: PLC0415  an extra
-
-    common = _common(case, part, measurements)
+def _group(case: _Case, common: dict[str, Any], segment: Segment | None) -> _Group:
+    """Return TID 1411 where there is a segment to refer to, else TID 1501."""
     if segment is None:
         return sr.MeasurementsAndQualitativeEvaluations(**common)
     if not case.with_seg:
@@ -202,7 +186,7 @@ def _group(
         return sr.MeasurementsAndQualitativeEvaluations(**common, source_images=images)
     reference = sr.ReferencedSegment(
         SEG_CLASS,
-        seg_uid(case.result),
+        result_uid(case.result, SEG),
         segment.number,
         source_series=sr.SourceSeriesForSegmentation(case.series.uid),
     )
@@ -211,97 +195,73 @@ def _group(
     )
 
 
-def _common(case: _Case, part: _Part, measurements: list["sr.Measurement"]) -> dict[str, Any]:
-    """What every kind of group takes."""
-    from highdicom import sr  # noqa: PLC0415  an extra
-
+def _common(
+    case: _Case, side: Side, label: str, measurements: list[sr.Measurement], *, is_lesion: bool
+) -> dict[str, Any]:
+    """Return what every kind of group takes."""
     result = case.result
-    if part.is_lesion:
+    if is_lesion:
         category, finding = codes.ABNORMAL_STRUCTURE, codes.LESION
-        said = sr.QualitativeEvaluation(codes.CERTAINTY.concept(), codes.SUSPECTED.concept())
+        evaluation = sr.QualitativeEvaluation(codes.CERTAINTY, codes.SUSPECTED)
     else:
         category, finding = codes.ANATOMICAL_STRUCTURE, codes.KIDNEY
-        certainty = _certainty(result, part.side)
-        said = sr.QualitativeEvaluation(codes.LESION.concept(), certainty.concept())
-    side = codes.LATERALITY[part.side].concept()
+        evaluation = sr.QualitativeEvaluation(codes.LESION, _certainty(result, side))
+    parameters = algorithm_parameters(result).items()
     return {
-        "tracking_identifier": sr.TrackingIdentifier(tracking_uid(result, part.label), part.label),
-        "finding_category": category.concept(),
-        "finding_type": finding.concept(),
-        "finding_sites": [sr.FindingSite(codes.KIDNEY.concept(), side)],
+        "tracking_identifier": sr.TrackingIdentifier(tracking_uid(result, label), label),
+        "finding_category": category,
+        "finding_type": finding,
+        "finding_sites": [sr.FindingSite(codes.KIDNEY, codes.LATERALITY[side])],
         "algorithm_id": sr.AlgorithmIdentification(
             name=algorithm_name(result),
             version=result.models.version,
-            parameters=[f"{name}: {value}" for name, value in algorithm_parameters(result)],
-            family=codes.ARTIFICIAL_INTELLIGENCE.concept(),
+            parameters=[f"{name}: {value}" for name, value in parameters],
+            family=codes.ARTIFICIAL_INTELLIGENCE,
             manufacturer=MAKER,
         ),
         "measurements": measurements,
-        "qualitative_evaluations": [said],
+        "qualitative_evaluations": [evaluation],
     }
 
 
-def _certainty(result: AnalysedCase, side: Side) -> codes.Code:
-    """A side that could not be judged is not one where nothing was detected."""
+def _certainty(result: AnalysedCase, side: Side) -> Code:
+    """Return that of a lesion: a side that could not be judged is not one without a lesion."""
     outcome = result.sides[side].outcome
-    if outcome is Outcome.NO_LESION and result.flags_of(side):
+    if outcome is Outcome.NO_LESION and not result.sides[side].assessable:
         return codes.INDETERMINATE
     return CERTAINTIES[outcome]
 
 
-def _kidney_measurements(finding: SideFinding) -> list["sr.Measurement"]:
-    kidney = finding.kidney.measures
-    if kidney is None:
-        return []
-    hu = [] if kidney.mean_hu is None else [_mean_hu(kidney.mean_hu)]
-    return [_volume(kidney.volume_ml), *hu]
+def _volume(ml: float) -> sr.Measurement:
+    return sr.Measurement(codes.VOLUME, ml, codes.CUBIC_CENTIMETRE)
 
 
-def _volume(ml: float) -> "sr.Measurement":
-    return _measurement(codes.VOLUME, ml, codes.CUBIC_CENTIMETRE)
+def _mean_hu(hu: float) -> sr.Measurement:
+    return sr.Measurement(codes.ATTENUATION, hu, codes.HOUNSFIELD_UNIT, derivation=codes.MEAN)
 
 
-def _mean_hu(hu: float) -> "sr.Measurement":
-    return _measurement(codes.ATTENUATION, hu, codes.HOUNSFIELD_UNIT, codes.MEAN)
-
-
-def _long_axis(case: _Case, diameter: Diameter) -> "sr.Measurement":
-    """With its line on its image; DICOM counts from the outer corner of the first pixel."""
-    from highdicom import sr  # noqa: PLC0415  an extra
-
+def _long_axis(case: _Case, diameter: Diameter) -> sr.Measurement:
+    """Return it with its line; DICOM counts from the outer corner of the first pixel."""
     (image,) = _images(case, [diameter.slice], sr.SourceImageForRegion)
     line = np.array([(column + 0.5, row + 0.5) for row, column in diameter.ends_row_column])
     # A lesion of one voxel has no line.
     shape = "POINT" if (line[0] == line[1]).all() else "POLYLINE"
     points = line[:1] if shape == "POINT" else line
-    where = sr.CoordinatesForMeasurement(shape, points, image)
-    return _measurement(codes.LONG_AXIS, diameter.mm, codes.MILLIMETRE, codes.MAXIMUM, where)
-
-
-def _measurement(
-    name: codes.Code,
-    value: float,
-    unit: codes.Code,
-    derivation: codes.Code | None = None,
-    where: "sr.CoordinatesForMeasurement | None" = None,
-) -> "sr.Measurement":
-    from highdicom import sr  # noqa: PLC0415  an extra
-
     return sr.Measurement(
-        name=name.concept(),
-        value=value,
-        unit=unit.concept(),
-        derivation=None if derivation is None else derivation.concept(),
-        referenced_coordinates=None if where is None else [where],
+        codes.LONG_AXIS,
+        diameter.mm,
+        codes.MILLIMETRE,
+        derivation=codes.MAXIMUM,
+        referenced_coordinates=[sr.CoordinatesForMeasurement(shape, points, image)],
     )
 
 
 def _images(
     case: _Case, slices: Sequence[int], kind: Callable[[str, str, list[int] | None], _Item]
 ) -> list[_Item]:
-    """References to slices, files that hold several of them named once."""
+    """Return references to slices, files that hold several of them named once."""
     images = [case.series.images[index] for index in slices]
     return [
-        kind(one[0].sop_class_uid, one[0].sop_instance_uid, frames_of(one) or None)
-        for one in by_file(images)
+        kind(file[0].sop_class_uid, file[0].sop_instance_uid, frames_of(file) or None)
+        for file in by_file(images)
     ]

@@ -1,4 +1,4 @@
-"""Cuts through a patient with their masks, marks and scale, before anything is drawn.
+"""Multiplanar reformats: cuts through a patient with masks, marks and scale, not drawn yet.
 
 All planes are shown as radiologists do: axial from the feet, patient's right on the left; coronal
 from the front, the head up; sagittal from the patient's left, the front on the left, the head up.
@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rcc_onnx.imaging.images import PatientImages
-from rcc_onnx.imaging.placement import PIXEL_MM, AxisMap, Placement, Reorientation
-from rcc_onnx.results import LesionMeasures, SourceBox
+from rcc_onnx.imaging.placement import PIXEL_MM, AxisMap, Placement
+from rcc_onnx.results import LesionMeasures
 
 WINDOW_HU = (-160.0, 240.0)
 """Black and white: the window that the networks see."""
@@ -57,7 +57,7 @@ class Plane:
 
 @dataclass(frozen=True)
 class Spot:
-    """What cuts are laid through.
+    """The place through which cuts are made.
 
     Attributes:
         zyx: voxel of the canonical volume, whole or not.
@@ -71,7 +71,7 @@ class Spot:
 
 
 def windowed(hu: NDArray[np.floating]) -> NDArray[np.uint8]:
-    """Grey values of HU, of any shape; NaN is black."""
+    """Return grey values of HU, of any shape; NaN is black."""
     low, high = WINDOW_HU
     scaled = (np.nan_to_num(hu, nan=low) - low) * 255.0 / (high - low)
     grey: NDArray[np.uint8] = np.clip(scaled, 0.0, 255.0).astype(np.uint8)
@@ -79,7 +79,7 @@ def windowed(hu: NDArray[np.floating]) -> NDArray[np.uint8]:
 
 
 def axial_plane(patient: PatientImages, spot: Spot) -> Plane:
-    """The whole source slice, decoded anew, at its own resolution.
+    """Return the whole source slice, decoded anew, at its own resolution.
 
     Raises:
         PixelsError: it cannot be decoded any more.
@@ -94,63 +94,53 @@ def axial_plane(patient: PatientImages, spot: Spot) -> Plane:
         placement.spacing_zyx_mm[1:],
         ("R", "L", "A", "P"),
         (spot.zyx[1] + 0.5, spot.zyx[2] + 0.5),
-        None if lesion is None else _turned_box(lesion.box, placement),
-        None if lesion is None else _diameter(lesion, placement),
+        None if lesion is None else _box_of(lesion, placement),
+        None if lesion is None else _diameter_of(lesion, placement),
     )
 
 
 def coronal_plane(patient: PatientImages, spot: Spot) -> Plane:
-    """Through the spot, on the grid that the networks saw: 2 mm, every analysed slice."""
-    place = _nearest_place(patient.placement.rows, spot.zyx[1])
-    y_mm = patient.placement.to_lps(np.array(spot.zyx))[1]
-    return _upright(patient, spot, "coronal", f"y {y_mm:.0f} mm", (slice(None), place, slice(None)))
+    """Return the cut through the spot on the networks' grid: 2 mm, every analysed slice."""
+    return _upright(patient, spot, 1)
 
 
 def sagittal_plane(patient: PatientImages, spot: Spot) -> Plane:
-    """As `coronal_plane`."""
-    place = _nearest_place(patient.placement.columns, spot.zyx[2])
-    x_mm = patient.placement.to_lps(np.array(spot.zyx))[0]
-    return _upright(
-        patient, spot, "sagittal", f"x {x_mm:.0f} mm", (slice(None), slice(None), place)
-    )
+    """Return the same at right angles to the coronal one."""
+    return _upright(patient, spot, 2)
 
 
-def _upright(
-    patient: PatientImages,
-    spot: Spot,
-    name: str,
-    position: str,
-    cut: tuple[slice, slice | int, slice | int],
-) -> Plane:
-    placement = patient.placement
-    shown = placement.real_places
-    is_coronal = name == "coronal"
+def _upright(patient: PatientImages, spot: Spot, axis: int) -> Plane:
+    """Return the cut across an axis of the canonical volume: 1 coronal, 2 sagittal."""
+    placement, is_coronal = patient.placement, axis == 1
     across = placement.columns if is_coronal else placement.rows
-    at = spot.zyx[2] if is_coronal else spot.zyx[1]
-    column = _place(across, at) - across.first
-    row = spot.zyx[0] / placement.stride
-    values, labels = patient.hu[cut][shown], patient.labels[cut][shown]
-    mm = placement.spacing_zyx_mm[2 if is_coronal else 1] * _step(across)
+    place = _nearest_place(placement.rows if is_coronal else placement.columns, spot.zyx[axis])
+    cut = (placement.real_places, *((place, slice(None)) if is_coronal else (slice(None), place)))
+    hu, labels = patient.hu[cut], patient.labels[cut]
+    x_mm, y_mm, _ = placement.to_lps(np.array(spot.zyx))
+    spacing = placement.spacing_zyx_mm
     return Plane(
-        name,
-        position,
-        windowed(values[:, across.places]),
+        "coronal" if is_coronal else "sagittal",
+        f"y {y_mm:.0f} mm" if is_coronal else f"x {x_mm:.0f} mm",
+        windowed(hu[:, across.places]),
         labels[:, across.places],
-        (placement.spacing_zyx_mm[0] * placement.stride, mm),
+        (spacing[0] * placement.stride, spacing[3 - axis] * _step(across)),
         ("R", "L", "H", "F") if is_coronal else ("A", "P", "H", "F"),
-        (row + 0.5, column + 0.5),
+        (
+            spot.zyx[0] / placement.stride + 0.5,
+            _place(across, spot.zyx[3 - axis]) - across.first + 0.5,
+        ),
         level=spot.axial / placement.stride + 0.5,
     )
 
 
 def _step(axis: AxisMap) -> float:
-    """Source pixels between two places of the grid."""
+    """Return the source pixels from one place of the grid to the next."""
     sources = axis.sources
     return float(sources[-1] - sources[0]) / (sources.size - 1) if sources.size > 1 else PIXEL_MM
 
 
 def _place(axis: AxisMap, source: float) -> float:
-    """The place of the grid, whole or not, of a source pixel."""
+    """Return the place of the grid, whole or not, of a source pixel."""
     return axis.first + (source - float(axis.sources[0])) / _step(axis)
 
 
@@ -159,36 +149,20 @@ def _nearest_place(axis: AxisMap, source: float) -> int:
     return min(max(round(_place(axis, source)), axis.first), last)
 
 
-def _turned_box(box: SourceBox, placement: Placement) -> Rectangle:
-    """The box of the file's image on the canonical slice."""
-    rows, columns = turned_pixels(
-        placement.reorientation, placement.shape_yx, box.rows, box.columns
-    )
+def _box_of(lesion: LesionMeasures, placement: Placement) -> Rectangle:
+    rows, columns = placement.canonical_pixels(lesion.box.rows, lesion.box.columns)
     return rows[0], rows[1] + 1, columns[0], columns[1] + 1
 
 
-def turned_pixels(
-    reorientation: Reorientation,
-    shape_yx: tuple[int, int],
-    rows: tuple[int, int],
-    columns: tuple[int, int],
-) -> tuple[tuple[int, int], tuple[int, int]]:
-    """Spans of canonical rows and columns, from those of the file: undoes `file_pixels`."""
-    spans = (columns, rows) if reorientation.transpose else (rows, columns)
-    turned = []
-    flips = (reorientation.flip_rows, reorientation.flip_columns)
-    for (first, last), flip, size in zip(spans, flips, shape_yx, strict=True):
-        turned.append((size - 1 - last, size - 1 - first) if flip else (first, last))
-    return turned[0], turned[1]
-
-
-def _diameter(lesion: LesionMeasures, placement: Placement) -> tuple[Point, Point]:
-    ends = lesion.longest_axial_diameter.ends_lps_mm
-    first, last = (zyx_of(np.array(end), placement)[1:] + 0.5 for end in ends)
-    return (first[0], first[1]), (last[0], last[1])
+def _diameter_of(lesion: LesionMeasures, placement: Placement) -> tuple[Point, Point]:
+    ends = []
+    for row, column in lesion.longest_axial_diameter.ends_row_column:
+        (y, _), (x, _) = placement.canonical_pixels((row, row), (column, column))
+        ends.append((y + 0.5, x + 0.5))
+    return ends[0], ends[1]
 
 
 def zyx_of(lps_mm: NDArray[np.float64], placement: Placement) -> NDArray[np.float64]:
-    """The index of the canonical volume, whole or not, of a place in the patient."""
+    """Return the index of the canonical volume, whole or not, of a place in the patient."""
     affine = placement.affine_zyx_lps
     return np.linalg.solve(affine[:3, :3], lps_mm - affine[:3, 3]).astype(np.float64)

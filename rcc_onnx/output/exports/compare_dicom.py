@@ -1,4 +1,4 @@
-"""Whether two DICOM files say the same, whenever they were made."""
+"""Comparison of two SEG or SR files, whenever they were made."""
 
 from pathlib import Path
 
@@ -15,16 +15,17 @@ MADE_AT = (
 """What SEG and SR state of the moment at which they were made."""
 
 
-def same_but_for_times(one: Path, other: Path) -> bool:
-    """Whether two SEG or SR files differ in nothing but the moment at which they were made.
+def same_but_for_times(first: Path, second: Path) -> bool:
+    """Return whether two SEG or SR files differ in nothing but the moment they were made.
 
     Raises:
         OSError, InvalidDicomError: one cannot be read.
     """
-    return _timeless(pydicom.dcmread(one)) == _timeless(pydicom.dcmread(other))
+    return _without_times(first) == _without_times(second)
 
 
-def _timeless(dataset: Dataset) -> Dataset:
+def _without_times(path: Path) -> Dataset:
+    dataset = pydicom.dcmread(path)
     for part in (dataset, *dataset.get("ContributingEquipmentSequence", ())):
         for keyword in MADE_AT:
             if keyword in part:

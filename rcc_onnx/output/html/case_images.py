@@ -1,15 +1,16 @@
-"""What the report shows of one case's images, made while the case still has them.
+"""Images of a case for the report, made while the case still has them.
 
-A fragment is `OUT/.report/<case>.json`: the overview, smaller, and the slices that the networks saw
-as one sheet, both WebP in base64, and the masks as runs of pixels.
+`OUT/.report/<case>.json` holds the overview, smaller, and the slices that the networks saw as one
+sheet, both WebP in base64, and the masks as runs of pixels.
 """
 
 import base64
 import io
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,14 +18,13 @@ from PIL import Image, ImageFilter
 
 from rcc_onnx.imaging.images import PatientImages
 from rcc_onnx.imaging.placement import PIXEL_MM
-from rcc_onnx.output.overview.planes import windowed
+from rcc_onnx.output.overview.reformat import windowed
 from rcc_onnx.results import AnalysedCase
+from rcc_onnx.system.documents import STRICT, DocumentError, read_document, to_json
 from rcc_onnx.types import GRID_SIZE, SIDES
 
-FRAGMENTS = ".report"
-"""Folder, in that of results, of what the report shows of each case."""
-VERSION = 1
-"""Of a fragment's shape: one of another version is passed over."""
+CASE_IMAGES = ".report"
+"""In the folder of results, with the images of each case."""
 
 OVERVIEW_WIDTH = 1280
 OVERVIEW_BYTES = 120_000
@@ -56,12 +56,12 @@ class SheetSlice:
     Attributes:
         number: of the slice in the series, from 1.
         z_mm: at the middle of the image.
-        runs: of the mask, row after row: pixels between, pixels, label; and again.
+        runs: of the mask, see `label_runs`.
     """
 
     number: int
     z_mm: float
-    runs: list[int]
+    runs: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -69,53 +69,44 @@ class Sheet:
     """Slices side by side in one image, `columns` a row, each `size` pixels of `pixel_mm` wide.
 
     Attributes:
-        stops: title and place in `slices` of what a reader may want to jump to; the first is where
-            the scroller starts.
+        stops: title and place in `slices` of places to jump to; the scroller starts at the first.
     """
 
     picture: Picture
     columns: int
     size: int
     pixel_mm: float
-    slices: list[SheetSlice]
-    stops: list[tuple[str, int]]
+    slices: tuple[SheetSlice, ...]
+    stops: tuple[tuple[str, int], ...]
 
 
 @dataclass(frozen=True)
-class Fragment:
-    """The images of a case."""
+class CaseImages:
+    """The images of a case, as their document."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
 
     overview: Picture
     sheet: Sheet
+    version: Literal[2] = 2
 
 
-def fragment_name(case: str) -> str:
-    """Path of the fragment, from the folder of results."""
-    return f"{FRAGMENTS}/{case}.json"
+def case_images_name(case: str) -> str:
+    """Return the path of a case's images from the folder of results."""
+    return f"{CASE_IMAGES}/{case}.json"
 
 
-def write_fragment(result: AnalysedCase, overview: Path, to: Path) -> None:
-    """Write the fragment of a placed case, from its images and its overview's PNG, to a path."""
-    patient = result.patient_images
-    if patient is None:
-        raise AssertionError("a fragment of a case without images")
-    fragment = Fragment(_small_overview(overview), _sheet(result, patient))
-    document = {"version": VERSION} | asdict(fragment)
-    to.write_text(json.dumps(document, separators=(",", ":")), encoding="utf-8")
+def write_case_images(result: AnalysedCase, overview: Path, to: Path) -> None:
+    """Write the images of a placed case from its arrays and its overview's PNG."""
+    images = CaseImages(_small_overview(overview), _sheet(result, result.placed))
+    to.write_text(json.dumps(to_json(images), separators=(",", ":")), encoding="utf-8")
 
 
-def read_fragment(path: Path) -> Fragment | None:
-    """The fragment at a path; None where there is none, or one of another version."""
+def read_case_images(path: Path) -> CaseImages | None:
+    """Return the images of a case; None where there are none, or of another version."""
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-        if document.pop("version") != VERSION:
-            return None
-        sheet = document["sheet"]
-        sheet["picture"] = Picture(**sheet["picture"])
-        sheet["slices"] = [SheetSlice(**one) for one in sheet["slices"]]
-        sheet["stops"] = [(str(title), int(at)) for title, at in sheet["stops"]]
-        return Fragment(Picture(**document["overview"]), Sheet(**sheet))
-    except (OSError, ValueError, KeyError, TypeError):
+        return read_document(CaseImages, path.read_bytes())
+    except (OSError, DocumentError):
         return None
 
 
@@ -140,13 +131,13 @@ def _sheet(result: AnalysedCase, patient: PatientImages) -> Sheet:
         columns=SHEET_COLUMNS,
         size=GRID_SIZE,
         pixel_mm=PIXEL_MM,
-        slices=[_sheet_slice(patient, int(place)) for place in places],
+        slices=tuple(_sheet_slice(patient, int(place)) for place in places),
         stops=_stops(result, patient, places),
     )
 
 
 def _shown_places(patient: PatientImages) -> NDArray[np.intp]:
-    """Places of the network volume: all that show an image, or those round the masks."""
+    """Return places of the network volume: all that show an image, or those round the masks."""
     placement = patient.placement
     real = np.arange(placement.depth)[placement.real_places]
     masked = np.flatnonzero(patient.labels.any(axis=(1, 2)))
@@ -168,8 +159,8 @@ def _sheet_slice(patient: PatientImages, place: int) -> SheetSlice:
     return SheetSlice(index + 1, round(float(z_mm), 1), label_runs(patient.labels[place]))
 
 
-def label_runs(labels: NDArray[np.uint8]) -> list[int]:
-    """Runs of equal labels other than 0, row after row: pixels since the last run, length, label.
+def label_runs(labels: NDArray[np.uint8]) -> tuple[int, ...]:
+    """Return runs of equal labels but 0, row after row: pixels since the last run, length, label.
 
     A run may go on from the end of one row to the start of the next.
     """
@@ -184,13 +175,13 @@ def label_runs(labels: NDArray[np.uint8]) -> list[int]:
         if label:
             runs += [start - last, end - start, label]
             last = end
-    return runs
+    return tuple(runs)
 
 
 def _stops(
     result: AnalysedCase, patient: PatientImages, places: NDArray[np.intp]
-) -> list[tuple[str, int]]:
-    """Findings first, then kidneys, then the middle."""
+) -> tuple[tuple[str, int], ...]:
+    """Return findings first, then kidneys, or else the middle."""
     findings: list[tuple[str, int]] = []
     kidneys: list[tuple[str, int]] = []
     for side in SIDES:
@@ -202,11 +193,11 @@ def _stops(
         centre = result.sides[side].kidney.centre_zyx
         if centre is not None:
             kidneys.append((f"{side} kidney", int(np.abs(places - centre.z).argmin())))
-    return [*findings, *kidneys] or [("middle", len(places) // 2)]
+    return (*findings, *kidneys) or (("middle", len(places) // 2),)
 
 
 def _webp(image: Image.Image, qualities: Sequence[tuple[int, float]], most: int) -> bytes:
-    """The image as WebP, with the first of the qualities that keeps within the bytes, or the last.
+    """Return WebP with the first of the qualities that keeps within the bytes, or the last.
 
     Method 0 is several times faster than the default, for a fifth more bytes. Sharp chroma keeps
     thin coloured contours whole.

@@ -1,4 +1,4 @@
-"""What SEG and SR take over from the source series: patient, study, geometry, references."""
+"""The source series in SEG and SR: patient, study, geometry, references."""
 
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -11,13 +11,13 @@ from pydicom.valuerep import DA, TM
 
 from rcc_onnx.imaging.images import PatientImages
 from rcc_onnx.imaging.placement import SourceImage
-from rcc_onnx.output.exports.geometry import file_affine_lps, file_shape
-from rcc_onnx.output.exports.identity import derived_uid
+from rcc_onnx.output.exports.file_geometry import file_affine_lps, file_shape
+from rcc_onnx.output.exports.uids import derived_uid
 
 CT_IMAGE = "1.2.840.10008.5.1.4.1.1.2"
 UNICODE = "ISO_IR 192"
-STEPS_OF_A_MM = 8
-"""Decimals that are kept: more than any file states, fewer than arithmetic spoils."""
+DECIMALS = 8
+"""Of mm: more than any file states, fewer than arithmetic spoils."""
 
 REQUIRED = (
     "PatientName",
@@ -30,7 +30,7 @@ REQUIRED = (
     "AccessionNumber",
     "ReferringPhysicianName",
 )
-"""Attributes that DICOM wants to be there, even if empty."""
+"""Attributes that DICOM requires, even if empty."""
 OPTIONAL = (
     "IssuerOfPatientID",
     "StudyDescription",
@@ -73,10 +73,10 @@ def source_series(patient: PatientImages) -> SourceSeries:
 def slice_headers(
     patient: PatientImages, series: SourceSeries, indices: Iterable[int]
 ) -> list[Dataset]:
-    """Each slice as a single-frame CT image without pixels, which is what highdicom builds on.
+    """Return each slice as a CT image without pixels and with one frame, as highdicom takes it.
 
-    Each lies where its file says. SOPInstanceUID is the slice's `stand_in`, whether it is a file of
-    its own or a frame of one; `name_sources` puts the real references in its place.
+    Each has its file's position. SOPInstanceUID is the slice's `stand_in`, whether it is a file of
+    its own or a frame of one; `refer_to_sources` puts the real references in its place.
     """
     placement = patient.placement
     affine = file_affine_lps(placement)
@@ -102,8 +102,8 @@ def slice_headers(
     return headers
 
 
-def name_sources(made: Dataset, series: SourceSeries) -> None:
-    """Put the real images, and frames of multi-frame ones, in the place of the stand-ins."""
+def refer_to_sources(made: Dataset, series: SourceSeries) -> None:
+    """Replace the stand-ins of `slice_headers` by the real images, or frames of them."""
     stand_ins = {_stand_in(index): image for index, image in enumerate(series.images)}
     for frame in made.PerFrameFunctionalGroupsSequence:
         (derivation,) = frame.DerivationImageSequence
@@ -113,7 +113,7 @@ def name_sources(made: Dataset, series: SourceSeries) -> None:
         reference.update(stated)
         reference.update(reference_to([stand_ins[stated.ReferencedSOPInstanceUID]]))
         derivation.SourceImageSequence = [reference]
-    used = by_file(stand_ins[one.ReferencedSOPInstanceUID] for one in made.SourceImageSequence)
+    used = by_file(stand_ins[image.ReferencedSOPInstanceUID] for image in made.SourceImageSequence)
     made.SourceImageSequence = [reference_to(images) for images in used]
     (referenced,) = made.ReferencedSeriesSequence
     referenced.ReferencedInstanceSequence = [
@@ -122,7 +122,7 @@ def name_sources(made: Dataset, series: SourceSeries) -> None:
 
 
 def by_file(images: Iterable[SourceImage]) -> list[list[SourceImage]]:
-    """Images that are frames of one file together, files in the order in which they come."""
+    """Return images that are frames of one file together, files in the order they come."""
     files: dict[str, list[SourceImage]] = {}
     for image in images:
         files.setdefault(image.sop_instance_uid, []).append(image)
@@ -130,12 +130,12 @@ def by_file(images: Iterable[SourceImage]) -> list[list[SourceImage]]:
 
 
 def frames_of(images: Iterable[SourceImage]) -> list[int]:
-    """Frame numbers in rising order; none of single-frame files."""
+    """Return frame numbers in rising order; none of single-frame files."""
     return sorted(image.frame for image in images if image.frame is not None)
 
 
 def reference_to(images: Sequence[SourceImage]) -> Dataset:
-    """A reference to a file, or to these frames of it (PS3.3 10.3)."""
+    """Return a reference to a file, or to these frames of it (PS3.3 10.3)."""
     reference = Dataset()
     reference.ReferencedSOPClassUID = images[0].sop_class_uid
     reference.ReferencedSOPInstanceUID = images[0].sop_instance_uid
@@ -146,7 +146,7 @@ def reference_to(images: Sequence[SourceImage]) -> Dataset:
 
 @contextmanager
 def quiet_libraries() -> Iterator[None]:
-    """Keep what libraries warn of a patient's odd name or date off terminals and logs."""
+    """Keep libraries' warnings, which quote patients' names and dates, off terminals and logs."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
@@ -157,12 +157,12 @@ def _stand_in(index: int) -> str:
 
 
 def _numbers(values: Iterable[float]) -> list[float]:
-    """As precise as DICOM's decimal strings of 16 characters, and without noise of arithmetic."""
-    return [round(float(one), STEPS_OF_A_MM) + 0.0 for one in values]
+    """Return values for decimal strings of 16 characters, without noise of arithmetic."""
+    return [round(float(value), DECIMALS) + 0.0 for value in values]
 
 
 def _identity(header: Dataset, study_uid: str) -> Dataset:
-    """Patient and study as the source states them; empty where it holds what cannot be written."""
+    """Return patient and study as the source states them; empty where DICOM forbids the value."""
     identity = Dataset()
     identity.SpecificCharacterSet = UNICODE
     identity.StudyInstanceUID = study_uid
@@ -183,26 +183,22 @@ def _text(header: Dataset, keyword: str) -> str:
     return "" if value is None else str(value)
 
 
-def _is_date(text: str) -> bool:
-    try:
-        return bool(DA(text))
-    except ValueError:
-        return False
+def _parses(kind: Callable[[str], object]) -> Callable[[str], bool]:
+    def check(text: str) -> bool:
+        try:
+            return bool(kind(text))
+        except ValueError:
+            return False
 
-
-def _is_time(text: str) -> bool:
-    try:
-        return bool(TM(text))
-    except ValueError:
-        return False
+    return check
 
 
 CHECKS: dict[str, Callable[[str], bool]] = {
-    "PatientBirthDate": _is_date,
-    "PatientSex": lambda text: text in ("M", "F", "O"),
-    "StudyDate": _is_date,
-    "StudyTime": _is_time,
-    "PatientIdentityRemoved": lambda text: text in ("YES", "NO"),
-    "QualityControlSubject": lambda text: text in ("YES", "NO"),
+    "PatientBirthDate": _parses(DA),
+    "PatientSex": ("M", "F", "O").__contains__,
+    "StudyDate": _parses(DA),
+    "StudyTime": _parses(TM),
+    "PatientIdentityRemoved": ("YES", "NO").__contains__,
+    "QualityControlSubject": ("YES", "NO").__contains__,
 }
-"""Attributes of which highdicom or the standard takes no other values."""
+"""Attributes for which highdicom or the standard takes no other values."""
