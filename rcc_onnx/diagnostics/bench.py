@@ -110,7 +110,6 @@ class SetupFigures:
 
     @property
     def outcomes(self) -> dict[str, Mapping[Side, Outcome]]:
-        """Outcomes by study."""
         return {case.study: case.outcomes for case in self.cases}
 
 
@@ -156,7 +155,7 @@ def default_setups(
     Unless precisions are named, a provider is tried with those that it runs.
     """
     listed = listed_providers()
-    chosen = providers or [name for name in AUTO_ORDER[::-1] if name in listed]
+    chosen = providers or [name for name in reversed(AUTO_ORDER) if name in listed]
     return tuple(
         BenchSetup(provider, precision, threads, models)
         for provider in chosen

@@ -100,7 +100,10 @@ class Scanner:
         except PseudonymsError as error:
             notices["/pseudonyms"] = f"earlier pseudonyms stay in use [{error.code}]: {error}"
         own = {entry: self._own_name(entry) for entry in entries}
-        names = {entry: self._name(own[entry]) for entry in entries}
+        names: dict[str, str | None] = {
+            entry: name if self._file is None else pseudonym_of(name, self._pseudonyms)
+            for entry, name in own.items()
+        }
         taken: set[str] = set()
         cases: dict[str, Case] = {}
         # Stable: entries that have their name already first, then in order.
@@ -150,9 +153,7 @@ class Scanner:
             if not name.startswith(".") and not is_temporary(name) and name not in self._skip
         ]
         studies = [name for name in names if is_folder[name] or _is_archive(name)]
-        others = [
-            name for name in names if name not in studies and name.lower() not in SYSTEM_FILES
-        ]
+        others = {name for name in names if name.lower() not in SYSTEM_FILES}.difference(studies)
         identity = (found.st_dev, found.st_ino)
         if self._identity not in (None, identity) and self._names and not studies:
             raise InboxGoneError(
@@ -165,10 +166,6 @@ class Scanner:
         """Return the name of an entry, that of an archive without its suffix."""
         is_file = _is_archive(entry) and not (self.inbox / entry).is_dir()
         return Path(entry).stem if is_file else entry
-
-    def _name(self, own: str) -> str | None:
-        """Return the name for the case of an entry that is called so; None: it has none yet."""
-        return own if self._file is None else pseudonym_of(own, self._pseudonyms)
 
     def _read_pseudonyms(self) -> None:
         """Read the file, if there is one. Raises PseudonymsError; earlier names stay."""

@@ -12,6 +12,7 @@ from rcc_onnx.diagnostics.bench import (
     BenchReport,
     BenchSetup,
     CaseTiming,
+    SetupResult,
     default_setups,
     measure,
     recommend,
@@ -158,29 +159,44 @@ def test_default_setups(monkeypatch: pytest.MonkeyPatch) -> None:
     assert labels([OPENVINO], [Precision.INT8]) == ["openvino int8"]
 
 
-def test_the_fastest_is_recommended() -> None:
-    choice = recommend([measured(), measured(precision="int8", seconds=1.0)])
-    assert choice.setup.label == "cpu int8"
-    assert choice.reason == "1.00 s a case, the same outcomes as cpu float32"
-    assert "exact" in recommend([measured(), measured("openvino", seconds=3.0)]).reason
+OTHER: Any = {"right": Outcome.NO_LESION, "left": Outcome.NO_LESION}
 
 
-def test_one_with_other_outcomes_is_not_recommended() -> None:
-    other = {"right": Outcome.NO_LESION, "left": Outcome.NO_LESION}
-    fast = measured(precision="int8", seconds=0.5, outcomes=other)  # type: ignore[arg-type]
-    choice = recommend([fast, measured()])
-    assert choice.setup.label == "cpu float32"
-    assert "not considered because of different outcomes: cpu int8" in choice.reason
-
-
-def test_of_nearly_equal_ones_the_leanest_is_recommended() -> None:
-    fast = measured("openvino", seconds=1.95, peak_memory_bytes=600_000_000)
-    assert recommend([measured(), fast]).setup.label == "cpu float32"
-    faster = measured("openvino", seconds=1.5, peak_memory_bytes=600_000_000)
-    assert recommend([measured(), faster]).setup.label == "openvino float32"
-
-
-def test_one_that_was_refused_is_not_recommended() -> None:
-    stopped = replace(measured(), refused="broken")
-    for failed in (refused("cpu"), stopped):
-        assert recommend([failed, measured("openvino")]).reason == "the only one that ran"
+@pytest.mark.parametrize(
+    ("results", "label", "reason"),
+    [
+        (
+            [measured(), measured(precision="int8", seconds=1.0)],
+            "cpu int8",
+            "1.00 s a case, the same outcomes as cpu float32",
+        ),
+        ([measured(), measured("openvino", seconds=3.0)], "cpu float32", "2.00 s a case, exact"),
+        (
+            [measured(precision="int8", seconds=0.5, outcomes=OTHER), measured()],
+            "cpu float32",
+            "2.00 s a case, exact; not considered because of different outcomes: cpu int8",
+        ),
+        # Of nearly equal ones the leanest.
+        (
+            [measured(), measured("openvino", seconds=1.95, peak_memory_bytes=600_000_000)],
+            "cpu float32",
+            "2.00 s a case, exact",
+        ),
+        (
+            [measured(), measured("openvino", seconds=1.5, peak_memory_bytes=600_000_000)],
+            "openvino float32",
+            "1.50 s a case, the same outcomes as cpu float32",
+        ),
+        ([refused("cpu"), measured("openvino")], "openvino float32", "the only one that ran"),
+        (
+            [replace(measured(), refused="broken"), measured("openvino")],
+            "openvino float32",
+            "the only one that ran",
+        ),
+    ],
+)
+def test_the_fastest_with_the_outcomes_of_the_reference_is_recommended(
+    results: list[SetupResult], label: str, reason: str
+) -> None:
+    choice = recommend(results)
+    assert (choice.setup.label, choice.reason) == (label, reason)

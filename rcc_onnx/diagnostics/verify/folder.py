@@ -214,10 +214,15 @@ class _Folder:
             yield f"there is a {LOCK_NAME}: a run may be writing here, or one was killed"
 
 
-def _read_sums_file(out: Path) -> bytes:
+def require_folder(out: Path) -> None:
+    """Raise CheckError (check-folder) if a folder of results is not there."""
     if not out.is_dir():
         message = f"{out} is not a folder; give the folder that rcc-onnx infer wrote to"
         raise CheckError(message, code="check-folder")
+
+
+def _read_sums_file(out: Path) -> bytes:
+    require_folder(out)
     try:
         return (out / SUMS_NAME).read_bytes()
     except FileNotFoundError:

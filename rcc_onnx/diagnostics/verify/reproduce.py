@@ -14,6 +14,7 @@ from PIL import Image, UnidentifiedImageError
 from rcc_onnx.batch.cases import Case
 from rcc_onnx.batch.runner import BatchConfig, analyse_case
 from rcc_onnx.bundles.bundle import Bundle, find_bundle, installed_bundles
+from rcc_onnx.diagnostics.verify.folder import require_folder
 from rcc_onnx.errors import CheckError, RccOnnxError, SumsFormatError
 from rcc_onnx.options import InferenceOptions
 from rcc_onnx.output.case import OVERVIEW
@@ -172,9 +173,7 @@ def reproduce(  # noqa: PLR0913  keyword options of the command
 
 
 def _read_result(out: Path, case: str) -> tuple[StoredCase, CaseResult]:
-    if not out.is_dir():
-        message = f"{out} is not a folder; give the folder that rcc-onnx infer wrote to"
-        raise CheckError(message, code="check-folder")
+    require_folder(out)
     path = out / f"{case}.json"
     if Path(case).name != case or not path.is_file():
         message = f"{out} has no case {case!r}; cases are named as their JSON is"
@@ -262,7 +261,10 @@ def compare(
         files: those of the case that differ.
     """
     groups: dict[str, list[Difference]] = {
-        name: [] for name in ("setup", "packaging", "numbers", "answers")
+        "setup": [],
+        "packaging": [],
+        "numbers": [],
+        "answers": [],
     }
     largest, tolerance = 0.0, _sum_tolerance(before, now)
     for difference in _differences(to_json(before), to_json(now), ""):
@@ -279,7 +281,7 @@ def compare(
             largest = max(largest, moved) if moved <= tolerance else largest
         else:
             groups["numbers" if _is_near(difference) else "answers"].append(difference)
-    # Files may follow numbers and setup, which they show.
+    # Files show numbers and setup, and may follow them.
     follows = bool(groups["setup"] or groups["numbers"])
     verdict = Verdict.SAME if groups["numbers"] or files else Verdict.IDENTICAL
     if groups["answers"] or any(file.is_answer or not follows for file in files):
@@ -299,10 +301,11 @@ def compare(
 
 
 def _sum_tolerance(*results: CaseResult) -> float:
-    for provider in (result.provider for result in results):
-        if SPECS[provider.ran].always_half or provider.precision is not Precision.FLOAT32:
-            return HALF_SUM_TOLERANCE
-    return SUM_TOLERANCE
+    fewer_bits = any(
+        SPECS[result.provider.ran].always_half or result.provider.precision is not Precision.FLOAT32
+        for result in results
+    )
+    return HALF_SUM_TOLERANCE if fewer_bits else SUM_TOLERANCE
 
 
 def _differences(before: Json, now: Json, field: str) -> Iterator[Difference]:
@@ -319,9 +322,7 @@ def _differences(before: Json, now: Json, field: str) -> Iterator[Difference]:
 
 
 def _is_below(field: str, parents: tuple[str, ...]) -> bool:
-    return any(field == parent or field.startswith(f"{parent}.") for parent in parents) or any(
-        field.startswith(f"{parent}[") for parent in parents
-    )
+    return f"{field}.".replace("[", ".").startswith(tuple(f"{parent}." for parent in parents))
 
 
 def _relative_difference(before: CaseResult, difference: Difference) -> float:
