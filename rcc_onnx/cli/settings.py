@@ -193,7 +193,10 @@ def print_settings(context: typer.Context, studies: Path, *, quiet: bool = False
         and loaded.rank(context, option.name) < COMMAND_LINE_RANK
     ]
     if shown and not quiet:
-        print(sanitize(f"settings: {', '.join(shown)}"))
+        from rcc_onnx.cli.console import ignore_broken_output  # noqa: PLC0415  heavy imports
+
+        with ignore_broken_output():
+            print(sanitize(f"settings: {', '.join(shown)}"), flush=True)
 
 
 def resolve_conflict(context: typer.Context, first: str, second: str) -> str:

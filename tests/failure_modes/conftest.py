@@ -1,4 +1,4 @@
-"""Studies and networks that several nights share."""
+"""Studies and networks that several tests share."""
 
 from pathlib import Path
 
@@ -8,12 +8,12 @@ from tests.failure_modes.small_studies import small_bundle, small_studies
 
 
 @pytest.fixture(scope="session")
-def night_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def quick_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Networks of one convolution. Not to be changed."""
     return small_bundle(tmp_path_factory.mktemp("bundles") / "small")
 
 
 @pytest.fixture(scope="session")
-def night_studies(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def quick_studies(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of two small phantoms. Not to be changed."""
-    return small_studies(tmp_path_factory.mktemp("night") / "studies", 2)
+    return small_studies(tmp_path_factory.mktemp("quick") / "studies", 2)

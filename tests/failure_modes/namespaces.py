@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 
-import pytest
+from tests.support.peers import missing
 
 LIMIT_S = 300
 
@@ -17,27 +17,19 @@ def unshared(*kinds: str) -> tuple[str, ...]:
     """What to put before a command so that it gets namespaces of its own, such as `--net`.
 
     Where the system does not give them, the test is skipped and says so, or fails where
-    RCC_ONNX_PEERS=required, as in .ci/run.
+    TEST_PEERS=required, as in .ci/run.
     """
     as_root = () if os.name != "posix" or os.geteuid() == 0 else ("--user", "--map-root-user")
     command = ("unshare", *as_root, *kinds)
     needs("unshare")
     if subprocess.run([*command, "true"], capture_output=True, check=False).returncode != 0:
-        missing(f"the system gives no namespaces ({' '.join(kinds)})")
+        missing(f"unshare {' '.join(kinds)}")
     return command
 
 
 def needs(program: str) -> None:
     if shutil.which(program) is None:
-        missing(f"{program} is not installed")
-
-
-def missing(why: str) -> None:
-    """Skip loudly; fail where everything must run."""
-    text = f"NOT TESTED HERE: {why}"
-    if os.environ.get("RCC_ONNX_PEERS") == "required":
-        pytest.fail(text)
-    pytest.skip(text)
+        missing(program)
 
 
 def run_there(

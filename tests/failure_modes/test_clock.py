@@ -45,16 +45,16 @@ def seconds(document: Any) -> Iterator[float]:
 
 
 def test_a_clock_that_is_set_back(
-    night_studies: Path, night_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    quick_studies: Path, quick_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert infer((night_studies, tmp_path / "right"), night_bundle)[0] == 0
+    assert infer((quick_studies, tmp_path / "right"), quick_bundle)[0] == 0
     steps = count()
     now = time.time()
     monkeypatch.setattr("rcc_onnx.output.run.datetime", BackwardClock)
     monkeypatch.setattr("rcc_onnx.output.html.datetime", BackwardClock)
     monkeypatch.setattr(time, "time", lambda: now - 3600 * next(steps))
     out = tmp_path / "out"
-    assert infer((night_studies, out), night_bundle)[0] == 0
+    assert infer((quick_studies, out), quick_bundle)[0] == 0
     check_same(out, contents(tmp_path / "right"))
     found = [one for path in out.glob("*.json") for one in seconds(json.loads(path.read_text()))]
     assert len(found) > 10
@@ -66,20 +66,20 @@ def test_a_clock_that_is_set_back(
     )
     # The times in the document are cut to seconds.
     assert abs((ended - started).total_seconds() - run["seconds"]) <= 1
-    code, said = infer((night_studies, out), night_bundle)
+    code, said = infer((quick_studies, out), quick_bundle)
     assert (code, said.count("skipped: unchanged since last run")) == (0, 2)
 
 
 def test_dates_in_the_future_and_in_the_past_change_nothing(
-    night_studies: Path, night_bundle: Path, tmp_path: Path
+    quick_studies: Path, quick_bundle: Path, tmp_path: Path
 ) -> None:
-    studies, out = shutil.copytree(night_studies, tmp_path / "in"), tmp_path / "out"
-    assert infer((studies, out), night_bundle)[0] == 0
+    studies, out = shutil.copytree(quick_studies, tmp_path / "in"), tmp_path / "out"
+    assert infer((studies, out), quick_bundle)[0] == 0
     expected = contents(out)
     for moment in (FUTURE_S, 0):
         for top in (studies, out):
             for path in (top, *top.rglob("*")):
                 os.utime(path, (moment, moment))
-        code, said = infer((studies, out), night_bundle)
+        code, said = infer((studies, out), quick_bundle)
         assert (code, said.count("skipped: unchanged since last run")) == (0, 2)
         check_same(out, expected)

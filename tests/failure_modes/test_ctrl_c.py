@@ -16,6 +16,8 @@ from tests.failure_modes.outputs import LOCK, check_left, contents
 from tests.failure_modes.test_table import infer
 from tests.kill_runs import children_of, wait_for_ends
 
+PROGRAM = (sys.executable, "-m", "rcc_onnx")
+ENVIRONMENT = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), "RCC_ONNX_THREADS": "1"}
 LIMIT_S = 120.0
 INTERRUPTED = 130
 
@@ -39,10 +41,10 @@ MOMENTS: dict[str, Moment] = {
 
 @pytest.fixture(scope="module")
 def expected(
-    night_studies: Path, night_bundle: Path, tmp_path_factory: pytest.TempPathFactory
+    quick_studies: Path, quick_bundle: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, bytes]:
     out = tmp_path_factory.mktemp("undisturbed") / "out"
-    assert infer((night_studies, out), night_bundle)[0] == 0
+    assert infer((quick_studies, out), quick_bundle)[0] == 0
     return contents(out)
 
 
@@ -59,21 +61,21 @@ def heard_ctrl_c() -> Iterator[None]:
 @pytest.mark.parametrize("moment", MOMENTS)
 def test_ctrl_c_at_any_moment(
     moment: str,
-    night_studies: Path,
-    night_bundle: Path,
+    quick_studies: Path,
+    quick_bundle: Path,
     tmp_path: Path,
     expected: dict[str, bytes],
 ) -> None:
     out = tmp_path / "out"
-    words = ("infer", night_studies, "--out", out, "--models", night_bundle, "--threads", "1")
+    words = ("infer", quick_studies, "--out", out, "--models", quick_bundle)
     with (
         heard_ctrl_c(),
         subprocess.Popen(
-            [sys.executable, "-m", "rcc_onnx", *map(str, words)],
+            [*PROGRAM, *map(str, words)],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+            env=ENVIRONMENT,
             start_new_session=True,
         ) as process,
     ):
@@ -96,33 +98,24 @@ def test_ctrl_c_at_any_moment(
     if out.exists():
         assert check_left(out, expected, RUN_FILES) == set()
         assert not list(out.rglob(".rcc-onnx*"))
-    code, _ = infer((night_studies, out), night_bundle)
+    code, _ = infer((quick_studies, out), quick_bundle)
     assert (code, contents(out)) == (0, expected)
 
 
 @pytest.mark.skipif(
     not Path("/dev/full").exists(), reason="NOT TESTED HERE: no device that is full"
 )
-@pytest.mark.parametrize("ear", ["full", "closed"])
-def test_nobody_listens(
-    ear: str, night_studies: Path, night_bundle: Path, tmp_path: Path, expected: dict[str, bytes]
+@pytest.mark.parametrize("output", ["full", "closed"])
+def test_output_that_cannot_be_written(
+    output: str, quick_studies: Path, quick_bundle: Path, tmp_path: Path, expected: dict[str, bytes]
 ) -> None:
-    words = ["infer", night_studies, "--out", tmp_path / "out", "--models", night_bundle]
+    words = ("infer", quick_studies, "--out", tmp_path / "out", "--models", quick_bundle)
     with Path("/dev/full").open("wb") as full:
         process = subprocess.Popen(
-            [
-                sys.executable,
-                "-m",
-                "rcc_onnx",
-                *map(str, words),
-                "--threads",
-                "1",
-                "--workers",
-                "0",
-            ],
-            stdout=full if ear == "full" else subprocess.PIPE,
+            [*PROGRAM, *map(str, words), "--workers", "0"],
+            stdout=full if output == "full" else subprocess.PIPE,
             stderr=subprocess.PIPE,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+            env=ENVIRONMENT,
         )
     if process.stdout is not None:
         process.stdout.close()

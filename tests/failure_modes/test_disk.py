@@ -50,12 +50,12 @@ class Steps:
 
 @pytest.fixture(scope="module")
 def steps(
-    tmp_path_factory: pytest.TempPathFactory, night_studies: Path, night_bundle: Path
+    tmp_path_factory: pytest.TempPathFactory, quick_studies: Path, quick_bundle: Path
 ) -> Steps:
     folder = tmp_path_factory.mktemp("disk")
     program = (*unshared("--mount"), sys.executable, "-m", "tests.failure_modes.small_disk")
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    done = run_there((*program, night_studies, night_bundle, folder), folder, environment)
+    done = run_there((*program, quick_studies, quick_bundle, folder), folder, environment)
     assert done.returncode == 0, done.stdout + done.stderr
     return Steps(folder)
 

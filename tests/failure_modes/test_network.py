@@ -8,9 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
-import typer
 
-from rcc_onnx.cli.app import app
 from tests.failure_modes.namespaces import needs, run_there, unshared
 from tests.failure_modes.outputs import contents
 from tests.failure_modes.traces import network_calls, strace, written_outside
@@ -27,8 +25,6 @@ COMMANDS: Mapping[str, Sequence[str]] = {
     "doctor": ("doctor",),
 }
 """Everything that runs where there is no network."""
-NOT_YET: frozenset[str] = frozenset()
-"""Those of them that may not be there yet. To be empty in the end."""
 
 DATA_FOLDER = ".local/share/rcc-onnx"
 """Of the home folder: docs/models.md."""
@@ -84,15 +80,15 @@ class Place:
 
 
 @pytest.fixture
-def places(tmp_path: Path, night_studies: Path, night_bundle: Path) -> tuple[Place, Place]:
+def places(tmp_path: Path, quick_studies: Path, quick_bundle: Path) -> tuple[Place, Place]:
     """Two of them, alike; one more study is there, which will be refused."""
     studies = tmp_path / "studies"
-    shutil.copytree(night_studies, studies)
+    shutil.copytree(quick_studies, studies)
     (studies / "none").mkdir()
     (studies / "none" / "letter.txt").write_text("no DICOM")
     return (
-        Place(tmp_path / "outside", studies, night_bundle),
-        Place(tmp_path / "inside", studies, night_bundle),
+        Place(tmp_path / "outside", studies, quick_bundle),
+        Place(tmp_path / "inside", studies, quick_bundle),
     )
 
 
@@ -101,9 +97,6 @@ def test_it_runs_without_a_network_and_asks_for_none(
     name: str, places: tuple[Place, Place], tmp_path: Path
 ) -> None:
     command = COMMANDS[name]
-    there = typer.main.get_command(app).commands  # type: ignore[attr-defined]
-    if name in NOT_YET and command[0] not in there:
-        pytest.skip(f"NOT TESTED HERE: there is no command {command[0]} yet")
     needs("strace")
     alone = unshared("--net")
     outside, inside = places
@@ -127,14 +120,14 @@ def test_the_namespace_has_no_way_out() -> None:
 
 
 def test_what_is_written_or_asked_is_seen(
-    places: tuple[Place, Place], night_bundle: Path, tmp_path: Path
+    places: tuple[Place, Place], quick_bundle: Path, tmp_path: Path
 ) -> None:
     """ONNX Runtime's own report home among it, which rcc-onnx switches off."""
     needs("strace")
     _, place = places
     code = (
         "import onnxruntime, pathlib, socket, sys, os\n"
-        f"onnxruntime.InferenceSession({str(night_bundle / 'kidney.onnx')!r})\n"
+        f"onnxruntime.InferenceSession({str(quick_bundle / 'kidney.onnx')!r})\n"
         "socket.socket().close()\n"
         "socket.socketpair()\n"
         "pathlib.Path('stray.txt').write_text('')\n"

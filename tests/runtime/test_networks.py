@@ -23,36 +23,25 @@ def test_fake_networks_mark_what_is_bright() -> None:
 
 
 @pytest.mark.parametrize(
-    "slices",
+    ("network", "shape", "dtype"),
     [
-        np.zeros((1, 160, 160), np.float64),
-        np.zeros((160, 160), np.float32),
-        np.zeros((1, 160, 160, 1), np.float32),
-        np.zeros((1, 160, 80), np.float32),
+        ("kidney", (1, 160, 160), np.float64),
+        ("kidney", (160, 160), np.float32),
+        ("kidney", (1, 160, 160, 1), np.float32),
+        ("kidney", (1, 160, 80), np.float32),
+        ("lesion", (40, 64, 64), np.uint8),
+        ("lesion", (1, 40, 64, 64), np.float32),
     ],
 )
-def test_slices_of_a_wrong_kind(slices: np.ndarray) -> None:
+def test_inputs_of_a_wrong_kind(network: str, shape: tuple[int, ...], dtype: type) -> None:
     with raises_code("network-input"):
-        FakeNetworks().kidney_probability(slices)
+        getattr(FakeNetworks(), f"{network}_probability")(np.zeros(shape, dtype))
 
 
-@pytest.mark.parametrize(
-    "crop", [np.zeros((40, 64, 64), np.uint8), np.zeros((1, 40, 64, 64), np.float32)]
-)
-def test_crop_of_a_wrong_kind(crop: np.ndarray) -> None:
-    with raises_code("network-input"):
-        FakeNetworks().lesion_probability(crop)
-
-
-@pytest.mark.parametrize("value", [0.0, 1.0, -9e-6, 1.000009])
-def test_probabilities_within_the_tolerance_are_handed_on(value: float) -> None:
-    output = np.full((2, 2), value, np.float32)
-    assert check_probability(output, (2, 2), "kidney") is output
-
-
-def test_no_input_gives_no_output() -> None:
-    output = np.zeros((0, 2), np.float32)
-    assert check_probability(output, (0, 2), "kidney") is output
+@pytest.mark.parametrize("values", [[0.0], [1.0], [-9e-6], [1.000009], []])
+def test_probabilities_within_the_tolerance_are_handed_on(values: list[float]) -> None:
+    output = np.array(values, np.float32)
+    assert check_probability(output, (len(values),), "kidney") is output
 
 
 @pytest.mark.parametrize(
