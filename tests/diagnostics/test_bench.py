@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -160,39 +161,26 @@ def test_default_setups(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 OTHER: Any = {"right": Outcome.NO_LESION, "left": Outcome.NO_LESION}
+SAME = "the same outcomes as cpu float32"
+ONLY = "the only one that ran"
+int8 = partial(measured, precision="int8")
+large = partial(measured, "openvino", peak_memory_bytes=600_000_000)
 
 
 @pytest.mark.parametrize(
     ("results", "label", "reason"),
     [
+        ([measured(), int8(seconds=1.0)], "cpu int8", f"1.00 s a case, {SAME}"),
         (
-            [measured(), measured(precision="int8", seconds=1.0)],
-            "cpu int8",
-            "1.00 s a case, the same outcomes as cpu float32",
-        ),
-        ([measured(), measured("openvino", seconds=3.0)], "cpu float32", "2.00 s a case, exact"),
-        (
-            [measured(precision="int8", seconds=0.5, outcomes=OTHER), measured()],
+            [int8(seconds=0.5, outcomes=OTHER), measured()],
             "cpu float32",
             "2.00 s a case, exact; not considered because of different outcomes: cpu int8",
         ),
         # Of nearly equal ones the leanest.
-        (
-            [measured(), measured("openvino", seconds=1.95, peak_memory_bytes=600_000_000)],
-            "cpu float32",
-            "2.00 s a case, exact",
-        ),
-        (
-            [measured(), measured("openvino", seconds=1.5, peak_memory_bytes=600_000_000)],
-            "openvino float32",
-            "1.50 s a case, the same outcomes as cpu float32",
-        ),
-        ([refused("cpu"), measured("openvino")], "openvino float32", "the only one that ran"),
-        (
-            [replace(measured(), refused="broken"), measured("openvino")],
-            "openvino float32",
-            "the only one that ran",
-        ),
+        ([measured(), large(seconds=1.95)], "cpu float32", "2.00 s a case, exact"),
+        ([measured(), large(seconds=1.5)], "openvino float32", f"1.50 s a case, {SAME}"),
+        ([refused("cpu"), measured("openvino")], "openvino float32", ONLY),
+        ([replace(measured(), refused="x"), measured("openvino")], "openvino float32", ONLY),
     ],
 )
 def test_the_fastest_with_the_outcomes_of_the_reference_is_recommended(

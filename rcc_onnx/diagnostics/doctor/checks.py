@@ -95,12 +95,12 @@ def probe(function: Callable[[Input], Output], value: Input, seconds: float) -> 
     process: TaskProcess[Input, Output] = TaskProcess(partial(_handler, function), Limits(seconds))
     try:
         return process.do(value, lambda stage, done: None)
-    except CaseTimeoutError as error:
-        raise ProbeError(f"not finished after {seconds:.0f} s") from error
-    except CaseMemoryError as error:
-        raise ProbeError("not enough memory") from error
     except CaseProcessError as error:
-        raise ProbeError("the process that tried it crashed") from error
+        reasons: dict[type, str] = {
+            CaseTimeoutError: f"not finished after {seconds:.0f} s",
+            CaseMemoryError: "not enough memory",
+        }
+        raise ProbeError(reasons.get(type(error), "the process that tried it crashed")) from error
     finally:
         process.close()
 
