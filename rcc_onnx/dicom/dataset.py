@@ -133,7 +133,7 @@ def items(dataset: Dataset, keyword: str) -> list[Dataset]:
 
 
 def item(dataset: Dataset, keyword: str) -> Dataset:
-    """Return the first item of a sequence, empty if there is none."""
+    """Return the first item of a sequence; an empty one without items."""
     return next(iter(items(dataset, keyword)), EMPTY)
 
 
