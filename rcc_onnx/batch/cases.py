@@ -1,12 +1,11 @@
 """The cases of an input: which there are, and the names of their results."""
 
 import os
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from rcc_onnx.batch.pseudonyms import check_out, pseudonyms_of, read_pseudonyms
-from rcc_onnx.dicom import StudyPlace, find_studies
+from rcc_onnx.dicom import find_studies
 from rcc_onnx.errors import AmbiguousInputError, OutputError
 from rcc_onnx.output.names import check_case_name
 from rcc_onnx.results import ErrorRecord
@@ -55,41 +54,30 @@ def find_cases(
         AmbiguousInputError: it may be one study or several.
         PseudonymsError: the file of pseudonyms cannot be used, or does not name every case.
     """
-    if pseudonyms is not None:
-        return _pseudonymous(folder, out, input_is, pseudonyms)
-    cases = tuple(Case(name, path) for name, path in find_studies(folder, out, input_is))
-    for case in cases:
-        check_case_name(case.name, folder)
-    _reject_overlap(cases, out)
-    return cases
-
-
-def _pseudonymous(
-    folder: Path, out: Path | None, input_is: InputIs, file: Path
-) -> tuple[Case, ...]:
-    """Return the cases under their pseudonyms, checked before any work."""
-    pseudonyms = read_pseudonyms(file)
+    by_name = None if pseudonyms is None else read_pseudonyms(pseudonyms)
     try:
-        places: Sequence[StudyPlace] = find_studies(folder, out, input_is)
+        studies = find_studies(folder, out, input_is)
     except AmbiguousInputError:
+        if pseudonyms is None:
+            raise
         raise AmbiguousInputError(
             f"{folder}: it may be one study or several, or two entries would have one name; give "
             "--input-is, or run without --pseudonyms, which shows the names"
         ) from None
-    names = [place.name for place in places]
-    chosen = pseudonyms_of(names, pseudonyms, file)
-    if out is not None:
-        check_out(names, out)
-    cases = tuple(
-        Case(name, place.path, hide_names=True) for name, place in zip(chosen, places, strict=True)
-    )
-    _reject_overlap(cases, out)
-    return cases
-
-
-def _reject_overlap(cases: Sequence[Case], out: Path | None) -> None:
-    """Raise OutputError if `out` is a study's own folder, of which its results would be a part."""
-    if out is not None and any(
-        os.path.realpath(out) == os.path.realpath(case.folder) for case in cases
-    ):
+    own = names = [study.name for study in studies]
+    if pseudonyms is None or by_name is None:
+        for name in own:
+            check_case_name(name, folder)
+    else:
+        names = list(pseudonyms_of(own, by_name, pseudonyms))
+        if out is not None:
+            check_out(own, out)
+    if out is not None and os.path.realpath(out) in {
+        os.path.realpath(study.path) for study in studies
+    }:
+        # Its results would be a part of it.
         raise OutputError(f"{out} is the folder of a study; choose another --out")
+    return tuple(
+        Case(name, study.path, hide_names=by_name is not None)
+        for name, study in zip(names, studies, strict=True)
+    )

@@ -26,14 +26,9 @@ _log = logging.getLogger(__name__)
 
 @contextmanager
 def log_run(config: "BatchConfig", cases: int | None) -> Iterator[list[Case]]:
-    """Log the start and the end of a run.
+    """Log the start and the end of a run; yield a list to which the caller appends results.
 
-    Args:
-        config: of the run.
-        cases: how many there are; None: not known before.
-
-    Yields:
-        A list to which the caller appends results.
+    `cases`: how many there are; None: not known before.
     """
     facts = {
         "cases": cases,
@@ -80,7 +75,7 @@ def log_case_end(result: Case, seconds: float | None = None, *, kept: bool = Fal
     Args:
         result: of the case.
         seconds: of the whole of it, its files written; None: unknown.
-        kept: an earlier run had finished it.
+        kept: it is of an earlier run.
     """
     whole = None if seconds is None else round(seconds, 3)
     if isinstance(result, FailedCase):

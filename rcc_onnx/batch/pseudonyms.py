@@ -14,19 +14,19 @@ from rcc_onnx.output.names import MAX_NAME_BYTES, RUN_NAMES, WINDOWS_DEVICES, sa
 
 COLUMNS = ["case", "pseudonym"]
 GIVES_AWAY_FROM = 4
-"""Letters from which on a case's own name must not be part of a pseudonym. A shorter one, such as
-`1`, is in many pseudonyms by chance."""
+"""Length from which a case's own name must not be part of a pseudonym. A shorter one, such as `1`,
+is in many pseudonyms by chance."""
 
 _SAFE = re.compile(r"\w([\w .-]*[\w-])?")
 
 
 def read_pseudonyms(path: Path) -> Mapping[str, str]:
-    """Pseudonyms by case, as the file has them; each is safe as a file's name everywhere.
+    """Return the pseudonyms of a file by case; each is a valid file name everywhere.
 
     Raises:
-        PseudonymsError (pseudonyms-file): no such file, or another format.
+        PseudonymsError (pseudonyms-file): the file cannot be read, or has another format.
         PseudonymsError (pseudonym-duplicate): a case, or a pseudonym, is there twice.
-        PseudonymsError (pseudonym-unsafe): a pseudonym that not every file system takes.
+        PseudonymsError (pseudonym-unsafe): not every file system accepts a pseudonym.
     """
     found: dict[str, str] = {}
     first_line: dict[str, int] = {}
@@ -51,12 +51,7 @@ def read_pseudonyms(path: Path) -> Mapping[str, str]:
 def pseudonyms_of(
     names: Sequence[str], pseudonyms: Mapping[str, str], path: Path
 ) -> tuple[str, ...]:
-    """The pseudonym of each case, in order. Lines about other cases are passed over.
-
-    Args:
-        names: the cases' own names.
-        pseudonyms: as `read_pseudonyms` gives them.
-        path: of the file, for messages.
+    """Return the pseudonym of each case, by own names. `path`: of the file, for messages.
 
     Raises:
         PseudonymsError (pseudonym-missing): a case has none.
@@ -83,19 +78,19 @@ def pseudonyms_of(
 
 
 def pseudonym_of(name: str, pseudonyms: Mapping[str, str]) -> str | None:
-    """The pseudonym of one case; None if it has none."""
+    """Return the pseudonym of a case; None: it has none."""
     return pseudonyms.get(_own(name))
 
 
 def gives_away(pseudonym: str, names: Iterable[str]) -> bool:
-    """Whether a pseudonym is, or holds, the own name of one of the cases."""
+    """Return whether a pseudonym is, or holds, the own name of one of the cases."""
     key = same_everywhere(pseudonym)
     own = map(same_everywhere, names)
-    return any(one == key or (len(one) >= GIVES_AWAY_FROM and one in key) for one in own)
+    return any(name == key or (len(name) >= GIVES_AWAY_FROM and name in key) for name in own)
 
 
 def check_out(names: Sequence[str], out: Path) -> None:
-    """Raise PseudonymsError if results under the cases' own names lie in `out`."""
+    """Raise PseudonymsError if `out` holds results under the cases' own names."""
     if any((out / f"{name}.json").exists() for name in names):
         raise PseudonymsError(
             f"{out} holds results under the cases' own names, from a run without pseudonyms; "
@@ -105,36 +100,27 @@ def check_out(names: Sequence[str], out: Path) -> None:
 
 
 def _rows(path: Path) -> list[tuple[int, tuple[str, str]]]:
-    """Line numbers and the two cells of each line that is not empty, the header aside."""
+    """Return the line number and the two cells of each line that is not empty, but the header."""
     try:
         # Spreadsheets start a UTF-8 file with a mark, others do not.
         with path.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.reader(file, strict=True)
             lines = [(reader.line_num, cells) for cells in reader if any(cells)]
     except OSError as error:
-        raise PseudonymsError(
-            f"{path} cannot be read ({error.strerror})", code="pseudonyms-file"
-        ) from error
-    except UnicodeDecodeError:
-        raise PseudonymsError(
-            f"{path} is not UTF-8; save it as CSV in UTF-8", code="pseudonyms-file"
-        ) from None
-    except csv.Error:
-        raise PseudonymsError(
-            f"{path} is no CSV; save it as CSV in UTF-8", code="pseudonyms-file"
-        ) from None
+        raise _bad_file(f"{path} cannot be read ({error.strerror})") from error
+    except (UnicodeDecodeError, csv.Error):
+        # Without its cause, which quotes the line.
+        raise _bad_file(f"{path} is not CSV in UTF-8; save it as such") from None
     if not lines or lines[0][1] != COLUMNS:
-        raise PseudonymsError(
-            f"{path}: its first line must be `{','.join(COLUMNS)}`, with a comma between",
-            code="pseudonyms-file",
-        )
+        raise _bad_file(f"{path}: the first line must be `{','.join(COLUMNS)}`")
     for line, cells in lines[1:]:
         if len(cells) != len(COLUMNS) or not all(cells):
-            raise PseudonymsError(
-                f"{path}, line {line}: there must be a case and a pseudonym, with a comma between",
-                code="pseudonyms-file",
-            )
+            raise _bad_file(f"{path}, line {line}: there must be a case, a comma and a pseudonym")
     return [(line, (cells[0], cells[1])) for line, cells in lines[1:]]
+
+
+def _bad_file(message: str) -> PseudonymsError:
+    return PseudonymsError(message, code="pseudonyms-file")
 
 
 def _check_safe(path: Path, line: int, pseudonym: str) -> None:
@@ -157,5 +143,5 @@ def _check_safe(path: Path, line: int, pseudonym: str) -> None:
 
 
 def _own(name: str) -> str:
-    """A case's name as it is looked up: file systems differ in how they write letters."""
+    """Return a case's name as it is compared: file systems differ in how they write letters."""
     return unicodedata.normalize("NFC", name)

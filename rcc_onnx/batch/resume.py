@@ -17,10 +17,9 @@ from rcc_onnx.results import FailedCase, Fingerprint
 from rcc_onnx.system.documents import to_json
 from rcc_onnx.system.files import LOCK_NAME
 
-_CHUNK = 1 << 20
 MAX_FILES = 100_000
 MAX_BYTES = 32 << 30
-"""More than any study has. Reading a whole disk that was given by mistake would take the night."""
+"""More than any study has: a whole disk that was given by mistake would take hours to read."""
 
 
 def find_done(
@@ -97,8 +96,5 @@ def _check_size_limits(files: Iterable[Path]) -> None:
 
 
 def _file_sha256(path: Path) -> bytes:
-    digest = hashlib.sha256()
     with path.open("rb", buffering=0) as file:
-        while chunk := file.read(_CHUNK):
-            digest.update(chunk)
-    return digest.digest()
+        return hashlib.file_digest(file, "sha256").digest()

@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Protocol
 
 from rcc_onnx.batch.arrivals import take_snapshot
 from rcc_onnx.batch.cases import Case
@@ -64,7 +63,7 @@ class CaseOutcome:
 
 @dataclass(frozen=True)
 class BatchConfig:
-    """What every case of a run has in common. Picklable: it travels to the processes.
+    """Everything that the cases of a run have in common. Picklable: it travels to the processes.
 
     Attributes:
         out: the folder of results.
@@ -89,7 +88,7 @@ class BatchConfig:
 
     @cached_property
     def settings_sha256(self) -> str:
-        """Hash of everything that determines a result beside its files and the models."""
+        """Hash of what determines a result beside its files and the models."""
         return settings_sha256(self.options)
 
     def engine(self) -> Engine:
@@ -132,26 +131,14 @@ class BatchConfig:
         return replace(self.options, threads=max(usable_cpus() // self.workers, 1))
 
 
-class Reporter(Protocol):
-    """Shows a run to a person."""
+class Reporter:
+    """Shows a run to a person; this one shows nothing."""
 
     def stage(self, case: Case, stage: str, done: float) -> None:
         """Show which stage a case is at, and how much of it is done."""
-        ...
 
     def case(self, outcome: CaseOutcome, run: RunRecord) -> None:
-        """Show a case that has ended, which the run has taken already."""
-        ...
-
-
-class SilentReporter:
-    """Shows nothing."""
-
-    def stage(self, case: Case, stage: str, done: float) -> None:
-        pass
-
-    def case(self, outcome: CaseOutcome, run: RunRecord) -> None:
-        pass
+        """Show a case that has ended, which is in the run already."""
 
 
 def run_batch(
@@ -167,7 +154,7 @@ def run_batch(
         OutputError: results cannot be written to `config.out`.
         BundleError, ProviderError: no case could be analysed.
     """
-    reporter = reporter or SilentReporter()
+    reporter = reporter or Reporter()
     for case in cases:
         check_case_name(case.name, config.out)
     check_exports(config.options)
@@ -255,7 +242,7 @@ def _fingerprint(case: Case, config: BatchConfig) -> Fingerprint | None:
 
 
 def _check_snapshot(case: Case) -> None:
-    """Raise StudyChangedError if the study is not as it was: the result may be of neither state."""
+    """Raise StudyChangedError if the study changed: the result would match neither state."""
     if case.snapshot is None:
         return
     found = take_snapshot(case.folder)
@@ -277,7 +264,7 @@ def _analyse(
 
 
 def _write(folder: OutputFolder, result: AnalysedCase | FailedCase) -> CaseDocument:
-    """Write a case's files. A case of which one cannot be made is a failed one."""
+    """Write a case's files. If that is not possible for this case only, it fails."""
     try:
         return folder.write_case(result)
     except OutputError:
@@ -291,8 +278,8 @@ def _failed(case: str, options: InferenceOptions, error: Exception, doing: str) 
     if isinstance(error, MemoryError):
         error = out_of_memory()
     elif not isinstance(error, RccOnnxError):
-        # A defect of ours or of a library: fail this case, continue with the others.
-        # Not its message, which may quote a patient's data: where it happened is what helps.
+        # A defect of ours or of a library. Not its message, which may quote a patient's data: the
+        # place where it was raised helps more.
         _log.error("case %s: unexpected error %s at %s", case, *where_raised(error))
         error = UnexpectedError(
             f"{type(error).__name__} while {doing}; this is a defect, please report it with the "
@@ -304,10 +291,10 @@ def _failed(case: str, options: InferenceOptions, error: Exception, doing: str) 
 def _analyse_in_process(
     engine: Engine, config: BatchConfig, case: Case, on_progress: ProgressCallback
 ) -> CaseOutcome:
-    """Analyse one case; a process that wanted too much memory ends with it.
+    """Analyse one case in a process, which ends with a case that lacked memory.
 
     Raises:
-        CaseMemoryError: it did.
+        CaseMemoryError: the case lacked memory.
         ProviderError, OutputError: as `analyse_case`.
     """
     outcome = analyse_case(engine, config, case, on_progress)
@@ -322,8 +309,8 @@ def _cases_by_processes(
 ) -> Iterator[CaseOutcome]:
     """Yield every case as it ends. What kills a process fails its case and no other.
 
-    Where an earlier run had a result for it, it is tried once more before that is lost: most likely
-    nothing has changed, and the process was just looking.
+    A case with an earlier result is tried once more before that is lost: most likely nothing has
+    changed, and the process was just comparing.
     """
     folder = OutputFolder(config.out)
     workers = [

@@ -20,7 +20,6 @@ from multiprocessing.connection import Connection
 from multiprocessing.connection import wait as wait_for_any
 from multiprocessing.process import BaseProcess
 from queue import SimpleQueue
-from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 
 from rcc_onnx.errors import (
@@ -42,9 +41,9 @@ ProgressCallback = Callable[[str, float], None]
 Handler = Callable[[Task, ProgressCallback], Result]
 
 START_S = 120.0
-"""For a process to start and load what it needs, on a slow disk with a virus scanner."""
+"""Seconds for a process to start and load its networks, on a slow disk with a virus scanner."""
 STOP_S = 5.0
-"""For an idle process to end by itself."""
+"""Seconds for an idle process to end by itself."""
 _OUT_OF_MEMORY_SIGNAL = -9
 """Linux ends a process that takes the last memory by SIGKILL."""
 
@@ -65,25 +64,29 @@ class Limits:
 class TaskProcess(Generic[Task, Result]):
     """A process that does tasks, started with the first one and again after it died.
 
-    Used by one thread. `make` runs in the process, once, and gives what handles tasks; it, tasks
-    and results travel between processes, so they must be picklable. `died` is
-    told the process id of one that was killed or died.
+    Used by one thread.
+
+    Args:
+        make: called once in the process, returns what handles tasks. It, tasks and results travel
+            between processes, so they must be picklable.
+        limits: of a task.
+        on_death: called with the id of a process that died or was killed.
     """
 
     def __init__(
         self,
         make: Callable[[], Handler[Task, Result]],
         limits: Limits,
-        died: Callable[[int], None] = lambda pid: None,
+        on_death: Callable[[int], None] = lambda pid: None,
     ) -> None:
         self._make = make
         self._limits = limits
-        self._on_death = died
+        self._on_death = on_death
         self._process: BaseProcess | None = None
         self._pipe: Connection | None = None
 
     def start(self) -> None:
-        """Be ready for tasks.
+        """Start the process if none is running, and wait until it is ready for tasks.
 
         Raises:
             RccOnnxError: what `make` raised.
@@ -106,13 +109,13 @@ class TaskProcess(Generic[Task, Result]):
         self._receive(time.monotonic() + START_S, lambda *_: None)
 
     def do(self, task: Task, on_progress: ProgressCallback) -> Result:
-        """The task's result.
+        """Return the task's result.
 
         Raises:
             RccOnnxError: what the handler raised.
             CaseCrashedError: the process died.
-            CaseTimeoutError: it took longer than it may.
-            CaseMemoryError: it wanted more memory than it may.
+            CaseTimeoutError: the task exceeded its time.
+            CaseMemoryError: the task exceeded its memory.
         """
         self.start()
         if self._pipe is None:
@@ -126,8 +129,10 @@ class TaskProcess(Generic[Task, Result]):
         return result
 
     def close(self) -> None:
-        """End the process, at once if a task is being done. Any thread may call it; who waits for
-        the task is told that its process died."""
+        """End the process, at once if it does a task, which then fails with CaseCrashedError.
+
+        Any thread may call it.
+        """
         process, pipe, idle = self._process, self._pipe, self._idle
         if pipe is not None and idle:
             # An idle one ends when its input does.
@@ -140,7 +145,7 @@ class TaskProcess(Generic[Task, Result]):
     _idle = True
 
     def _receive(self, deadline: float | None, on_progress: ProgressCallback) -> Any:
-        """The next answer that is neither news of a stage nor a line of the log."""
+        """Return the next answer, after passing on stages and log records."""
         process, pipe = self._process, self._pipe
         if process is None or pipe is None:
             raise AssertionError("no process is running")
@@ -170,7 +175,7 @@ class TaskProcess(Generic[Task, Result]):
             self._idle = True
             if kind == "error":
                 if isinstance(content[0], CaseMemoryError):
-                    # What else it could not have meanwhile, nobody knows.
+                    # Other allocations may have failed in it as well.
                     self._kill()
                 raise content[0]
             return content[0]
@@ -206,10 +211,9 @@ class TaskProcess(Generic[Task, Result]):
 def _serve(
     pipe: Connection, make: Callable[[], Handler[Any, Any]], limits: Limits, log_level: int
 ) -> None:
-    """What the process does, until its input ends or its parent does. What is logged in it goes to
-    the parent, which alone knows where to."""
+    """Do tasks until the input or the parent ends. Log records go to the parent."""
     answer = _Answers(pipe)
-    logging.getLogger().addHandler(_ToParent(answer))
+    logging.getLogger().addHandler(answer)
     logging.getLogger().setLevel(log_level)
     # Ctrl-C reaches every process of a terminal; the parent decides what it means.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -218,7 +222,7 @@ def _serve(
     try:
         handle = make()
     except Exception as error:
-        answer("error", _as_ours(error))
+        answer("error", _sendable(error))
         return
     answer("result", None)
     while True:
@@ -229,44 +233,40 @@ def _serve(
         try:
             result = handle(task, lambda stage, done: answer("stage", stage, done))
         except Exception as error:
-            answer("error", _as_ours(error))
+            answer("error", _sendable(error))
         else:
             answer("result", result)
 
 
-class _Answers:
-    """The pipe to the parent, for all threads of the process."""
+class _Answers(logging.Handler):
+    """The pipe to the parent, for all threads of the process, and for log records."""
 
     def __init__(self, pipe: Connection) -> None:
+        super().__init__()
+        self.addFilter(PrivacyFilter())
         self._pipe = pipe
-        self._lock = threading.Lock()
+        self._pipe_lock = threading.Lock()
 
     def __call__(self, *message: object) -> None:
-        with self._lock, contextlib.suppress(BrokenPipeError):
+        with self._pipe_lock, contextlib.suppress(BrokenPipeError):
             self._pipe.send(message)
 
-
-class _ToParent(logging.Handler):
-    def __init__(self, answer: _Answers) -> None:
-        super().__init__()
-        self._answer = answer
-        self.addFilter(PrivacyFilter())
-
     def emit(self, record: logging.LogRecord) -> None:
-        # No line of a log is worth a case.
+        # A record that cannot be sent must not fail the case.
         with contextlib.suppress(Exception):
-            self._answer("log", to_send(record))
+            self("log", to_send(record))
 
 
 def out_of_memory() -> CaseMemoryError:
+    """Return the error of a case that exceeded its memory."""
     return CaseMemoryError(
         "the case wants more memory than it may have; raise --case-memory, or look for a damaged "
         "file"
     )
 
 
-def _as_ours(error: Exception) -> RccOnnxError:
-    """An error that can travel; of others than ours the name only, for they may quote a patient."""
+def _sendable(error: Exception) -> RccOnnxError:
+    """Return an error that can be pickled; the message of a foreign one may quote a patient."""
     if isinstance(error, MemoryError):
         return out_of_memory()
     if isinstance(error, RccOnnxError):
@@ -281,7 +281,7 @@ def _as_ours(error: Exception) -> RccOnnxError:
 
 
 def _end_with_parent() -> None:
-    """A process that nobody waits for must not go on writing results."""
+    """End when the parent ends, so that no results are written after it."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         wait_for_any([parent.sentinel])
@@ -296,15 +296,12 @@ def _limit_memory(limit: int | None) -> None:
     resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
 
 
-# Several processes that do tasks, each the next one that comes.
-
 PROGRESS_S = 0.1
-"""Between two looks at which stages tasks have reached."""
+"""Between two checks of the stages that tasks have reached."""
 
 
 class TaskPool(Generic[Task, Result]):
-    """Gives tasks to processes that are free. Used by one thread; leaving it drops what is being
-    done."""
+    """Gives tasks to free processes. Used by one thread; leaving it drops running tasks."""
 
     def __init__(self, workers: Sequence[TaskProcess[Task, Result]]) -> None:
         self._workers = tuple(workers)
@@ -319,34 +316,29 @@ class TaskPool(Generic[Task, Result]):
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        # What is still being done ends with its process, so that the threads end too; a thread may
-        # just be about to start one.
+    def __exit__(self, *_: object) -> None:
+        # Running tasks end with their processes, and the threads with them. Again and again, as a
+        # thread may just be about to start a process.
         self._is_left = True
         for worker in self._workers:
             worker.close()
         while self._running:
-            _, self._running = wait(self._running, PROGRESS_S)
+            self._running = wait(self._running, PROGRESS_S).not_done
             for worker in self._workers:
                 worker.close()
         self._threads.shutdown()
 
     @property
     def free(self) -> int:
-        """How many more tasks can be begun at once."""
+        """The number of tasks that could begin at once."""
         return len(self._workers) - len(self._running)
 
     def submit(self, task: Task) -> None:
         """Have a task done as soon as a process is free."""
-        self._running.add(self._threads.submit(self._one, task))
+        self._running.add(self._threads.submit(self._do, task))
 
     def ended(self, timeout: float) -> list[tuple[Task, Result | RccOnnxError]]:
-        """Tasks that have ended, with what became of them; waits so many seconds for a first."""
+        """Return tasks that have ended, with results or errors; wait `timeout` seconds for one."""
         done, self._running = wait(self._running, timeout, return_when=FIRST_COMPLETED)
         return [future.result() for future in done]
 
@@ -356,20 +348,17 @@ class TaskPool(Generic[Task, Result]):
             yield self._progress.get()
 
     def stop_idle_workers(self) -> None:
-        """End the processes if none has a task, with the memory that they hold. The next task
-        starts one again."""
+        """End the processes, to free their memory, if none has a task."""
         if not self._running:
             for worker in self._workers:
                 worker.close()
 
-    def _one(self, task: Task) -> tuple[Task, Result | RccOnnxError]:
+    def _do(self, task: Task) -> tuple[Task, Result | RccOnnxError]:
         worker = self._free.get()
         try:
             if self._is_left:
                 return task, CaseProcessError("not begun, as the run ends")
-            return task, worker.do(
-                task, lambda stage, done: self._progress.put((task, stage, done))
-            )
+            return task, worker.do(task, lambda *event: self._progress.put((task, *event)))
         except RccOnnxError as error:
             return task, error
         finally:

@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from rcc_onnx.batch.cases import Case
-from rcc_onnx.batch.runner import CaseOutcome
+from rcc_onnx.batch.runner import CaseOutcome, Reporter
 from rcc_onnx.cli.shared import console
 from rcc_onnx.output.html import REPORT_NAME
 from rcc_onnx.output.run import RunRecord
@@ -150,7 +150,7 @@ STAGE_SPANS: Mapping[str, tuple[float, float]] = {
 """Where in a case each stage lies, by the share of time that it usually takes."""
 
 
-class ConsoleReporter:
+class ConsoleReporter(Reporter):
     """Shows a run: a progress bar on a terminal, and a line for each case.
 
     Args:

@@ -14,6 +14,7 @@ from rcc_onnx.batch.runner import (
     CASE_BYTES,
     BatchConfig,
     CaseOutcome,
+    Reporter,
     exit_code,
     run_batch,
     run_cases,
@@ -320,7 +321,7 @@ def test_exit_codes() -> None:
 # --- A whole run ----------------------------------------------------------------------------------
 
 
-class Recorder:
+class Recorder(Reporter):
     def __init__(self) -> None:
         self.cases: list[str] = []
 
