@@ -9,15 +9,12 @@ from convert.bundle import check_target, write_folder
 from convert.errors import OutputError, OutputExistsError
 from rcc_onnx.errors import BundleError
 from rcc_onnx.types import NETWORK_NAMES
+from tests.support.fixtures_convert import contents
 
 
 @pytest.fixture(name="files")
 def fixture_files(tiny_bundle: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in tiny_bundle.iterdir()}
-
-
-def content(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in folder.iterdir()}
+    return contents(tiny_bundle)
 
 
 def test_a_bundle_or_an_empty_folder_is_replaced_on_request_only(
@@ -28,13 +25,13 @@ def test_a_bundle_or_an_empty_folder_is_replaced_on_request_only(
     write_folder(old, files | {"MODEL_CARD.md": b"old"}, overwrite=False)
     empty.mkdir()
     for out in (old, empty):
-        before = content(out)
+        before = contents(out)
         with pytest.raises(OutputExistsError, match="--overwrite") as raised:
             write_folder(out, files, overwrite=False)
         assert raised.value.code == "convert-out-exists"
-        assert content(out) == before
+        assert contents(out) == before
         write_folder(out, files, overwrite=True)
-    assert content(new) == content(old) == content(empty) == files
+    assert contents(new) == contents(old) == contents(empty) == files
     assert {path.name for path in new.parent.iterdir()} == {"new", "old", "empty"}
 
 
@@ -86,7 +83,7 @@ def test_a_failure_while_writing_leaves_everything_as_it_was(
     assert len(written) == 3
     assert [path.name for path in tmp_path.iterdir()] == (["b"] if existing else [])
     if existing:
-        assert content(out) == files
+        assert contents(out) == files
 
 
 def test_a_failure_of_the_last_step_brings_the_old_bundle_back(
@@ -104,7 +101,7 @@ def test_a_failure_of_the_last_step_brings_the_old_bundle_back(
     monkeypatch.setattr(Path, "rename", failing)
     with pytest.raises(OutputError, match="Permission denied"):
         write_folder(out, files, overwrite=True)
-    assert content(out) == files
+    assert contents(out) == files
     assert [path.name for path in tmp_path.iterdir()] == ["b"]
 
 

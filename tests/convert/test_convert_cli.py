@@ -8,18 +8,11 @@ from pathlib import Path
 import pytest
 
 from convert import cli
-from convert.cli import main
 from rcc_onnx.bundles.manifest import read_manifest
-from tests.support.fixtures_convert import TINY_FILES
+from tests.support.fixtures_convert import TINY_FILES, run_convert
 
 KIDNEY, LESION = str(TINY_FILES.kidney), str(TINY_FILES.lesion)
 CHECKOUT = Path(__file__).parents[2]
-
-
-def run(*arguments: str) -> int:
-    with pytest.raises(SystemExit) as raised:
-        main(arguments)
-    return int(raised.value.code or 0)
 
 
 def shell(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
@@ -104,7 +97,7 @@ def test_errors_go_to_stderr_with_their_code(
     arguments: tuple[str, ...], error: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "out"
-    assert run(*arguments, "--name", "x", "--out", str(out)) == 2
+    assert run_convert(*arguments, "--name", "x", "--out", str(out)) == 2
     captured = capsys.readouterr()
     assert captured.out == ""
     assert f"error [{error}" in captured.err
@@ -125,12 +118,12 @@ def test_wrong_usage(
     arguments: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert run(*arguments) == 2
+    assert run_convert(*arguments) == 2
     assert list(tmp_path.iterdir()) == []
 
 
 def test_help_tells_every_option(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run("--help") == 0
+    assert run_convert("--help") == 0
     text = capsys.readouterr().out
     for option in (
         *("KIDNEY.h5", "RCC.h5", "--name", "--out", "--version", "--purpose", "--licence"),
@@ -147,5 +140,5 @@ def test_ctrl_c(
         raise KeyboardInterrupt
 
     monkeypatch.setattr(cli, "convert_files", stop)
-    assert run(KIDNEY, LESION, "--name", "x", "--out", str(tmp_path / "out")) == 130
+    assert run_convert(KIDNEY, LESION, "--name", "x", "--out", str(tmp_path / "out")) == 130
     assert capsys.readouterr().err.strip() == "stopped; nothing was written"

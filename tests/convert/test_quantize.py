@@ -10,7 +10,6 @@ import pytest
 from pydicom.data import get_testdata_file
 
 from convert import quantize
-from convert.cli import main
 from convert.errors import QuantizedDecisionsError, QuantizeError
 from convert.optimize.compare_precisions import StudySample
 from convert.quantize import Quantized, quantize_bundle
@@ -19,6 +18,7 @@ from rcc_onnx.bundles.reference_outputs import write_reference_outputs
 from rcc_onnx.errors import InputFolderError
 from rcc_onnx.runtime.session import open_networks
 from rcc_onnx.types import Precision, ProviderName
+from tests.support.fixtures_convert import contents, run_convert
 from tests.support.reference_outputs import put_reference_outputs, reference_outputs_of
 from tests.support.tiny_networks import write_bundle
 
@@ -35,10 +35,6 @@ def few_studies(seeds: Iterable[int]) -> Iterator[StudySample]:
 def fixture_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(quantize, "phantom_studies", few_studies)
     return write_bundle(tmp_path / "tiny")
-
-
-def contents(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
 def quietly(folder: Path, calibrate: Path | None = None) -> Quantized:
@@ -128,25 +124,19 @@ def test_a_decision_that_differs_writes_nothing(
     with pytest.raises(QuantizedDecisionsError, match="4 of 4 maps") as raised:
         quietly(folder)
     assert raised.value.code == "convert-quantize-decisions"
-    assert run(str(folder)) == 2
+    assert run_convert("quantize", folder) == 2
     assert "error [convert-quantize-decisions]" in capsys.readouterr().err
     assert contents(folder) == before
-
-
-def run(*arguments: str) -> int:
-    with pytest.raises(SystemExit) as ended:
-        main(["quantize", *arguments])
-    return int(ended.value.code or 0)
 
 
 def test_the_command(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     # Fewer studies are not enough, and float32 is there already.
     for refused in (("--studies", "199"), ("--precision", "float32")):
-        assert run(str(folder), *refused) == 2
+        assert run_convert("quantize", folder, *refused) == 2
     assert "kidney.int8.onnx" not in contents(folder)
     capsys.readouterr()
     for precision in ("int8", "float16"):
-        assert run(str(folder), "--precision", precision) == 0
+        assert run_convert("quantize", folder, "--precision", precision) == 0
         printed = capsys.readouterr().out
         assert "kidney: all 4 decisions as in float32, on 10 inputs" in printed
         assert f"--precision {precision}" in printed

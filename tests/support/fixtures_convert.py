@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from convert.cli import main
 from convert.conversion import Request, convert_files
 from rcc_onnx.bundles.manifest import ByNetwork
 from rcc_onnx.types import Thresholds
@@ -25,6 +26,18 @@ def make_request(out: Path, sources: ByNetwork[Path] = TINY_FILES, **changes: ob
         "overwrite": False,
     }
     return Request(sources=sources, out=out, **(options | changes))  # type: ignore[arg-type]
+
+
+def run_convert(*arguments: object) -> int:
+    """Return the exit code of the command `python -m convert`."""
+    with pytest.raises(SystemExit) as ended:
+        main([str(argument) for argument in arguments])
+    return int(ended.value.code or 0)
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Return the files of a bundle by name."""
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
 @pytest.fixture(scope="session")

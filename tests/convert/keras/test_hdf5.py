@@ -101,9 +101,16 @@ def _set(key: str, value: object) -> Edit:
     return edit
 
 
-def _no_version(file: h5py.File) -> None:
-    for holder in (file, file["model_weights"]):
-        del holder.attrs["keras_version"]
+def _delete(key: str, *holders: str) -> Edit:
+    """Delete an attribute of groups, or else what has that name."""
+
+    def edit(file: h5py.File) -> None:
+        for holder in holders:
+            del file[holder].attrs[key]
+        if not holders:
+            del file[key]
+
+    return edit
 
 
 def _replace_weight(make: Edit) -> Edit:
@@ -128,22 +135,6 @@ def _virtual(file: h5py.File) -> None:
     file.create_virtual_dataset(WEIGHT, layout)
 
 
-def _nan(file: h5py.File) -> None:
-    file[WEIGHT][0, 0, 0, 0] = np.nan
-
-
-def _cycle(file: h5py.File) -> None:
-    file["model_weights/again"] = file["model_weights"]
-
-
-def _no_weights(file: h5py.File) -> None:
-    del file["model_weights"]
-
-
-def _no_weight_names(file: h5py.File) -> None:
-    del file["model_weights/conv2d_1"].attrs["weight_names"]
-
-
 REFUSED: dict[str, list[tuple[Edit, str]]] = {
     "convert-weights-only": [
         (_weights_only, "weights only"),
@@ -153,7 +144,7 @@ REFUSED: dict[str, list[tuple[Edit, str]]] = {
         (_set("keras_version", "1.2.2"), "1.2.2"),
         (_set("keras_version", "3.5.0"), "3.5.0"),
         (_set("keras_version", "2"), "'2'"),
-        (_no_version, "states no version"),
+        (_delete("keras_version", "/", "model_weights"), "states no version"),
     ],
     "convert-backend": [
         (_set("backend", "theano"), "theano"),
@@ -167,12 +158,12 @@ REFUSED: dict[str, list[tuple[Edit, str]]] = {
     "convert-damaged": [
         (_set("model_config", np.bytes_(b"{\xff\xfe}")), "UTF-8"),
         (_dataset(SHAPE, "f4"), "never stored"),
-        (_nan, "finite"),
+        (lambda file: file[WEIGHT].write_direct(np.full(SHAPE, np.nan, "f4")), "finite"),
     ],
     "convert-weights": [
-        (_no_weights, "no weights"),
-        (_no_weight_names, "weight_names"),
-        (_replace_weight(lambda file: None), "missing"),
+        (_delete("model_weights"), "no weights"),
+        (_delete("weight_names", "model_weights/conv2d_1"), "weight_names"),
+        (_delete(WEIGHT), "missing"),
         (_replace_weight(lambda file: file.create_group(WEIGHT)), "missing"),
     ],
     "convert-dtype": [
@@ -182,7 +173,10 @@ REFUSED: dict[str, list[tuple[Edit, str]]] = {
     ],
     "convert-too-large": [
         (_dataset((1 << 40,), "f4", chunks=True), "too large"),
-        (_cycle, "more groups"),
+        (
+            lambda file: file.__setitem__("model_weights/again", file["model_weights"]),
+            "more groups",
+        ),
     ],
     "convert-links": [
         (_link(h5py.SoftLink("/elsewhere")), "link"),

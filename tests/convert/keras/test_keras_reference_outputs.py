@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from convert.cli import main
 from convert.errors import ParityError, SourceMismatchError
 from convert.keras import reference_outputs as module
 from convert.keras.reference_outputs import (
@@ -22,12 +21,8 @@ from rcc_onnx.bundles.reference_outputs import STEPS
 from rcc_onnx.runtime.self_test import self_test
 from rcc_onnx.runtime.session import open_networks
 from rcc_onnx.types import ProviderName
-from tests.support.fixtures_convert import TINY_FILES
+from tests.support.fixtures_convert import TINY_FILES, contents, run_convert
 from tests.support.reference_outputs import bundle_with_reference_outputs
-
-
-def contents(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
 @pytest.fixture(name="bare")
@@ -128,9 +123,7 @@ def test_a_variant_with_other_outputs_writes_nothing(
 
 
 def run(bundle: Path, sources: ByNetwork[Path]) -> int:
-    with pytest.raises(SystemExit) as ended:
-        main(["reference-outputs", str(bundle), str(sources.kidney), str(sources.lesion)])
-    return int(ended.value.code or 0)
+    return run_convert("reference-outputs", bundle, sources.kidney, sources.lesion)
 
 
 @pytest.fixture
