@@ -1,4 +1,4 @@
-"""Places findings of the networks in the patient (docs/outputs.md)."""
+"""Findings of the networks in the patient: masks, images, measurements (docs/outputs.md)."""
 
 from collections.abc import Mapping
 from functools import partial
@@ -54,13 +54,13 @@ def placement_of(study: Study, padding_before: int, depth: int) -> Placement:
     return Placement(
         images=tuple(
             SourceImage(
-                one.header.file_name,
-                one.header.sop_class_uid,
-                one.header.sop_instance_uid,
-                None if one.header.frame is None else one.header.frame + 1,
-                one.header.position,
+                header.file_name,
+                header.sop_class_uid,
+                header.sop_instance_uid,
+                None if header.frame is None else header.frame + 1,
+                header.position,
             )
-            for one in study.slices
+            for header in (part.header for part in study.slices)
         ),
         reorientation=first.reorientation,
         shape_yx=first.shape,

@@ -22,7 +22,7 @@ KIDNEYS: dict[Side, Structure] = {
 
 
 def half_of(side: Side) -> tuple[slice, slice, slice]:
-    """Where a side lies in the network volume."""
+    """Return the place of a side in the network volume."""
     columns = slice(0, HALF_WIDTH) if side == "right" else slice(HALF_WIDTH, 2 * HALF_WIDTH)
     return slice(None), slice(None), columns
 
@@ -30,7 +30,7 @@ def half_of(side: Side) -> tuple[slice, slice, slice]:
 def structure_labels(
     images: NetworkImages, sides: Mapping[Side, SideFinding], cutoff: float
 ) -> NDArray[np.uint8]:
-    """Labels of the network volume: uint8, `Structure`, 0 elsewhere; same shape."""
+    """Return labels of the network volume: uint8, `Structure`, 0 elsewhere; same shape."""
     labels = np.zeros(images.kidney_probability.shape, np.uint8)
     for _, structure, probability in _probabilities(images, sides):
         labels[probability >= cutoff] = structure
@@ -43,7 +43,7 @@ def source_masks(
     placement: Placement,
     cutoff: float,
 ) -> tuple[SourceMask, ...]:
-    """The masks that have a voxel, at the voxels of the source series; lesions come last."""
+    """Return the masks that have a voxel, at the voxels of the series; lesions come last."""
     made = (
         source_mask(side, structure, placement, probability, cutoff)
         for side, structure, probability in _probabilities(images, sides)
@@ -54,7 +54,7 @@ def source_masks(
 def _probabilities(
     images: NetworkImages, sides: Mapping[Side, SideFinding]
 ) -> Iterator[tuple[Side, Structure, NDArray[np.float32]]]:
-    """Every structure that was found, with its own probability in the network volume."""
+    """Yield every structure that was found, with its own probability in the network volume."""
     for side in SIDES:
         if sides[side].outcome is not Outcome.KIDNEY_NOT_FOUND:
             kidney = np.zeros_like(images.kidney_probability)

@@ -14,6 +14,7 @@ from rcc_onnx.measurement.measure import (
     longest_diameter,
     mean_kidney_hu,
     parts_of,
+    voxels_of,
 )
 from rcc_onnx.measurement.patient_space import measure_sides, place_in_patient
 from rcc_onnx.results import SideFinding
@@ -233,6 +234,9 @@ def test_extents_of_a_single_voxel(tmp_path) -> None:
     place = patient.placement.real_places.start + 3
     probability[place, 80, 60] = 0.5
     mask = source_mask("right", Structure.SUSPECTED_LESION, patient.placement, probability, 0.5)
-    assert longest_diameter(mask).mm == 0
-    assert box_of(mask).slices == (6, 6)
-    assert centre_of(mask) == longest_diameter(mask).ends_lps_mm[0]
+    voxels = voxels_of(mask)
+    assert len(voxels) == 1
+    diameter = longest_diameter(patient.placement, voxels)
+    assert diameter.mm == 0
+    assert box_of(patient.placement, voxels).slices == (6, 6)
+    assert centre_of(patient.placement, voxels) == diameter.ends_lps_mm[0]
