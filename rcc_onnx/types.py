@@ -106,6 +106,11 @@ class Structure(IntEnum):
     SUSPECTED_LESION = 3
 
 
+KIDNEYS: dict[Side, Structure] = {
+    "right": Structure.RIGHT_KIDNEY,
+    "left": Structure.LEFT_KIDNEY,
+}
+
 NetworkName = Literal["kidney", "lesion"]
 NETWORK_NAMES: tuple[NetworkName, NetworkName] = ("kidney", "lesion")
 

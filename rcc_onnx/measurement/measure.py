@@ -10,7 +10,6 @@ from rcc_onnx.dicom.header_privacy import uid
 from rcc_onnx.imaging.images import CropImage, NetworkImages, PatientImages
 from rcc_onnx.imaging.mask_resampling import SourceMask, source_mask
 from rcc_onnx.imaging.placement import Placement
-from rcc_onnx.measurement.structures import KIDNEYS, half_of
 from rcc_onnx.pipeline.localization import bound_lesion
 from rcc_onnx.results import (
     SUSPECTED,
@@ -22,7 +21,7 @@ from rcc_onnx.results import (
     SideFinding,
     SourceBox,
 )
-from rcc_onnx.types import Outcome, Side, Structure, is_above
+from rcc_onnx.types import HALF_WIDTH, KIDNEYS, Outcome, Side, Structure, is_above
 
 Mask = NDArray[np.bool_]
 Voxels = NDArray[np.intp]
@@ -35,6 +34,12 @@ THRESHOLD_FACTORS = (0.25, 0.5, 0.75, 0.9, 1.0, 1.1, 1.25, 1.5, 2.0, 4.0)
 """Times the lesion threshold in force."""
 MM3_PER_ML = 1000.0
 FACES = ((-1, 0, 0), (1, 0, 0), (0, -1, 0), (0, 1, 0), (0, 0, -1), (0, 0, 1))
+
+
+def half_of(side: Side) -> tuple[slice, slice, slice]:
+    """Return the place of a side in the network volume."""
+    columns = slice(0, HALF_WIDTH) if side == "right" else slice(HALF_WIDTH, 2 * HALF_WIDTH)
+    return slice(None), slice(None), columns
 
 
 def measure_side(

@@ -1,6 +1,10 @@
-"""Findings of the networks in the patient: masks, images, measurements (docs/outputs.md)."""
+"""Findings of the networks in the patient: masks, images, measurements (docs/outputs.md).
 
-from collections.abc import Mapping
+A side has its kidney's mask if a kidney was found there, and its lesion's if the lesion sum exceeds
+the threshold: masks show what the outcome says. Where they overlap it is the lesion.
+"""
+
+from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import Any
 
@@ -8,14 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rcc_onnx.dicom import Study
-from rcc_onnx.imaging.images import PatientImages
+from rcc_onnx.imaging.images import NetworkImages, PatientImages
+from rcc_onnx.imaging.mask_resampling import SourceMask, source_mask
 from rcc_onnx.imaging.placement import Placement, SourceImage
-from rcc_onnx.measurement.measure import measure_side
-from rcc_onnx.measurement.structures import source_masks, structure_labels
+from rcc_onnx.measurement.measure import half_of, measure_side
 from rcc_onnx.pipeline import Analysis
 from rcc_onnx.pipeline.preprocess import axis_maps
-from rcc_onnx.results import SideFinding
-from rcc_onnx.types import SIDES, Profile, Side, Thresholds
+from rcc_onnx.results import SUSPECTED, SideFinding
+from rcc_onnx.types import KIDNEYS, SIDES, Outcome, Profile, Side, Structure, Thresholds
 
 
 def place_in_patient(study: Study, analysis: Analysis, mask_cutoff: float) -> PatientImages | None:
@@ -71,6 +75,44 @@ def placement_of(study: Study, padding_before: int, depth: int) -> Placement:
         padding_before=padding_before,
         depth=depth,
     )
+
+
+def structure_labels(
+    images: NetworkImages, sides: Mapping[Side, SideFinding], cutoff: float
+) -> NDArray[np.uint8]:
+    """Return labels of the network volume: uint8, `Structure`, 0 elsewhere; same shape."""
+    labels = np.zeros(images.kidney_probability.shape, np.uint8)
+    for _, structure, probability in _probabilities(images, sides):
+        labels[probability >= cutoff] = structure
+    return labels
+
+
+def source_masks(
+    images: NetworkImages,
+    sides: Mapping[Side, SideFinding],
+    placement: Placement,
+    cutoff: float,
+) -> tuple[SourceMask, ...]:
+    """Return the masks that have a voxel, at the voxels of the series; lesions come last."""
+    made = (
+        source_mask(side, structure, placement, probability, cutoff)
+        for side, structure, probability in _probabilities(images, sides)
+    )
+    return tuple(mask for mask in made if mask is not None)
+
+
+def _probabilities(
+    images: NetworkImages, sides: Mapping[Side, SideFinding]
+) -> Iterator[tuple[Side, Structure, NDArray[np.float32]]]:
+    """Yield every structure that was found, with its own probability in the network volume."""
+    for side in SIDES:
+        if sides[side].outcome is not Outcome.KIDNEY_NOT_FOUND:
+            kidney = np.zeros_like(images.kidney_probability)
+            kidney[half_of(side)] = images.kidney_probability[half_of(side)]
+            yield side, KIDNEYS[side], kidney
+    for side in SIDES:
+        if sides[side].outcome in SUSPECTED:
+            yield side, Structure.SUSPECTED_LESION, images.lesion_probability(side)
 
 
 def _read_hu(study: Study, index: int) -> NDArray[np.float64]:

@@ -5,8 +5,8 @@ from numpy.typing import NDArray
 
 from rcc_onnx.dicom import Study
 from rcc_onnx.imaging.images import CropImage, NetworkImages
+from rcc_onnx.measurement.measure import half_of
 from rcc_onnx.measurement.patient_space import placement_of
-from rcc_onnx.measurement.structures import half_of
 from rcc_onnx.pipeline import Analysis
 from rcc_onnx.pipeline.localization import bound_lesion, crop_place, locate_kidney
 from rcc_onnx.pipeline.preprocess import VolumeReading

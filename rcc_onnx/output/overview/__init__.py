@@ -5,7 +5,6 @@ from PIL import Image, ImageDraw
 
 from rcc_onnx._version import __version__
 from rcc_onnx.imaging.images import PatientImages
-from rcc_onnx.measurement.structures import KIDNEYS
 from rcc_onnx.output.overview.drawing import (
     AMBER,
     GREY_INK,
@@ -30,6 +29,7 @@ from rcc_onnx.output.overview.reformat import (
 )
 from rcc_onnx.results import SUSPECTED, AnalysedCase, CaseResult, KidneyFinding, LesionFinding
 from rcc_onnx.types import (
+    KIDNEYS,
     NO_KIDNEY,
     NO_LESION_FOUND,
     PAGE_WORDS,
