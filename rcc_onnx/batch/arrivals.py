@@ -23,7 +23,7 @@ TEMPORARY_SUFFIXES = (
 )
 """Ends of names that programs give to files until they are copied completely."""
 SYSTEM_FILES = frozenset({".ds_store", "thumbs.db", "desktop.ini"})
-"""Files that systems leave where somebody looked at a folder."""
+"""Files that systems create in a folder that was viewed."""
 
 FIRST_PAUSE_S = 5.0
 LONGEST_PAUSE_S = 300.0
@@ -81,7 +81,7 @@ def _files(study: Path) -> Iterator[Path]:
 
 @dataclass
 class Arrivals:
-    """Studies that are arriving, by key, each with its last snapshot and since when it is that."""
+    """Studies that are arriving, by key, each with its last snapshot and the time of it."""
 
     stable_s: float
     _since: dict[str, tuple[Snapshot, float]] = field(default_factory=dict)

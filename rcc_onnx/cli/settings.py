@@ -206,10 +206,10 @@ def resolve_conflict(context: typer.Context, first: str, second: str) -> str:
         OptionError: both are given in the same place.
     """
     loaded: LoadedSettings = context.meta[_META]
-    ranks = {name: loaded.rank(context, name) for name in (first, second)}
-    if ranks[first] == ranks[second]:
+    ranks = [loaded.rank(context, name) for name in (first, second)]
+    if ranks[0] == ranks[1]:
         raise OptionError(f"--{first} and --{second} exclude each other; give one")
-    return max(ranks, key=ranks.__getitem__)
+    return first if ranks[0] > ranks[1] else second
 
 
 def load_settings(context: typer.Context, command: str, named: Path | None) -> LoadedSettings:
@@ -247,7 +247,7 @@ def load_settings(context: typer.Context, command: str, named: Path | None) -> L
     return LoadedSettings(values, files)
 
 
-def _commands(context: typer.Context) -> dict[str, tuple[OptionSpec, ...]]:
+def _commands(context: typer.Context) -> dict[str, list[OptionSpec]]:
     """Return the options of the commands that take settings."""
     group: Any = context.find_root().command
     return {
@@ -257,20 +257,15 @@ def _commands(context: typer.Context) -> dict[str, tuple[OptionSpec, ...]]:
     }
 
 
-def _options_of(command: Any, context: typer.Context) -> tuple[OptionSpec, ...]:
+def _options_of(command: Any, context: typer.Context) -> list[OptionSpec]:
     arguments = inspect.signature(command.callback, eval_str=True).parameters
-    return tuple(
-        OptionSpec(parameter, context, _hint(arguments[parameter.name].annotation))
-        for parameter in command.params
-        if parameter.param_type_name == "option"
-        and parameter.name in arguments
-        and parameter.name != OPTION
-    )
-
-
-def _hint(annotation: Any) -> SettingHint:
-    notes = (note for note in get_args(annotation) if isinstance(note, SettingHint))
-    return next(notes, SettingHint())
+    options = []
+    for parameter in command.params:
+        if parameter.param_type_name == "option" and parameter.name not in {OPTION, "help"}:
+            notes = get_args(arguments[parameter.name].annotation)
+            hints = (note for note in notes if isinstance(note, SettingHint))
+            options.append(OptionSpec(parameter, context, next(hints, SettingHint())))
+    return options
 
 
 # --- Files and variables -------------------------------------------------------------------------
@@ -279,8 +274,7 @@ def _hint(annotation: Any) -> SettingHint:
 def _find_files(named: Path | None) -> Iterator[SettingsFile]:
     """Yield the settings files that count, the first one least."""
     here = _current_folder()
-    variable = os.environ.get(FILE_VARIABLE)
-    home = data_folder()
+    variable, home = os.environ.get(FILE_VARIABLE), data_folder()
     if named is not None:
         yield _read(here / named, f" (--settings {named})")
     elif variable:

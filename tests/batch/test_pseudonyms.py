@@ -1,4 +1,4 @@
-"""Other names for cases: what is refused, and that the cases' own names are told nowhere."""
+"""Other names for cases: what is refused, and that the cases' own names appear nowhere."""
 
 import json
 import os
@@ -49,7 +49,7 @@ def studies(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("profile", ["standard", "notebook"])
-def test_own_names_are_told_nowhere(studies: Path, tmp_path: Path, profile: str) -> None:
+def test_own_names_appear_nowhere(studies: Path, tmp_path: Path, profile: str) -> None:
     bundle = write_bundle(tmp_path / "tiny", use_on=["patient"])
     names = pseudonym_file(
         tmp_path, "DOEKLEIN_JOHNATHAN,P 1", "DOEKLEIN_JANETTEX,P 2", "Ä_ROEMMICH,P3"
@@ -66,7 +66,7 @@ def test_own_names_are_told_nowhere(studies: Path, tmp_path: Path, profile: str)
     out = tmp_path / "out"
     assert {"P 1.json", "P 2.json", "P3.json", "results.json"} <= {p.name for p in out.iterdir()}
     run = json.loads((out / "results.json").read_text(encoding="utf-8"))
-    codes = {one["case"]: one["error_code"] for one in run["cases"]}
+    codes = {case["case"]: case["error_code"] for case in run["cases"]}
     assert codes["P 1"] is None
     if profile == "standard":
         assert codes == {"P 1": None, "P 2": "missing-slices", "P3": None}
@@ -159,8 +159,10 @@ def test_what_cannot_be_used_is_refused_without_telling_a_name(
 ) -> None:
     with raises_code(code) as caught:
         find_cases(studies, tmp_path / "out", pseudonyms=pseudonym_file(tmp_path, *lines))
-    told = str(caught.value).replace(str(tmp_path), "")
-    assert leaks("message", told.encode(), ("DOEKLEIN_", "JOHNATHAN", "JANETTEX", "ROEMMICH")) == []
+    message = str(caught.value).replace(str(tmp_path), "")
+    assert (
+        leaks("message", message.encode(), ("DOEKLEIN_", "JOHNATHAN", "JANETTEX", "ROEMMICH")) == []
+    )
 
 
 def test_files_that_are_no_table(tmp_path: Path) -> None:
@@ -177,7 +179,7 @@ def test_files_that_are_no_table(tmp_path: Path) -> None:
 def test_what_spreadsheets_write_is_read(tmp_path: Path) -> None:
     path = tmp_path / "names.csv"
     path.write_bytes(b'\xef\xbb\xbfcase,pseudonym\r\n"Doe, Jane",P1\r\nA\xcc\x88,P-2\r\n,\r\n')
-    # The second is an A and dots as macOS writes it, found under the one letter that it is.
+    # The second is an A and dots, as macOS writes it; it is found under its one letter.
     assert dict(read_pseudonyms(path)) == {"Doe, Jane": "P1", "\u00c4": "P-2"}
 
 

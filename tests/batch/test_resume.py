@@ -37,7 +37,7 @@ def test_any_change_is_another(tmp_path: Path) -> None:
         study(tmp_path / "less", a=b"12"),
         study(tmp_path / "swapped", a=b"3", b=b"12"),
     ]
-    found = [inputs_sha256(one) for one in changed]
+    found = [inputs_sha256(folder) for folder in changed]
     assert len({plain, *found}) == len(found) + 1
 
 

@@ -204,7 +204,9 @@ def test_what_never_ends_is_given_up(tmp_path, phantom, config) -> None:
     assert document(config, "hang")["status"] == "failed"
 
 
-def test_models_that_are_missing_are_told_before_the_first_case(tmp_path, phantom, config) -> None:
+def test_models_that_are_missing_are_reported_before_the_first_case(
+    tmp_path, phantom, config
+) -> None:
     cases = cases_of(tmp_path / "in", phantom, "a", "b")
     missing = replace(config, models=str(tmp_path / "no-bundle"))
     with pytest.raises(BundleError):
@@ -212,7 +214,7 @@ def test_models_that_are_missing_are_told_before_the_first_case(tmp_path, phanto
     assert not config.out.exists()
 
 
-def test_stages_are_told_by_case(tmp_path, phantom, config) -> None:
+def test_stages_are_reported_by_case(tmp_path, phantom, config) -> None:
     cases = cases_of(tmp_path / "in", phantom, "a")
     events = []
     list(run_cases(cases, replace(config, workers=1), lambda *event: events.append(event)))

@@ -39,14 +39,14 @@ def test_tasks_are_done_in_one_process_that_is_not_this_one(process) -> None:
     assert pids != {str(os.getpid())}
 
 
-def test_stages_are_told(process) -> None:
-    told = []
-    assert process.do("hello", lambda *news: told.append(news)) == "HELLO"
-    assert told == [("stage", 0.5)]
+def test_stages_are_reported(process) -> None:
+    events = []
+    assert process.do("hello", lambda *event: events.append(event)) == "HELLO"
+    assert events == [("stage", 0.5)]
 
 
 @pytest.mark.parametrize(
-    ("task", "code", "said"),
+    ("task", "code", "message"),
     [
         ("crash", "case-crashed", "SIGSEGV"),
         ("exit", "case-crashed", "exit code 3"),
@@ -57,8 +57,8 @@ def test_stages_are_told(process) -> None:
         pytest.param("eat", "case-memory", "more memory", marks=linux_only),
     ],
 )
-def test_what_goes_wrong_is_said_and_the_next_task_is_done(process, task, code, said) -> None:
-    with raises_code(code, match=said) as caught:
+def test_a_failure_is_reported_and_the_next_task_is_done(process, task, code, message) -> None:
+    with raises_code(code, match=message) as caught:
         process.do(task, silent)
     assert "DOE" not in str(caught.value)
     assert process.do("after", silent) == "AFTER"
@@ -75,7 +75,7 @@ def test_what_never_ends_is_ended() -> None:
     process.close()
 
 
-def test_what_cannot_start_says_why() -> None:
+def test_a_process_that_cannot_start_reports_why() -> None:
     process = TaskProcess(refuse, Limits())
     with pytest.raises(BundleError, match="no such bundle"):
         process.start()
@@ -95,12 +95,12 @@ def test_closing_ends_a_task_that_is_being_done(tmp_path: Path) -> None:
 def test_many_tasks_by_few_processes() -> None:
     workers = [TaskProcess(make, Limits(seconds=20)) for _ in range(2)]
     tasks = ["a", "crash", "b", "refuse", "c", "exit", "d"]
-    told = []
-    found = dict(done_by_processes(tasks, workers, lambda *news: told.append(news)))
+    events = []
+    found = dict(done_by_processes(tasks, workers, lambda *event: events.append(event)))
     assert set(found) == set(tasks)
     for task in "abcd":
         assert found[task] == task.upper()
-        assert (task, "stage", 0.5) in told
+        assert (task, "stage", 0.5) in events
     codes = {t: e.code for t, e in found.items() if isinstance(e, RccOnnxError)}
     assert codes == {"crash": "case-crashed", "refuse": "missing-slices", "exit": "case-crashed"}
     assert all(worker._process is None or not worker._process.is_alive() for worker in workers)
