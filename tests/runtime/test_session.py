@@ -7,6 +7,7 @@ import subprocess
 import sys
 import textwrap
 from collections.abc import Callable
+from itertools import chain, repeat
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -263,7 +264,7 @@ def test_provider_that_loads(bundle: Bundle, stand_in: StandIn) -> None:
         ),
     ],
 )
-def test_how_other_sessions_are_set_up(
+def test_each_provider_gets_its_own_session_options(
     bundle: Bundle, stand_in: StandIn, provider: ProviderName, settings: dict[str, str]
 ) -> None:
     runtime = stand_in([SPECS[provider].runtime_name, CPU])
@@ -344,38 +345,41 @@ def test_provider_that_falls_back_is_an_error_that_names_the_library(
     assert capfd.readouterr().err == "", "the line is in the message, not on the screen"
 
 
-@pytest.mark.parametrize("ran", [[[CPU], [CPU]], [[CUDA, CPU], [CPU]]], ids=["both", "one"])
-def test_networks_that_fall_back_without_a_reason(
-    bundle: Bundle, stand_in: StandIn, ran: list[list[str]]
+def _raises(error: str) -> Callable[..., Any]:
+    def fail(*_: Any) -> Any:
+        raise RuntimeError(error)
+
+    return fail
+
+
+@pytest.mark.parametrize(
+    ("loads", "words"),
+    [
+        ([lambda: [CPU]], "gave no reason"),
+        ([lambda: [CUDA, CPU], lambda: [CPU]], "gave no reason"),
+        ([_raises("CUDA failure 100: no CUDA-capable device")], "no CUDA-capable device"),
+    ],
+    ids=["both networks fall back", "one falls back", "an error"],
+)
+def test_provider_that_does_not_load(
+    bundle: Bundle, stand_in: StandIn, loads: list[Callable[[], list[str]]], words: str
 ) -> None:
-    networks = iter(ran)
-    stand_in([CUDA, CPU], lambda _: next(networks))
-    with raises_code("provider-not-loaded", match="gave no reason"):
-        open_networks(bundle, ProviderName.CUDA)
-
-
-def test_provider_that_raises(bundle: Bundle, stand_in: StandIn) -> None:
-    def fail(_: str) -> list[str]:
-        raise RuntimeError("CUDA failure 100: no CUDA-capable device is detected")
-
-    stand_in([CUDA, CPU], fail)
-    with raises_code("provider-not-loaded", match="no CUDA-capable device"):
+    networks = chain(loads, repeat(loads[-1]))
+    stand_in([CUDA, CPU], lambda _: next(networks)())
+    with raises_code("provider-not-loaded", match=words):
         open_networks(bundle, ProviderName.CUDA)
 
 
 def test_provider_that_fails_in_its_first_run(
     bundle: Bundle, stand_in: StandIn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(*_: Any) -> Any:
-        raise RuntimeError("CUDNN_STATUS_NOT_INITIALIZED")
-
-    runtime = stand_in([CUDA, CPU])
-    made = runtime.InferenceSession
-    monkeypatch.setattr(
-        runtime,
-        "InferenceSession",
-        lambda *a, **k: SimpleNamespace(**vars(made(*a, **k)) | {"run": fail}),
+    failing = SimpleNamespace(
+        get_providers=lambda: [CUDA, CPU],
+        disable_fallback=lambda: None,
+        run=_raises("CUDNN_STATUS_NOT_INITIALIZED"),
     )
+    runtime = stand_in([CUDA, CPU])
+    monkeypatch.setattr(runtime, "InferenceSession", lambda *_, **__: failing)
     with raises_code("provider-not-loaded", match="CUDNN_STATUS_NOT_INITIALIZED"):
         open_networks(bundle, ProviderName.CUDA)
 
