@@ -19,7 +19,7 @@ from rcc_onnx.output.folder import OutputFolder
 from rcc_onnx.results import AnalysedCase
 from rcc_onnx.system.files import size_and_sha256
 from tests.support.errors import raises_code
-from tests.support.placed import placed_case
+from tests.support.positioned_cases import placed_case
 from tests.support.runs import write_run
 
 linux_only = pytest.mark.skipif(sys.platform != "linux", reason="names and permissions of Linux")

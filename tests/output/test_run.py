@@ -21,7 +21,7 @@ from rcc_onnx.output.run import RUN_FILES, RunRecord, RunResult
 from rcc_onnx.results import AnalysedCase, FailedCase
 from rcc_onnx.system.documents import read_document
 from rcc_onnx.types import RESEARCH_ONLY, SeriesPolicy, Thresholds
-from tests.support.placed import placed_case
+from tests.support.positioned_cases import placed_case
 from tests.support.results import case_result, failed_case, measured_case
 from tests.support.runs import write_case, write_run
 

@@ -21,7 +21,7 @@ from rcc_onnx.output.exports import EXPORTS, check_exports, codes
 from rcc_onnx.phantom import make_study
 from rcc_onnx.results import AnalysedCase, CaseResult, FailedCase
 from tests.support.dicom_factory import write_series
-from tests.support.placed_cases import analysed, drawn, series_of
+from tests.support.drawn_studies import analysed, drawn, series_of
 from tests.support.placements import on_grid
 from tests.support.results import failed_case
 from tests.support.runs import analyse_cases, write_case

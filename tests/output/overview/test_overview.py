@@ -34,7 +34,7 @@ from rcc_onnx.output.overview.reformat import (
 from rcc_onnx.results import AnalysedCase
 from rcc_onnx.types import PHANTOM, RESEARCH_ONLY, Note, Outcome, Structure
 from tests.support.dicom_factory import LAYOUTS
-from tests.support.placed import SHAPE, SPACING, placed_case
+from tests.support.positioned_cases import SHAPE, SPACING, placed_case
 from tests.support.results import NO_KIDNEY, WITH_LESION, case_result, kidney_finding
 from tests.support.runs import write_case
 from tests.support.truths import two_kidneys

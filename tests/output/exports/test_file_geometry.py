@@ -19,9 +19,9 @@ from rcc_onnx.output.exports.nifti import write_mask
 from rcc_onnx.output.exports.seg import write_seg
 from rcc_onnx.phantom import make_study
 from rcc_onnx.types import Structure
-from tests.dicom.test_peers import CENTRE, LPS_TO_RAS, by_dcm2niix
 from tests.support.dicom_factory import LAYOUTS, write_series
-from tests.support.placed_cases import LESION, analysed, drawn, multi_frame, series_of, truth_of
+from tests.support.drawn_studies import LESION, analysed, drawn, multi_frame, series_of, truth_of
+from tests.support.peers import CENTRE, LPS_TO_RAS, by_dcm2niix
 from tests.support.placements import on_grid
 from tests.support.truths import dice
 

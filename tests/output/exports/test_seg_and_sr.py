@@ -18,8 +18,8 @@ from rcc_onnx.output.exports.sr import write_sr
 from rcc_onnx.results import AnalysedCase
 from rcc_onnx.types import RESEARCH_ONLY, Note
 from tests.support.dicom_factory import LAYOUTS, write_series
+from tests.support.drawn_studies import analysed, drawn, multi_frame, series_of
 from tests.support.peers import run_peer
-from tests.support.placed_cases import analysed, drawn, multi_frame, series_of
 from tests.support.runs import with_save
 
 SPACING = (5.0, 2.0, 2.0)

@@ -24,7 +24,7 @@ from rcc_onnx.output.html.case_images import (
 )
 from rcc_onnx.results import AnalysedCase, ErrorRecord, FailedCase
 from rcc_onnx.types import RESEARCH_ONLY, Note, Outcome, Profile, SkippedFile
-from tests.support.placed import SHAPE, placed_case
+from tests.support.positioned_cases import SHAPE, placed_case
 from tests.support.results import (
     INTAKE,
     LESION_MEASURES,

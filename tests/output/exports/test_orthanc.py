@@ -17,8 +17,8 @@ import pytest
 from rcc_onnx.output.exports.seg import write_seg
 from rcc_onnx.output.exports.sr import write_sr
 from tests.support.dicom_factory import write_series
+from tests.support.drawn_studies import analysed, drawn, series_of
 from tests.support.peers import missing, run_peer
-from tests.support.placed_cases import analysed, drawn, series_of
 from tests.support.runs import with_save
 
 SPACING = (5.0, 2.0, 2.0)
