@@ -38,6 +38,7 @@ from rcc_onnx.types import (
     Thresholds,
 )
 
+EVIL = "\"'><script>alert(1)</script><img src=x onerror=alert(2)>&amp;{{ 7*7 }}</template>"
 THRESHOLDS = Thresholds()
 CROP = np.random.default_rng(5).integers(0, 256, (40, 64, 64)).astype(np.uint8)
 
@@ -205,6 +206,31 @@ def measured_case(case: str = "case", **changes: object) -> AnalysedCase:
     sides = {**MEASURED_SIDES, "right": replace(MEASURED_SIDES["right"], flags=flags)}
     own = {"sides": sides, "measured": True, "flags": (Note("few-slices", "Few slices."),)}
     return case_result(case, **(own | changes))
+
+
+def evil_case() -> AnalysedCase:
+    """A case in which every text is an attack on a page that would not escape it."""
+    flag = Note(EVIL, EVIL)
+    result = case_result(
+        EVIL.replace("/", "\u2215"),
+        warnings=(EVIL,),
+        flags=(flag,),
+        intake=replace(
+            INTAKE,
+            chosen=replace(SERIES, description=EVIL, contrast=EVIL, kernel=EVIL, label=EVIL),
+            chosen_because=EVIL,
+            other_series=(replace(SERIES, description=EVIL, reason=EVIL, verdict=EVIL),),
+            warnings=(flag,),
+            order=EVIL,
+            patient_position=EVIL,
+        ),
+        measured=True,
+        sides=MEASURED_SIDES,
+    )
+    study = replace(result.study, skipped_files=(SkippedFile(EVIL, EVIL),))
+    models = replace(result.models, name=EVIL, version=EVIL)
+    provider = replace(result.provider, reason=EVIL)
+    return replace(result, study=study, models=models, provider=provider)
 
 
 def failed_case(case: str = "broken", **changes: object) -> FailedCase:

@@ -11,11 +11,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from tests.output.test_html import EVIL, evil_case
 
 from rcc_onnx.output.html import write_report
 from tests.support.positioned_cases import SHAPE, placed_case
-from tests.support.results import case_result, failed_case
+from tests.support.results import EVIL, case_result, evil_case, failed_case
 from tests.support.runs import write_case
 from tests.support.truths import two_kidneys
 
