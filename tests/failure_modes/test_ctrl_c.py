@@ -29,10 +29,11 @@ Moment = Callable[[Path], bool]
 """Whether it has come, by what lies in the folder of results."""
 
 STARTING = "while it starts"
+LOCKING = "as it may write"
 LAST = "while the report is written"
 MOMENTS: dict[str, Moment] = {
     STARTING: lambda out: True,
-    "as it may write": lambda out: (out / LOCK).exists(),
+    LOCKING: lambda out: (out / LOCK).exists(),
     "while a case's files are written": lambda out: (out / "case0_overview.png").exists(),
     "between two cases": lambda out: (out / "case0.json").exists(),
     LAST: lambda out: (out / "results.csv").exists(),
@@ -97,7 +98,9 @@ def test_ctrl_c_at_any_moment(
         assert ("interrupted" in said) == (process.returncode == INTERRUPTED)
     if out.exists():
         assert check_left(out, expected, RUN_FILES) == set()
-        assert not list(out.rglob(".rcc-onnx*"))
+        # Between its creation and its acquisition, a lock stays behind; the next run takes it.
+        unlocked = {LOCK} if moment == LOCKING else set()
+        assert {path.name for path in out.rglob(".rcc-onnx*")} <= unlocked
     code, _ = infer((quick_studies, out), quick_bundle)
     assert (code, contents(out)) == (0, expected)
 
