@@ -50,7 +50,7 @@ def test_the_engine_computes_what_keras_computes(tiny_bundle: Path) -> None:
         assert np.abs(keras - onnx_runtime).max() <= 1e-5
 
 
-def test_the_engine_takes_the_bundle_and_its_manifest_tells_the_sources(tiny_bundle: Path) -> None:
+def test_the_engine_takes_the_bundle_and_its_manifest_names_the_sources(tiny_bundle: Path) -> None:
     bundle = load_bundle(tiny_bundle)
     bundle.check()
     manifest = bundle.manifest

@@ -44,7 +44,7 @@ class Steps:
         """The files that are there; whatever is there is whole."""
         check_left(self.folder / step, self.expected, RUN_FILES)
         assert not list((self.folder / step).rglob(HALF_WRITTEN)), "half written files are left"
-        # The lock itself holds nobody up, and cannot be removed where all is read-only.
+        # A lock that is left stops no run, and cannot be removed where all is read-only.
         return set(contents(self.folder / step)) - {LOCK}
 
 
@@ -116,7 +116,7 @@ def test_a_folder_that_becomes_read_only_ends_the_run(steps: Steps) -> None:
     assert "case1.json" not in steps.left("read-only in between")
 
 
-def test_a_read_only_folder_is_told_before_any_work(steps: Steps) -> None:
+def test_a_read_only_folder_is_reported_before_any_work(steps: Steps) -> None:
     code, error = steps.said("read-only")
     assert code == 2
     assert "Read-only file system" in error

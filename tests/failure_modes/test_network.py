@@ -68,7 +68,7 @@ class Place:
         return (self.work / "out", self.temporary, self.home / DATA_FOLDER, *ALSO_WRITTEN)
 
     def strays(self) -> list[str]:
-        """Files that nobody asked for, and that no page tells of."""
+        """Files that were not requested and are not documented."""
         kept = self.work / "out", self.home / DATA_FOLDER
         files = [
             path

@@ -28,7 +28,7 @@ CANARIES = {
     "IS": "86420975",
     "DS": "86420.975",
 }
-"""One for each VR of text, valid in it. UIDs are no canaries: they are told, and documented."""
+"""One for each VR of text, valid in it. UIDs are no canaries: results state them, as documented."""
 SEEN_AS = ("canaryxyzzy", "tweety", "19410213", "1941-02-13", "031415", "03:14:15", "097y")
 SEEN_AS += ("86420975", "86420.975")
 
@@ -43,7 +43,7 @@ NEEDED = {
     ),
     # Names the character set, without which pydicom reads no text at all.
     "SpecificCharacterSet",
-    # Told, and documented.
+    # Stated in results, as documented.
     "SeriesNumber",
     # A Modality LUT would have to be one.
     "ModalityLUTSequence",

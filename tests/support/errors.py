@@ -1,4 +1,4 @@
-"""Refusals, told apart by their stable codes."""
+"""Errors, distinguished by their stable codes."""
 
 import pytest
 
