@@ -16,13 +16,12 @@ from typer.completion import get_completion_inspect_parameters, shell_complete
 from rcc_onnx._version import __version__
 from rcc_onnx.cli.bench import bench
 from rcc_onnx.cli.demo import demo, phantom
-from rcc_onnx.cli.diagnostics import doctor, schema, support_bundle
+from rcc_onnx.cli.diagnostics import doctor, schema, support_bundle, verify
 from rcc_onnx.cli.evaluate import evaluate
 from rcc_onnx.cli.infer import infer, series
 from rcc_onnx.cli.logging import silence_warnings
 from rcc_onnx.cli.models import models_app
 from rcc_onnx.cli.settings import settings
-from rcc_onnx.cli.verify import verify
 from rcc_onnx.cli.watch import watch
 
 PROGRAM = "rcc-onnx"

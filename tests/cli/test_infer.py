@@ -181,7 +181,7 @@ def test_what_ends_a_run_leaves_the_results_so_far(  # noqa: PLR0917
         assert message in result.output
     assert {path.name for path in out.glob("*.json")} == {"a.json", "results.json"}
     assert json.loads((out / "results.json").read_text())["not_reached"] == ["b", "c"]
-    assert "broken off after 1 of 3 cases" in (out / "report.html").read_text()
+    assert "The run ended after 1 of 3 cases" in (out / "report.html").read_text()
 
 
 # --- Processes -----------------------------------------------------------------------------------
