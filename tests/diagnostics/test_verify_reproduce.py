@@ -277,9 +277,9 @@ def test_files_that_only_one_has_or_that_were_changed(tmp_path: Path) -> None:
     (out / "case_mask.nii.gz").write_bytes(b"!")
     del data["case_r.png"]
     now = folder_of(tmp_path / "b", **data, **{"case_sr.dcm": b"5"})
-    texts = {
-        difference.file: difference.text for difference in compare_files("case", (before, out), now)
-    }
+    found = list(compare_files("case", (before, out), now))
+    assert all(difference.is_answer for difference in found)
+    texts = {difference.file: difference.text for difference in found}
     assert texts == {
         "case_r.png": "is not written now",
         "case_l.png": "is not there any more",
