@@ -23,7 +23,7 @@ from rcc_onnx.bundles.bundle import Bundle, find_bundle
 from rcc_onnx.dicom import Study, read_study
 from rcc_onnx.imaging.placement import axis_map, resized_length
 from rcc_onnx.phantom import Label, PhantomStudy, make_study
-from rcc_onnx.phantom.samples import EVALUATION, TUNING
+from rcc_onnx.phantom.scan import EVALUATION, TUNING
 from rcc_onnx.pipeline import analyse_study
 from rcc_onnx.pipeline.localization import crop_around
 from rcc_onnx.pipeline.preprocess import network_volume

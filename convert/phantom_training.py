@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from convert.keras.frameworks import import_frameworks
 from rcc_onnx.phantom.anatomy import Label, Prevalence
-from rcc_onnx.phantom.samples import TRAINING, NetworkSamples, network_samples
+from rcc_onnx.phantom.scan import TRAINING, NetworkSamples, network_samples
 
 log = logging.getLogger(__name__)
 

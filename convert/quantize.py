@@ -34,7 +34,7 @@ from rcc_onnx.bundles.manifest import (
     VariantName,
 )
 from rcc_onnx.errors import NetworkOutputError, ProviderDisagreesError
-from rcc_onnx.phantom.samples import TRAINING, TUNING
+from rcc_onnx.phantom.scan import TRAINING, TUNING
 from rcc_onnx.runtime.self_test import self_test
 from rcc_onnx.runtime.session import OnnxNetworks, open_networks
 from rcc_onnx.system.documents import document_bytes

@@ -23,7 +23,7 @@ from rcc_onnx.bundles.manifest import (
     VariantComparison,
 )
 from rcc_onnx.phantom import network_samples
-from rcc_onnx.phantom.samples import EXAMPLES
+from rcc_onnx.phantom.scan import EXAMPLES
 from rcc_onnx.pipeline.localization import LESION_MIN_PROBABILITY, bound_lesion, locate_kidney
 from rcc_onnx.runtime.networks import PROBABILITY_TOLERANCE, split_sides
 from rcc_onnx.runtime.session import OnnxNetwork, open_network

@@ -291,7 +291,7 @@ def _end_with_parent() -> None:
 def _limit_memory(limit: int | None) -> None:
     if limit is None or not sys.platform.startswith("linux"):
         return
-    import resource  # noqa: PLC0415  there is none on Windows
+    import resource  # noqa: PLC0415  missing on Windows
 
     resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
 

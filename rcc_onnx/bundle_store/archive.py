@@ -122,7 +122,7 @@ def read_zip(path: Path, sha256: str | None = None) -> BundleContent:
         BundleFolderError (bundle-source): it cannot be read.
     """
     try:
-        # Hash and content come from one open file, so that nobody can change it in between.
+        # Hash and content come from one open file, so that the file cannot change in between.
         with path.open("rb") as stream:
             size = os.fstat(stream.fileno()).st_size
             if size > LARGEST_ARCHIVE:

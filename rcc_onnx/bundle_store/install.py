@@ -115,7 +115,7 @@ def remove_bundle(name: str, store: "BundleStore") -> Path:
     """Delete an installed bundle and return the folder that it was in.
 
     Raises:
-        BundleChoiceError (unknown-bundle): there is none of that name.
+        BundleChoiceError (unknown-bundle): no bundle has that name.
         BundleError (bundle-not-removable): there is one, but not in the data folder.
         DataFolderError, BundleError (install-running): it cannot be deleted now.
     """
@@ -208,7 +208,7 @@ class BundleStore:
         """Return the data folder of this user and environment.
 
         Raises:
-            DataFolderError: there is none.
+            DataFolderError: this machine has no data folder.
         """
         home = data_folder()
         if home is None:

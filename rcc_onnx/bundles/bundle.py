@@ -174,7 +174,7 @@ def locate_bundle_file(folder: Path, file: str) -> Path:
     """Return the real path of a regular file in the folder; links may not lead out of it.
 
     Raises:
-        BundleError (bundle-file): there is none, or it is larger than it may be.
+        BundleError (bundle-file): it is missing, or larger than it may be.
     """
     path, largest = folder / file, largest_file(file)
     try:

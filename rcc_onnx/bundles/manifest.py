@@ -79,7 +79,7 @@ class VariantComparison:
         largest_sum_difference: of a sum of probabilities, relative to it or to the threshold,
             whichever is larger.
         least_dice: of the two masks at 0.5, over all maps in which something is found; 1 if
-            there is none.
+            no map has anything.
     """
 
     inputs: int

@@ -217,7 +217,7 @@ def _lesion(lesion: SourceMask, crop: CropImage, patient: PatientImages) -> Lesi
 
 
 def _mean(hu: NDArray[np.float32]) -> float | None:
-    """Return the mean of values that are not NaN; None if there are none."""
+    """Return the mean of values that are not NaN; None without any."""
     values = hu[~np.isnan(hu)]
     return float(values.mean(dtype=np.float64)) if values.size else None
 

@@ -58,7 +58,7 @@ def _line(name: bytes, sha256: bytes) -> bytes:
 
 
 def _name(written: bytes, *, escaped: bool) -> str | None:
-    """None: an escape that there is none of."""
+    """Return the name that is written; None for an unknown escape."""
     if escaped:
         if re.search(rb"\\(?![\\nr])", re.sub(rb"\\\\", b"", written)):
             return None

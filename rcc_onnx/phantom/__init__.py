@@ -5,8 +5,7 @@ simpler than people, and figures measured on them are not figures of patients.
 """
 
 from rcc_onnx.phantom.anatomy import Label, Prevalence, draw_anatomy
-from rcc_onnx.phantom.samples import network_samples
-from rcc_onnx.phantom.scan import Storage, draw_scan
+from rcc_onnx.phantom.scan import Storage, draw_scan, network_samples
 from rcc_onnx.phantom.study import PhantomStudy, make_study, write_study
 
 __all__ = [

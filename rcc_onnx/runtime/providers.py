@@ -63,7 +63,7 @@ class ProviderSpec:
     Attributes:
         runtime_name: onnxruntime's name.
         package: the package of onnxruntime that contains it.
-        extra: the extra of rcc-onnx that installs that package; None if there is none.
+        extra: the extra of rcc-onnx that installs that package; None if no extra does.
         needs: what else must be on the machine, for messages.
         options: provider options; {threads} stands for the number of threads.
         half_options: what differs in them for networks in float16; None if it runs none.
@@ -114,7 +114,7 @@ SPECS: dict[ProviderName, ProviderSpec] = {
         # OpenVINO may choose bfloat16 on CPUs that have it, and takes 8 threads by default.
         options=(("device_type", "CPU"), ("precision", "FP32"), ("num_of_threads", "{threads}")),
     ),
-    # A device of its own each, and no others beside it: OpenVINO then fails where there is none,
+    # A device of its own each, and no others beside it: OpenVINO then fails where it is missing,
     # and the requested one is what ran.
     ProviderName.OPENVINO_GPU: ProviderSpec(
         "OpenVINOExecutionProvider",

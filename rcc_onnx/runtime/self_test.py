@@ -114,7 +114,7 @@ def self_test(
         networks: open, of this manifest's bundle.
         record: what runs them.
         manifest: of the bundle.
-        outputs: None: there are none, and nothing is tested.
+        outputs: None: the bundle has no reference outputs, and nothing is tested.
 
     Raises:
         ProviderDisagreesError: the outputs differ, or the networks fail.

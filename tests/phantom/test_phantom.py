@@ -21,8 +21,7 @@ from rcc_onnx.phantom import (
     network_samples,
     write_study,
 )
-from rcc_onnx.phantom.samples import EVALUATION, EXAMPLES, TRAINING, TUNING
-from rcc_onnx.phantom.scan import quick_scan, render
+from rcc_onnx.phantom.scan import EVALUATION, EXAMPLES, TRAINING, TUNING, quick_scan, render
 from rcc_onnx.phantom.shapes import Capsule, Ellipsoid, Grid, coverage, rotation
 from rcc_onnx.pipeline.preprocess import network_volume
 from rcc_onnx.types import HALF_WIDTH, Profile

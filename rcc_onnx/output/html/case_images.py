@@ -103,7 +103,7 @@ def write_case_images(result: AnalysedCase, overview: Path, to: Path) -> None:
 
 
 def read_case_images(path: Path) -> CaseImages | None:
-    """Return the images of a case; None where there are none, or of another version."""
+    """Return the images of a case; None if they are missing or of another version."""
     try:
         return read_document(CaseImages, path.read_bytes())
     except (OSError, DocumentError):

@@ -26,7 +26,7 @@ INK: Colour = (24, 28, 33)
 GREY_INK: Colour = (92, 98, 107)
 PAGE: Colour = (250, 250, 249)
 AMBER: Colour = (255, 232, 184)
-# Orange and sky blue of Okabe and Ito: told apart with any colour vision, and in grey by lightness
+# Orange and sky blue of Okabe and Ito: distinct with any colour vision, and in grey by lightness
 # beside the black rim that every line has.
 LESION: Colour = (255, 159, 28)
 KIDNEY: Colour = (86, 195, 245)

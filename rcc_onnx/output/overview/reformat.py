@@ -62,7 +62,7 @@ class Spot:
     Attributes:
         zyx: voxel of the canonical volume, whole or not.
         axial: the slice of the stack that is shown.
-        lesion: its measurements; None where there is none to mark.
+        lesion: its measurements; None without one to mark.
     """
 
     zyx: tuple[float, float, float]
