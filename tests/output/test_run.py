@@ -6,6 +6,7 @@ import json
 import shutil
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -20,9 +21,14 @@ from rcc_onnx.output.folder import OutputFolder
 from rcc_onnx.output.run import RUN_FILES, RunRecord, RunResult
 from rcc_onnx.results import AnalysedCase, FailedCase
 from rcc_onnx.system.documents import read_document
-from rcc_onnx.types import RESEARCH_ONLY, SeriesPolicy, Thresholds
-from tests.support.positioned_cases import placed_case
-from tests.support.results import case_result, failed_case, measured_case
+from rcc_onnx.types import RESEARCH_ONLY, SeriesPolicy
+from tests.support.results import (
+    NO_KIDNEY,
+    case_result,
+    failed_case,
+    kidney_finding,
+    measured_case,
+)
 from tests.support.runs import write_case, write_run
 
 OPTIONS = InferenceOptions(series_policy=SeriesPolicy.THINNEST, threads=2)
@@ -85,24 +91,10 @@ def test_a_run_that_reached_every_case(tmp_path: Path) -> None:
 
 
 def test_borderline_kidneys_are_counted(tmp_path: Path) -> None:
-    # 120.25 against 50 is 141 % above.
-    near = placed_case(tmp_path / "study")
-    wide = Thresholds(near.thresholds.kidney, near.thresholds.lesion, borderline=1e6)
-    sides = {
-        side: type(finding)(
-            finding.outcome,
-            type(finding.kidney)(
-                finding.kidney.probability_sum,
-                wide.margin("kidney", finding.kidney.probability_sum),
-                finding.kidney.centre_zyx,
-            ),
-            finding.lesion,
-        )
-        for side, finding in near.sides.items()
-    }
-    with begin(tmp_path / "out", "case") as run:
-        do(run, case_result(sides=sides))
-    assert read(tmp_path / "out")[0]["counts"]["kidneys_borderline"] == 2
+    near = replace(NO_KIDNEY, kidney=kidney_finding(950.0))
+    with begin(tmp_path, "case") as run:
+        do(run, case_result(sides={"right": near, "left": NO_KIDNEY}))
+    assert read(tmp_path)[0]["counts"]["kidneys_borderline"] == 1
 
 
 @pytest.mark.parametrize(
@@ -212,11 +204,6 @@ def test_a_run_without_end_is_written_again_and_again(tmp_path: Path) -> None:
 
 
 # --- SHA256SUMS -----------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def placed(tmp_path_factory: pytest.TempPathFactory) -> AnalysedCase:
-    return placed_case(tmp_path_factory.mktemp("placed") / "case")
 
 
 @pytest.fixture

@@ -25,43 +25,17 @@ SPACING = (5.0, 2.0, 2.0)
 STARTS_WITHIN_S = 30
 
 
-class Orthanc:
-    """A server on loopback, whose files lie in a folder of the test's."""
-
-    def __init__(self, http_port: int, dicom_port: int) -> None:
-        self.http_port = http_port
-        self.dicom_port = dicom_port
-
-    def get(self, path: str) -> bytes:
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.http_port}/{path}", timeout=10) as got:
-            return got.read()
-
-    def file_of(self, sop_instance_uid: str) -> bytes:
-        query = json.dumps(
-            {"Level": "Instance", "Query": {"SOPInstanceUID": sop_instance_uid}}
-        ).encode()
-        url = f"http://127.0.0.1:{self.http_port}/tools/find"
-        with urllib.request.urlopen(url, query, timeout=10) as found:
-            (name,) = json.load(found)
-        return self.get(f"instances/{name}/file")
-
-
-def free_ports(count: int) -> list[int]:
-    sockets = [socket.socket() for _ in range(count)]
-    for one in sockets:
-        one.bind(("127.0.0.1", 0))
-    ports = [one.getsockname()[1] for one in sockets]
-    for one in sockets:
-        one.close()
-    return ports
-
-
-@pytest.fixture(scope="module")
-def orthanc(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Orthanc]:
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[tuple[str, str]]:
+    """The address and the DICOM port of a server on loopback, whose files are in a test folder."""
     if shutil.which("Orthanc") is None:
         missing("orthanc")
-    folder = tmp_path_factory.mktemp("orthanc")
-    http_port, dicom_port = free_ports(2)
+    folder = tmp_path / "orthanc"
+    folder.mkdir()
+    with socket.socket() as http, socket.socket() as dicom:
+        for free in (http, dicom):
+            free.bind(("127.0.0.1", 0))
+        http_port, dicom_port = http.getsockname()[1], dicom.getsockname()[1]
     settings = {
         "StorageDirectory": str(folder),
         "IndexDirectory": str(folder),
@@ -74,32 +48,44 @@ def orthanc(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Orthanc]:
         "Plugins": [],
     }
     (folder / "orthanc.json").write_text(json.dumps(settings))
-    with (folder / "log").open("wb") as log:
-        server = subprocess.Popen(
-            ["Orthanc", str(folder / "orthanc.json")], stdout=log, stderr=log, cwd=folder
+    log, address = folder / "log", f"http://127.0.0.1:{http_port}"
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            ["Orthanc", str(folder / "orthanc.json")], stdout=output, stderr=output, cwd=folder
         )
-    started = Orthanc(http_port, dicom_port)
     try:
-        wait_for(started, server, folder / "log")
-        yield started
-    finally:
-        server.terminate()
-        server.wait(30)
-
-
-def wait_for(orthanc: Orthanc, server: "subprocess.Popen[bytes]", log: Path) -> None:
-    until = time.monotonic() + STARTS_WITHIN_S
-    while True:
-        try:
-            orthanc.get("system")
-            return
-        except OSError:
-            assert server.poll() is None, log.read_text()
+        until = time.monotonic() + STARTS_WITHIN_S
+        while not answers(address):
+            assert process.poll() is None, log.read_text()
             assert time.monotonic() < until, log.read_text()
             time.sleep(0.1)
+        yield address, str(dicom_port)
+    finally:
+        process.terminate()
+        process.wait(30)
 
 
-def test_what_is_stored_comes_back(orthanc: Orthanc, tmp_path: Path) -> None:
+def answers(address: str) -> bool:
+    try:
+        return bool(get(f"{address}/system"))
+    except OSError:
+        return False
+
+
+def get(url: str, query: object = None) -> bytes:
+    data = None if query is None else json.dumps(query).encode()
+    with urllib.request.urlopen(url, data, timeout=10) as answer:
+        return answer.read()
+
+
+def file_of(address: str, sop_instance_uid: str) -> bytes:
+    query = {"Level": "Instance", "Query": {"SOPInstanceUID": sop_instance_uid}}
+    (name,) = json.loads(get(f"{address}/tools/find", query))
+    return get(f"{address}/instances/{name}/file")
+
+
+def test_what_is_stored_comes_back(server: tuple[str, str], tmp_path: Path) -> None:
+    address, dicom_port = server
     series = series_of(drawn(SPACING), SPACING)
     folder = write_series(tmp_path / "study", series)
     result = analysed(folder)
@@ -108,12 +94,12 @@ def test_what_is_stored_comes_back(orthanc: Orthanc, tmp_path: Path) -> None:
     write_sr(with_save(result, "seg"), sr)
     for path in (folder, seg, sr):
         # Offering only what the files need: its list of usual classes has no Segmentation.
-        run_peer("storescu", "-R", "127.0.0.1", str(orthanc.dicom_port), "+sd", path)
+        run_peer("storescu", "-R", "127.0.0.1", dicom_port, "+sd", path)
 
     for path in (seg, sr):
         sent = pydicom.dcmread(path)
         back = tmp_path / f"back_{path.name}"
-        back.write_bytes(orthanc.file_of(sent.SOPInstanceUID))
+        back.write_bytes(file_of(address, sent.SOPInstanceUID))
         received = pydicom.dcmread(back)
         assert received.SOPInstanceUID == sent.SOPInstanceUID
         assert received.get("PixelData") == sent.get("PixelData")
@@ -126,8 +112,8 @@ def test_what_is_stored_comes_back(orthanc: Orthanc, tmp_path: Path) -> None:
     np.testing.assert_array_equal(*pixels)
 
     # One patient and one study: the results lie with the images that they were made from.
-    assert len(json.loads(orthanc.get("patients"))) == 1
-    (study,) = json.loads(orthanc.get("studies"))
-    found = json.loads(orthanc.get(f"studies/{study}/series?expand"))
-    modalities = sorted(one["MainDicomTags"]["Modality"] for one in found)
+    assert len(json.loads(get(f"{address}/patients"))) == 1
+    (study,) = json.loads(get(f"{address}/studies"))
+    found = json.loads(get(f"{address}/studies/{study}/series?expand"))
+    modalities = sorted(part["MainDicomTags"]["Modality"] for part in found)
     assert modalities == ["CT", "SEG", "SR"]

@@ -144,7 +144,7 @@ def orange(browser) -> tuple[int, int]:
     return left, right
 
 
-def test_it_opens_without_a_word_or_a_request(opened) -> None:
+def test_it_opens_without_an_error_or_a_request(opened) -> None:
     # No picture is made before its case is opened.
     assert opened.execute_script("return document.images.length") == 0
     for number in (1, 2, 3, 4, 5):
@@ -175,7 +175,7 @@ def test_the_policy_stops_what_would_leave(browser, page) -> None:
     browser.get_log("browser")  # what was stopped on purpose is said there
 
 
-def test_what_would_do_harm_is_text(opened) -> None:
+def test_harmful_texts_are_text(opened) -> None:
     open_case(opened, 5)
     assert "<script>alert(1)</script>" in one_of(opened, ".case h2").text.replace("\u2215", "/")
     assert EVIL in one_of(opened, ".case").text
@@ -222,6 +222,11 @@ def test_filtering_and_search(opened) -> None:
     search.send_keys("SMALL")
     assert shown(opened) == [4]
     assert one_of(opened, "#count").text == "1 of 5 cases"
+    # Neighbours are those of the filtered table.
+    open_case(opened, 4)
+    assert not one_of(opened, "[data-go=next]").is_enabled()
+    assert not one_of(opened, "[data-go=previous]").is_enabled()
+    one_of(opened, "[data-go=close]").click()
     search.send_keys("er than nothing")
     assert shown(opened) == []
     assert one_of(opened, "#nothing").is_displayed()
@@ -245,13 +250,6 @@ def test_a_case_by_keyboard_and_back(opened) -> None:
     one_of(opened, "[data-go=close]").click()
     assert all_of(opened, ".case") == []
     assert opened.switch_to.active_element.text == "a quiet"
-
-
-def test_neighbours_are_those_of_the_filtered_table(opened) -> None:
-    one_of(opened, "#search").send_keys("small")
-    open_case(opened, 4)
-    assert not one_of(opened, "[data-go=next]").is_enabled()
-    assert not one_of(opened, "[data-go=previous]").is_enabled()
 
 
 def test_scrolling_through_slices(opened) -> None:
