@@ -37,7 +37,7 @@ from tests.mutations import Mutant, Record, find_mutants
 PACKAGE = "rcc_onnx"
 CORE = """
 batch bundles.manifest bundles.reference_outputs dicom imaging measurement output.checksums
-output.folder output.names pipeline results runtime.providers runtime.self_test types
+output.folder output.document pipeline results runtime.providers runtime.self_test types
 """
 """The modules and packages of PACKAGE that are measured where none is named."""
 SLOW_TESTS = (

@@ -7,7 +7,7 @@ from pathlib import Path
 from rcc_onnx.batch.pseudonyms import check_out, pseudonyms_of, read_pseudonyms
 from rcc_onnx.dicom import find_studies
 from rcc_onnx.errors import AmbiguousInputError, OutputError
-from rcc_onnx.output.names import check_case_name
+from rcc_onnx.output.document import check_case_name
 from rcc_onnx.results import ErrorRecord
 from rcc_onnx.types import InputIs
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from rcc_onnx.errors import PseudonymsError
-from rcc_onnx.output.names import MAX_NAME_BYTES, RUN_NAMES, WINDOWS_DEVICES, same_everywhere
+from rcc_onnx.output.document import MAX_NAME_BYTES, RUN_NAMES, WINDOWS_DEVICES, same_everywhere
 
 COLUMNS = ["case", "pseudonym"]
 GIVES_AWAY_FROM = 4

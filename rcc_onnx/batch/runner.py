@@ -38,9 +38,9 @@ from rcc_onnx.errors import (
 )
 from rcc_onnx.options import InferenceOptions
 from rcc_onnx.output.document import Case as CaseDocument
+from rcc_onnx.output.document import check_case_name
 from rcc_onnx.output.exports import check_exports
 from rcc_onnx.output.folder import OutputFolder
-from rcc_onnx.output.names import check_case_name
 from rcc_onnx.output.run import RunRecord
 from rcc_onnx.results import AnalysedCase, ErrorRecord, FailedCase, Fingerprint
 from rcc_onnx.system.host import usable_cpus

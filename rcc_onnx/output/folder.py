@@ -9,8 +9,7 @@ from pathlib import Path
 
 from rcc_onnx.errors import OutputError
 from rcc_onnx.output.case import case_file_names, is_complete, write_case_files
-from rcc_onnx.output.document import Case, read_case
-from rcc_onnx.output.names import same_everywhere
+from rcc_onnx.output.document import Case, read_case, same_everywhere
 from rcc_onnx.results import AnalysedCase, CaseResult, FailedCase, Fingerprint
 from rcc_onnx.system.documents import DocumentError, document_text
 from rcc_onnx.system.files import LOCK_NAME, NO_LOCKS, stale_files, try_lock, write_whole

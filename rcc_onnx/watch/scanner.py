@@ -20,7 +20,7 @@ from rcc_onnx.errors import (
     NameTakenError,
     PseudonymsError,
 )
-from rcc_onnx.output.names import check_case_name, same_everywhere
+from rcc_onnx.output.document import check_case_name, same_everywhere
 from rcc_onnx.types import counted
 
 _log = logging.getLogger(__name__)

@@ -12,7 +12,7 @@ import pytest
 from rcc_onnx.batch.cases import find_cases
 from rcc_onnx.batch.pseudonyms import read_pseudonyms
 from rcc_onnx.errors import AmbiguousInputError
-from rcc_onnx.output.names import MAX_NAME_BYTES
+from rcc_onnx.output.document import MAX_NAME_BYTES
 from tests.support.canaries import leaks, leaks_in
 from tests.support.dicom_factory import body_volume, ct_series, write_series
 from tests.support.errors import raises_code

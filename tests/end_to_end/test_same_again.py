@@ -10,7 +10,7 @@ import pytest
 from rcc_onnx.batch.cases import Case
 from rcc_onnx.batch.runner import BatchConfig, run_batch
 from rcc_onnx.options import InferenceOptions
-from rcc_onnx.output.exports.compare_dicom import same_but_for_times
+from rcc_onnx.output.exports.uids import same_but_for_times
 from rcc_onnx.output.run import RUN_FILES
 from rcc_onnx.phantom import make_study
 from rcc_onnx.types import Profile

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from rcc_onnx.errors import InputFolderError
-from rcc_onnx.output.names import MAX_NAME_BYTES, check_case_name
+from rcc_onnx.output.document import MAX_NAME_BYTES, check_case_name
 from tests.support.errors import raises_code
 
 

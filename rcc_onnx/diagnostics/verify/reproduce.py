@@ -20,7 +20,7 @@ from rcc_onnx.options import InferenceOptions
 from rcc_onnx.output.case import OVERVIEW
 from rcc_onnx.output.checksums import SUMS_NAME, read_sums
 from rcc_onnx.output.exports import check_exports
-from rcc_onnx.output.exports.compare_dicom import same_but_for_times
+from rcc_onnx.output.exports.uids import same_but_for_times
 from rcc_onnx.output.folder import OutputFolder, StoredCase
 from rcc_onnx.output.html.case_images import case_images_name
 from rcc_onnx.results import CaseResult, FailedCase, ModelsUsed

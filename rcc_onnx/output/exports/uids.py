@@ -1,8 +1,11 @@
-"""Who made a SEG or SR, with what, and the UIDs of what was made."""
+"""Identity of SEG and SR: who made them, with what, their UIDs, and whether two are the same."""
 
 import hashlib
 import json
+from pathlib import Path
 
+import pydicom
+from pydicom.dataset import Dataset
 from pydicom.uid import UID
 
 from rcc_onnx._version import __version__
@@ -17,6 +20,14 @@ LONG_STRING = 64
 SEG = "seg"
 """Name of a case's Segmentation for `result_uid`."""
 SEG_SERIES = "seg series"
+MADE_AT = (
+    "InstanceCreationDate",
+    "InstanceCreationTime",
+    "ContentDate",
+    "ContentTime",
+    "ContributionDateTime",
+)
+"""What SEG and SR state of the moment at which they were made."""
 
 
 def algorithm_name(result: AnalysedCase) -> str:
@@ -69,3 +80,21 @@ def derived_uid(*parts: object) -> UID:
     """
     digest = hashlib.sha256(json.dumps(to_json(["rcc-onnx", *parts])).encode()).digest()
     return UID(f"2.25.{int.from_bytes(digest[:16], 'big')}")
+
+
+def same_but_for_times(first: Path, second: Path) -> bool:
+    """Return whether two SEG or SR files differ in nothing but the moment they were made.
+
+    Raises:
+        OSError, InvalidDicomError: one cannot be read.
+    """
+    return _without_times(first) == _without_times(second)
+
+
+def _without_times(path: Path) -> Dataset:
+    dataset = pydicom.dcmread(path)
+    for part in (dataset, *dataset.get("ContributingEquipmentSequence", ())):
+        for keyword in MADE_AT:
+            if keyword in part:
+                del part[keyword]
+    return dataset
