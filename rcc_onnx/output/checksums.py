@@ -7,7 +7,7 @@ Where the name holds a backslash, a line feed or a carriage return, those stand 
 
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 from rcc_onnx.errors import SumsFormatError
 
@@ -19,17 +19,17 @@ _MEANT = {written: meant for meant, written in _ESCAPES.items()}
 
 
 def sums_bytes(sums: Mapping[str, str]) -> bytes:
-    """The file for hashes by name, sorted by the names' bytes."""
+    """Return the list of hashes by name, sorted by the names' bytes."""
     lines = sorted((os.fsencode(name), sha256.encode()) for name, sha256 in sums.items())
     return b"".join(_line(name, sha256) for name, sha256 in lines)
 
 
 def read_sums(data: bytes) -> dict[str, str]:
-    """Hashes by name. Empty lines are passed over.
+    """Return hashes by name. Empty lines are skipped.
 
     Raises:
         SumsFormatError: a line is something else or cut short, or names a file twice, or one that
-            lies elsewhere than in the folder.
+            is outside the folder.
     """
     found: dict[str, str] = {}
     lines = data.split(b"\n")
@@ -67,8 +67,8 @@ def _name(written: bytes, *, escaped: bool) -> str | None:
 
 
 def _is_below(name: str) -> bool:
-    """Whether a name cannot lead out of the folder, on any system."""
-    parts: Iterable[str] = name.split("/")
+    """Return whether a name cannot lead out of the folder, on any system."""
+    parts = name.split("/")
     if os.name == "nt" and ("\\" in name or ":" in name):
         return False
     return "\0" not in name and not any(part in ("", ".", "..") for part in parts)

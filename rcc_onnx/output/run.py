@@ -133,11 +133,10 @@ def read_run(data: bytes) -> RunResult:
 
 
 class RunRecord:
-    """Takes the results of a run as they come and writes its files when it ends, however it ends,
-    and whenever asked.
+    """The results of a run, taken as they come; its files are written when it ends, however.
 
-    Those of an earlier run in the same folder are removed at the start, so that a run that is
-    killed leaves no table that its cases do not fit.
+    Files of an earlier run in the same folder are removed at the start, so that a run that is
+    killed leaves no table of other cases.
 
     Args:
         folder: of results.

@@ -34,7 +34,7 @@ class Column:
 
 
 def _columns(prefix: str, path: str, *names: str) -> tuple[Column, ...]:
-    """Columns that have the names of their fields."""
+    """Return columns that have the names of their fields."""
     return tuple(Column(f"{prefix}{name}", f"{path}.{name}") for name in names)
 
 
@@ -130,12 +130,12 @@ def _cell(document: Json, side: Side, column: Column) -> Cell:
         value = " ".join(note["code"] for note in value)
     if isinstance(value, int | float):
         return value
-    # What a spreadsheet shows as the text itself, and does not run.
+    # A spreadsheet shows this as the text itself, and does not run it.
     return f"'{value}" if str(value).startswith(FORMULA_STARTS) else str(value)
 
 
 def _find(document: Json, path: str) -> Any:
-    """What lies at a path; None where the way there ends."""
+    """Return the value at a path; None where the path ends before."""
     found: Any = document
     for step in path.split("."):
         if isinstance(found, list):
