@@ -188,6 +188,17 @@ def test_a_kidney_that_was_not_found_has_no_mask_and_no_measures(tmp_path, truth
     assert mean_kidney_hu(patient) == pytest.approx(HU[Structure.RIGHT_KIDNEY])
 
 
+def test_a_kidney_that_was_not_located_is_measured(tmp_path, truth) -> None:
+    study = study_with(tmp_path, truth)
+    analysis = true_analysis(study, truth)
+    left = analysis.sides["left"]
+    vague = SideFinding(Outcome.KIDNEY_NOT_LOCATED, replace(left.kidney, centre_zyx=None))
+    analysis = replace(analysis, sides={**analysis.sides, "left": vague})
+    found = measure_sides(analysis, place_in_patient(study, analysis, CUTOFF), Thresholds())["left"]
+    assert found.kidney.measures.mean_hu == pytest.approx(HU[Structure.LEFT_KIDNEY])
+    assert (found.lesion, found.sensitivity) == (None, None)
+
+
 def test_a_lesion_below_the_threshold_has_no_mask(tmp_path, truth) -> None:
     study = study_with(tmp_path, truth)
     analysis = true_analysis(study, truth)

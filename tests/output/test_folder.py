@@ -152,11 +152,15 @@ def test_all_results_of_a_folder(tmp_path: Path) -> None:
     assert stored == [("a.json", True), ("b.json", True), ("c.json", True), ("copy.json", False)]
 
 
-def test_a_case_whose_name_is_not_utf_8_is_its_own(tmp_path: Path) -> None:
-    write_case(case_result("M\udcfcller", fingerprint=FINGERPRINT), tmp_path)
+@pytest.mark.parametrize("made", [case_result, failed_case])
+def test_a_case_whose_name_is_not_utf_8_keeps_its_name(tmp_path: Path, made) -> None:
+    name = "M\udcfcller"
+    write_case(made(name, fingerprint=FINGERPRINT), tmp_path)
     (stored,) = OutputFolder(tmp_path).stored_cases()
     assert stored.is_own
-    assert OutputFolder(tmp_path).find_unchanged("M\udcfcller", FINGERPRINT) is not None
+    found = OutputFolder(tmp_path).find_unchanged(name, FINGERPRINT, or_failed=True)
+    assert found is not None
+    assert found.case == name
 
 
 def test_a_result_with_the_same_fingerprint_is_unchanged(tmp_path: Path) -> None:
