@@ -15,9 +15,16 @@ from pydantic import TypeAdapter
 from rcc_onnx.batch.cases import Case as StudyCase
 from rcc_onnx.batch.runner import BatchConfig, run_batch
 from rcc_onnx.cli.console import STAGE_SPANS
-from rcc_onnx.errors import SeveralSeriesError
+from rcc_onnx.errors import InputFolderError, SeveralSeriesError
 from rcc_onnx.options import InferenceOptions
-from rcc_onnx.output.document import Case, SchemaName, read_case, schema_text
+from rcc_onnx.output.document import (
+    MAX_NAME_BYTES,
+    Case,
+    SchemaName,
+    check_case_name,
+    read_case,
+    schema_text,
+)
 from rcc_onnx.output.table import COLUMNS
 from rcc_onnx.results import (
     AnalysedCase,
@@ -33,6 +40,7 @@ from rcc_onnx.system.documents import DocumentError, document_bytes, to_json
 from rcc_onnx.system.host import PACKAGES
 from rcc_onnx.types import NETWORK_NAMES, Note, Outcome, Profile
 from tests.support.dicom_factory import body_volume, ct_series, write_series
+from tests.support.errors import raises_code
 from tests.support.results import (
     INTAKE,
     NO_KIDNEY,
@@ -136,6 +144,46 @@ def test_documents_of_other_versions_and_kinds_are_refused(change: Json) -> None
     for result in (measured_case(), failed_case()):
         with pytest.raises(DocumentError):
             read_case(json.dumps(to_json(result) | change).encode())
+
+
+# --- Names of cases -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["con", "NUL.txt", "Com1", "lpt9.a.b"])
+def test_names_of_devices_are_refused_on_windows(name: str) -> None:
+    with raises_code("reserved-name", match="device"):
+        check_case_name(name, Path("in"), "win32")
+    check_case_name(name, Path("in"), "linux")
+
+
+@pytest.mark.parametrize("name", ["a\\b", "..\\x", "c:x"])
+def test_names_that_lead_elsewhere_on_windows_are_refused_there(name: str) -> None:
+    with pytest.raises(InputFolderError, match="named after"):
+        check_case_name(name, Path("in"), "win32")
+    check_case_name(name, Path("in"), "linux")
+
+
+@pytest.mark.parametrize("name", ["console", "com", "com10", "null", "a.con"])
+def test_names_like_those_of_devices_are_names(name: str) -> None:
+    check_case_name(name, Path("in"), "win32")
+
+
+@pytest.mark.parametrize("name", ["", "a/b", "a\0b"])
+def test_names_that_lead_elsewhere_are_refused(name: str) -> None:
+    with pytest.raises(InputFolderError, match="named after"):
+        check_case_name(name, Path("in"), "linux")
+
+
+def test_names_that_are_too_long_are_refused() -> None:
+    check_case_name("ä" * (MAX_NAME_BYTES // 2), Path("in"))
+    with pytest.raises(InputFolderError, match="too long"):
+        check_case_name("ä" * (MAX_NAME_BYTES // 2) + "a", Path("in"))
+
+
+@pytest.mark.parametrize("name", ["results", "RESULTS"])
+def test_the_runs_own_name_is_refused(name: str) -> None:
+    with raises_code("reserved-name", match="whole run"):
+        check_case_name(name, Path("in"))
 
 
 # --- Schemas --------------------------------------------------------------------------------------

@@ -259,11 +259,11 @@ def _contour(
 
 
 def _fitted(plane: Plane, size: tuple[int, int]) -> View:
-    height_mm, width_mm = plane.size_mm
+    rows, columns = plane.values.shape
+    height_mm, width_mm = rows * plane.mm_yx[0], columns * plane.mm_yx[1]
     pixels_a_mm = min(size[0] / width_mm, size[1] / height_mm)
     width = max(min(round(width_mm * pixels_a_mm), size[0]), 1)
     height = max(min(round(height_mm * pixels_a_mm), size[1]), 1)
-    rows, columns = plane.values.shape
     return View((0.0, 0.0), (height / rows, width / columns), width, height, size)
 
 

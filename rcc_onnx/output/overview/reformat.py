@@ -48,12 +48,6 @@ class Plane:
     line: tuple[Point, Point] | None = None
     level: float | None = None
 
-    @property
-    def size_mm(self) -> tuple[float, float]:
-        """Height and width."""
-        height, width = self.values.shape
-        return height * self.mm_yx[0], width * self.mm_yx[1]
-
 
 @dataclass(frozen=True)
 class Spot:
