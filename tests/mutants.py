@@ -42,7 +42,7 @@ output.folder output.document pipeline results runtime.providers runtime.self_te
 """The modules and packages of PACKAGE that are measured where none is named."""
 SLOW_TESTS = (
     "tests/convert/*", "tests/failure_modes/*", "*/test_mutants.py", "*kill_runs*", "*browser*",
-    "*end_to_end*", "*watch_arrivals*", "*openvino*", "*orthanc*",
+    "*end_to_end*", "*watch_arrivals*", "*orthanc*",
 )  # fmt: skip
 SLOW_IMPORTS = ("tensorflow.", "selenium.", "convert.keras.")
 """Tests that are never run: by path, and by what they or their helpers import."""
