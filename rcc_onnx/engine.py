@@ -80,8 +80,8 @@ class Engine:
         Raises:
             BundleError: the bundle is missing or broken.
             ProviderError: the provider cannot run here, or does not pass the self-test.
-            PrecisionError: the bundle or the provider has no such precision.
-            OptionError: an option is unknown or has an impossible value.
+            OptionError: an option is unknown or has an impossible value, or the bundle or the
+                provider lacks the precision (code `precision`).
         """
         if options is not None and changes:
             raise OptionError("give either `options` or single options, not both")

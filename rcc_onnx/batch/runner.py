@@ -49,8 +49,8 @@ from rcc_onnx.system.log_privacy import case_context, where_raised
 _log = logging.getLogger(__name__)
 
 CASE_BYTES = 600 << 20
-"""Memory that a process wants: with networks of 32 base filters it peaks at 450 MB, over a thousand
-thin slices at 500 MB (benchmarks/RESULTS.md)."""
+"""Memory that a process wants: with networks of 32 base filters, 80 slices peak at 439 MB and a
+thousand at 449 MB (benchmarks/RESULTS.md)."""
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ class BatchConfig:
         """Return an engine that is ready, with the networks open if the models were named.
 
         Raises:
-            BundleError, ProviderError: as `Engine.load`.
+            BundleError, ProviderError, OptionError: as `Engine.load`.
         """
         if self.prepare is not None:
             self.prepare()
@@ -150,9 +150,10 @@ def run_batch(
         The results; its `error` is what ended the run early.
 
     Raises:
-        OptionError, MissingExtraError: requested files cannot be written here.
+        InputFolderError: a case name cannot be a file name in `config.out`.
+        MissingExtraError: packages for requested files are not installed.
         OutputError: results cannot be written to `config.out`.
-        BundleError, ProviderError: no case could be analysed.
+        BundleError, ProviderError, OptionError: no case could be analysed.
     """
     reporter = reporter or Reporter()
     for case in cases:
@@ -179,7 +180,7 @@ def run_cases(
     """Yield every case as it ends, in processes of their own if the config has workers.
 
     Raises:
-        BundleError, ProviderError, OutputError: nothing can be analysed.
+        BundleError, ProviderError, OptionError, OutputError: nothing can be analysed.
     """
     if config.workers:
         yield from _cases_by_processes(cases, config, on_progress)
@@ -199,6 +200,7 @@ def analyse_case(
         StudyChangedError, StudyUnreadableError: the study is not as its snapshot, or not all of it
             can be read yet. Nothing was written.
     """
+    # Only `watch` takes snapshots, and it holds the folder itself.
     folder = OutputFolder(config.out, is_open=case.snapshot is not None)
     with case_context(case.name):
         log_case_start(case.name)
@@ -217,7 +219,7 @@ def analyse_case(
 
 
 def exit_code(results: Sequence[CaseDocument]) -> int:
-    """Return 0: all analysed; 1: at least one failed; 2: all failed because models are missing."""
+    """Return 0: all analysed; 1: at least one failed; 2: all failed for lack of usable models."""
     failed = [result for result in results if isinstance(result, FailedCase)]
     if not failed:
         return 0
@@ -309,8 +311,8 @@ def _cases_by_processes(
 ) -> Iterator[CaseOutcome]:
     """Yield every case as it ends. What kills a process fails its case and no other.
 
-    A case with an earlier result is tried once more before that is lost: most likely nothing has
-    changed, and the process was just comparing.
+    A case with an earlier result is tried once more before a failure replaces that result: most
+    likely nothing has changed, and the process was only comparing.
     """
     folder = OutputFolder(config.out)
     workers = [

@@ -41,7 +41,8 @@ def infer(
     OUT/CASE_r.png and _l.png for each side with a suspected lesion, and
     OUT/report.html, results.csv and results.json for all.
 
-    Exit codes: 0 all analysed, 1 at least one failed, 2 nothing was started.
+    Exit codes: 0 all analysed, 1 at least one failed or the run stopped early,
+    2 nothing was started, or no case had usable models.
 
     Example: rcc-onnx infer studies --out results
 

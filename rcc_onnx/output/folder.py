@@ -58,8 +58,8 @@ class OutputFolder:
         Files that runs left half written when they were killed are removed at both ends.
 
         Raises:
-            OutputBusyError: another run writes there.
-            OutputError: files cannot be written there, which is tried before hours of work.
+            OutputError: another run writes there (code `output-busy`), or files cannot be written
+                there, which is tried before hours of work.
         """
         with ExitStack() as held:
             try:
